@@ -1,0 +1,25 @@
+namespace Titan.Abstractions;
+
+/// <summary>What a converter did with one layer.</summary>
+/// <param name="Fqn">Fully qualified name.</param>
+/// <param name="Shape">K x N of the whole weight.</param>
+/// <param name="Recipe">What the layer was converted to, for example <c>float8/tensorwise</c>; null when it was skipped.</param>
+/// <param name="SkippedBy">The rule that skipped it; null when it was converted.</param>
+/// <param name="Backend">What executes the layer's matmuls.</param>
+public sealed record LayerConversion(string Fqn, LinearShape Shape, string? Recipe, string? SkippedBy, string Backend);
+
+/// <summary>What a converter did with a model. Printed at start and saved in the run's folder.</summary>
+/// <param name="Converter">The converter's name.</param>
+/// <param name="Summary">One line: the recipe and its casts.</param>
+/// <param name="Status">How far the recipe can be relied on.</param>
+/// <param name="Layers">Every layer that was looked at, in model order.</param>
+/// <param name="Notes">What was asked for and has no effect in this run, with the reason.</param>
+public sealed record ConversionReport(
+    string Converter, string Summary, ExportStatus Status, IReadOnlyList<LayerConversion> Layers, IReadOnlyList<string> Notes)
+{
+    /// <summary>Number of converted layers.</summary>
+    public int Converted => Layers.Count(l => l.Recipe is not null);
+
+    /// <summary>Number of skipped layers.</summary>
+    public int Skipped => Layers.Count - Converted;
+}

@@ -1,0 +1,27 @@
+namespace Titan.Abstractions;
+
+/// <summary>
+/// Changes a built model before it is parallelised and moved to its device. Export it with <see cref="ExportConverterAttribute"/>;
+/// a recipe needs none, its family's converter is made by the host.
+/// </summary>
+public interface IModelConverter
+{
+    /// <summary>The options record: its properties become the keys of the config section that bears the converter's name.</summary>
+    Type OptionsType => typeof(NoOptions);
+
+    /// <summary>Changes the model in place and says what it did with every layer that it looked at.</summary>
+    /// <param name="model">The model; it may be on the meta device.</param>
+    /// <param name="options">An instance of <see cref="OptionsType"/>.</param>
+    /// <param name="context">The run.</param>
+    /// <exception cref="TitanException">When nothing was changed, or a request cannot be met.</exception>
+    ConversionReport Convert(ModelSlots model, object options, ConversionContext context);
+
+    /// <summary>Runs after each optimizer step and after a checkpoint was loaded.</summary>
+    void AfterOptimizerStep() { }
+}
+
+/// <summary>What a converter may know of the run.</summary>
+/// <param name="Device">Where layers will run.</param>
+/// <param name="Fused">Whether fused kernels are asked for: <c>compile.enable</c> with the component <c>model</c>.</param>
+/// <param name="Dimensions">The sizes of the mesh.</param>
+public sealed record ConversionContext(DeviceCapability Device, bool Fused, ParallelDimensions Dimensions);

@@ -1,0 +1,32 @@
+using static TorchSharp.torch;
+
+namespace Titan.Abstractions;
+
+/// <summary>A model as its converters see it: every replaceable module with its fully qualified name.</summary>
+public sealed class ModelSlots
+{
+    private readonly List<(string Fqn, ModuleSlot Slot)> slots = [];
+
+    /// <summary>Collects the slots of <paramref name="model"/>, depth first in order of construction.</summary>
+    public ModelSlots(nn.Module model)
+    {
+        Model = model;
+        Collect(model, "");
+    }
+
+    /// <summary>The whole model.</summary>
+    public nn.Module Model { get; }
+
+    /// <summary>Every slot with its FQN, for example <c>layers.0.attention.wq</c>.</summary>
+    public IReadOnlyList<(string Fqn, ModuleSlot Slot)> All => slots;
+
+    /// <summary>The slots that hold a linear layer, plain or converted.</summary>
+    public IEnumerable<(string Fqn, ModuleSlot Slot, ILinear Linear)> Linears =>
+        from entry in slots where entry.Slot.Module is ILinear select (entry.Fqn, entry.Slot, (ILinear)entry.Slot.Module);
+
+    private void Collect(nn.Module module, string prefix)
+    {
+        if (module is ISlotOwner owner) slots.AddRange(owner.Slots.Select(s => (prefix + s.Name, s)));
+        foreach (var (name, child) in module.named_children()) Collect(child, prefix + name + ".");
+    }
+}

@@ -1,0 +1,57 @@
+using System.Reflection;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Titan.Abstractions;
+
+/// <summary>
+/// A place in a model that holds a module and lets it be replaced. TorchSharp keeps children both in a dictionary and in the field that forward reads;
+/// a model that holds its children in slots has one place for both.
+/// </summary>
+public sealed class ModuleSlot
+{
+    private static readonly FieldInfo Children = typeof(nn.Module).GetField("_internal_submodules", BindingFlags.Instance | BindingFlags.NonPublic)
+        ?? throw new InvalidOperationException("this version of TorchSharp keeps its submodules elsewhere");
+
+    private readonly nn.Module parent;
+
+    /// <summary>Registers <paramref name="module"/> as child <paramref name="name"/> of <paramref name="parent"/>.</summary>
+    public ModuleSlot(nn.Module parent, string name, nn.Module<Tensor, Tensor> module)
+    {
+        (this.parent, Name, Module) = (parent, name, module);
+        parent.register_module(name, module);
+    }
+
+    /// <summary>The child's name, the last part of its FQN.</summary>
+    public string Name { get; }
+
+    /// <summary>The module that is in the slot now.</summary>
+    public nn.Module<Tensor, Tensor> Module { get; private set; }
+
+    /// <summary>The converter that replaced the module, or null.</summary>
+    public string? ReplacedBy { get; private set; }
+
+    /// <summary>Calls the module.</summary>
+    public Tensor forward(Tensor x) => Module.call(x);
+
+    /// <summary>Puts another module into the slot. Its parameters must keep their names, so that checkpoints fit.</summary>
+    /// <param name="module">The new module. The old one is not disposed: the new one may use its parameters.</param>
+    /// <param name="converter">Who replaces it, for messages.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when another converter already replaced it, naming both.</exception>
+    public void Replace(nn.Module<Tensor, Tensor> module, string converter)
+    {
+        if (ReplacedBy is not null)
+            throw new TitanException(ExitCode.Plugin,
+                $"converters '{ReplacedBy}' and '{converter}' both claim layer '{Name}'; exclude it from one of them (filter_fqns) or drop one from model.converters");
+        ((IDictionary<string, nn.Module>)Children.GetValue(parent)!)[Name] = module;
+        Module = module;
+        ReplacedBy = converter;
+    }
+}
+
+/// <summary>A module whose replaceable children are in slots.</summary>
+public interface ISlotOwner
+{
+    /// <summary>The slots, in order of construction.</summary>
+    IReadOnlyList<ModuleSlot> Slots { get; }
+}

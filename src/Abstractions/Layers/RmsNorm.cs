@@ -1,0 +1,45 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Titan.Abstractions;
+
+/// <summary>Root-mean-square normalisation over the last dimension (Zhang and Sennrich, 2019): y = x / sqrt(mean(x²) + eps) · w, computed in fp32.</summary>
+public sealed class RmsNorm : nn.Module<Tensor, Tensor>
+{
+    private readonly Parameter weight;
+    private readonly double epsilon;
+
+    /// <summary>Creates the layer with uninitialised weight [D].</summary>
+    /// <param name="dimension">D.</param>
+    /// <param name="epsilon">Added to the mean square.</param>
+    /// <param name="device">Where; <c>meta</c> allocates nothing.</param>
+    /// <param name="type">Dtype of the parameter.</param>
+    public RmsNorm(long dimension, double epsilon = 1e-5, Device? device = null, ScalarType type = ScalarType.Float32) : base(nameof(RmsNorm))
+    {
+        this.epsilon = epsilon;
+        weight = new Parameter(empty(dimension, dtype: type, device: device));
+        register_parameter("weight", weight);
+        Weight = new ParameterSource(weight);
+    }
+
+    /// <summary>Where the weight comes from; a parallelism puts its own here.</summary>
+    public IWeightSource Weight { get; set; }
+
+    /// <summary>A fused kernel (x [..., D], weight [D], epsilon) that replaces the plain ATen operations; null for the plain ones.</summary>
+    public Func<Tensor, Tensor, double, Tensor>? Kernel { get; set; }
+
+    /// <inheritdoc />
+    /// <param name="x">[..., D].</param>
+    /// <returns>[..., D], of x's dtype.</returns>
+    public override Tensor forward(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        if (Kernel is { } fused)
+            return fused(x, GatherFunction.Weight(Weight, x.dtype), epsilon).MoveToOuterDisposeScope();
+        var wide = x.to(ScalarType.Float32);
+        var scale = wide.square().mean([-1], keepdim: true).add(epsilon).rsqrt();
+        // The weight is rounded to the compute dtype first, as upstream's mixed precision does, then everything stays fp32 until the end.
+        var w = GatherFunction.Weight(Weight, x.dtype);
+        return (wide * scale * w).to(x.dtype).MoveToOuterDisposeScope();
+    }
+}

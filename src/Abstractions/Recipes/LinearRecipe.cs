@@ -1,0 +1,53 @@
+namespace Titan.Abstractions;
+
+/// <summary>
+/// The three matmuls of a linear layer with input X[M,K], weight W[N,K] and upstream gradient G[M,N]. This is all that a recipe is: which kernel runs,
+/// which layout it wants, what travels between ranks and what is reported are derived from it.
+/// </summary>
+/// <param name="Output">X · Wᵀ, contracts K.</param>
+/// <param name="GradInput">G · W, contracts N.</param>
+/// <param name="GradWeight">Gᵀ · X, contracts M.</param>
+public sealed record LinearRecipe(MatmulRecipe Output, MatmulRecipe GradInput, MatmulRecipe GradWeight)
+{
+    /// <summary>K and N must be multiples of this: the block length where a cast has blocks, else the 16 that float8 matmuls need.</summary>
+    public int RequiredMultiple => Casts().Select(c => c is OperandCast.Scaled { Granularity: ScaleGranularity.Block block } ? block.Length : 16).Max();
+
+    /// <summary>
+    /// Throws when the matmuls contradict each other: one operand cast and the other not, or one tensor cast to different formats by the two matmuls that it feeds.
+    /// </summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/>, naming the matmul or the tensor.</exception>
+    public void Validate(string name)
+    {
+        foreach (var (matmul, which) in new[] { (Output, "output"), (GradInput, "grad_input"), (GradWeight, "grad_weight") })
+        {
+            if (matmul.Left is OperandCast.HighPrecision != matmul.Right is OperandCast.HighPrecision)
+                throw new TitanException(ExitCode.Plugin,
+                    $"recipe '{name}': incompatible operand precision for {which}: {matmul.Left} · {matmul.Right}; cast both operands or neither");
+        }
+
+        SameFormat("input", Output.Left, GradWeight.Right);
+        SameFormat("weight", Output.Right, GradInput.Right);
+        SameFormat("grad_output", GradInput.Left, GradWeight.Left);
+
+        void SameFormat(string tensor, OperandCast one, OperandCast other)
+        {
+            if (one is OperandCast.Scaled a && other is OperandCast.Scaled b && a.Format != b.Format)
+                throw new TitanException(ExitCode.Plugin,
+                    $"recipe '{name}': {tensor} must be cast to the same dtype in both matmuls it is used in, got {a.Format} and {b.Format}");
+        }
+    }
+
+    /// <summary>The six casts, in the order output, grad_input, grad_weight, left before right.</summary>
+    public IEnumerable<OperandCast> Casts() =>
+        [Output.Left, Output.Right, GradInput.Left, GradInput.Right, GradWeight.Left, GradWeight.Right];
+
+    /// <summary>The casts in torchao's short form: <c>i:dyn_ten_e4m3,w:dyn_ten_e4m3,go:dyn_ten_e5m2</c>, more where the second use of a tensor differs.</summary>
+    public override string ToString()
+    {
+        var text = $"i:{Output.Left},w:{Output.Right},go:{GradInput.Left}";
+        if (GradWeight.Right != Output.Left) text += $",i_gw:{GradWeight.Right}";
+        if (GradInput.Right != Output.Right) text += $",w_gi:{GradInput.Right}";
+        if (GradWeight.Left != GradInput.Left) text += $",go_gw:{GradWeight.Left}";
+        return text;
+    }
+}
