@@ -1,0 +1,65 @@
+using Titan.Abstractions;
+using Titan.Quantization.Linear;
+using Titan.Quantization.Matmuls;
+
+namespace Titan.Quantization.Conversion;
+
+/// <summary>The converter of a recipe family, <c>quantize.linear.FAMILY</c>: replaces linear layers by ones that execute the family's recipe.</summary>
+/// <param name="family">The family.</param>
+/// <param name="recipes">Its recipes.</param>
+/// <param name="counter">Counts executed float8 matmuls.</param>
+public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(RecipeMetadata Metadata, IQuantizationRecipe Recipe)> recipes, MatmulCounter counter)
+    : IModelConverter
+{
+    /// <summary>The converter's name.</summary>
+    public string Name => $"quantize.linear.{family}";
+
+    /// <inheritdoc />
+    public Type OptionsType => typeof(QuantizeOptions);
+
+    /// <summary>The recipe that <c>recipe_name</c> chooses.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, listing the family's recipes.</exception>
+    public (RecipeMetadata Metadata, IQuantizationRecipe Recipe) Choose(string? recipeName)
+    {
+        var names = string.Join(", ", recipes.Select(r => r.Metadata.Name));
+        var found = recipes.FirstOrDefault(r => recipeName is null ? r.Metadata.IsDefault : r.Metadata.Name == recipeName);
+        if (found.Recipe is not null) return found;
+        throw new TitanException(ExitCode.Usage, recipeName is null
+            ? $"{Name}: the family has no default recipe; set recipe_name to one of: {names}"
+            : $"{Name}.recipe_name = '{recipeName}': no loaded plugin has this recipe; known: {names}; 'titan plugin list' shows what is loaded and why others are not");
+    }
+
+    /// <inheritdoc />
+    public ConversionReport Convert(ModelSlots model, object options, ConversionContext context)
+    {
+        var chosen = (QuantizeOptions)options;
+        var (metadata, recipe) = Choose(chosen.Own.RecipeName);
+        var name = $"{family}/{metadata.Name}";
+        if (recipe.Requires.Refusal(context.Device, chosen.Own.Emulate) is { } refusal)
+            throw new TitanException(ExitCode.Hardware, $"recipe '{name}' {refusal}");
+
+        var recipeOptions = chosen.OfRecipe[metadata.Name];
+        var described = recipe.Describe(recipeOptions);
+        var engine = new LinearEngine(name, described, context.Fused, chosen.Own.Emulate, counter);
+        var filter = new LayerFilter(chosen.Own.FilterFqns, recipe, described.RequiredMultiple);
+        var linears = model.Linears.ToList();
+        var layers = new List<LayerConversion>();
+        foreach (var (fqn, slot, linear) in linears)
+        {
+            var skippedBy = filter.SkippedBy(fqn, linear.Shape);
+            if (skippedBy is null) slot.Replace(new QuantizedLinear(linear, engine), Name);
+            layers.Add(new LayerConversion(fqn, linear.Shape, skippedBy is null ? name : null, skippedBy, skippedBy is null ? engine.Backend : "high precision"));
+        }
+
+        filter.ThrowIfUnused([.. linears.Select(l => l.Fqn)]);
+        var report = new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. recipe.Notes(recipeOptions, context.Dimensions)]);
+        if (report.Converted == 0)
+        {
+            var rules = layers.GroupBy(l => l.SkippedBy).Select(g => $"{g.Count()} by {g.Key}");
+            throw new TitanException(ExitCode.Usage,
+                $"{Name} converted 0 of {layers.Count} linears ({string.Join("; ", rules)}); loosen filter_fqns or drop the converter from model.converters");
+        }
+
+        return report;
+    }
+}

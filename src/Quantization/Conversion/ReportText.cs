@@ -1,0 +1,32 @@
+using System.Text;
+using System.Text.RegularExpressions;
+using Titan.Abstractions;
+
+namespace Titan.Quantization.Conversion;
+
+/// <summary>A conversion report for people: layers that differ in their block number alone share a line.</summary>
+public static partial class ReportText
+{
+    /// <summary>Renders the report.</summary>
+    public static string Render(ConversionReport report)
+    {
+        var text = new StringBuilder();
+        text.AppendLine($"{report.Converter}: converted {report.Converted} of {report.Layers.Count} linears, skipped {report.Skipped}  [{report.Summary}]{Mark(report.Status)}");
+        var groups = report.Layers.GroupBy(l => (Fqn: BlockNumber().Replace(l.Fqn, ".*."), l.Shape, l.Recipe, l.SkippedBy, l.Backend));
+        var rows = groups.Select(g => (
+            Fqn: g.Count() > 1 ? $"{g.Key.Fqn} ({g.Count()})" : g.First().Fqn,
+            Shape: g.Key.Shape.ToString(),
+            Outcome: g.Key.Recipe ?? "skipped",
+            Why: g.Key.Recipe is null ? g.Key.SkippedBy! : g.Key.Backend)).ToList();
+        int first = rows.Max(r => r.Fqn.Length), second = rows.Max(r => r.Shape.Length), third = rows.Max(r => r.Outcome.Length);
+        foreach (var row in rows)
+            text.AppendLine($"  {row.Fqn.PadRight(first)}  {row.Shape.PadLeft(second)}  {row.Outcome.PadRight(third)}  {row.Why}");
+        foreach (var note in report.Notes) text.AppendLine($"  note: {note}");
+        return text.ToString();
+    }
+
+    private static string Mark(ExportStatus status) => status == ExportStatus.Stable ? "" : $" ({status.ToString().ToLowerInvariant()})";
+
+    [GeneratedRegex(@"\.\d+\.")]
+    private static partial Regex BlockNumber();
+}

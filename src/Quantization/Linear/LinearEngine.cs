@@ -1,0 +1,84 @@
+using Titan.Abstractions;
+using Titan.Kernels.Casts;
+using Titan.Quantization.Matmuls;
+using Titan.Quantization.Scaling;
+using static TorchSharp.torch;
+
+namespace Titan.Quantization.Linear;
+
+/// <summary>What executes a recipe: the recipe, the cast kernels and the matmul backend. One per converter, shared by its layers.</summary>
+public sealed class LinearEngine
+{
+    private readonly IFloat8Matmul matmul;
+
+    /// <summary>Checks that the recipe can be executed.</summary>
+    /// <param name="name">family/name, for messages.</param>
+    /// <param name="recipe">The recipe.</param>
+    /// <param name="fused">Fused casts, or the plain ATen chain.</param>
+    /// <param name="emulate">Matmuls in fp32 on dequantised operands.</param>
+    /// <param name="counter">Counts executed float8 matmuls.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> for a granularity that is not implemented.</exception>
+    public LinearEngine(string name, LinearRecipe recipe, bool fused, bool emulate, MatmulCounter counter)
+    {
+        recipe.Validate(name);
+        foreach (var cast in recipe.Casts())
+        {
+            if (cast is OperandCast.Scaled { Granularity: ScaleGranularity.Block or ScaleGranularity.Tile } scaled)
+                throw new TitanException(ExitCode.Plugin,
+                    $"recipe '{name}': scale granularity {scaled.Granularity} cannot be executed by this version; tensorwise, rowwise and custom casts can");
+        }
+
+        (Name, Recipe, Counter) = (name, recipe, counter);
+        Kernels = fused ? CastKernels.Fused : CastKernels.Plain;
+        matmul = emulate ? new EmulatedMatmul() : new DecodedMatmul(Kernels);
+    }
+
+    /// <summary>family/name.</summary>
+    public string Name { get; }
+
+    /// <summary>The recipe.</summary>
+    public LinearRecipe Recipe { get; }
+
+    /// <summary>Counts executed float8 matmuls.</summary>
+    public MatmulCounter Counter { get; }
+
+    /// <summary>What executes the matmuls, for the report.</summary>
+    public string Backend => matmul.Name;
+
+    internal ICastKernels Kernels { get; }
+
+    /// <summary>Whether X is cast once for both its matmuls, so that backward can keep the float8 bytes instead of the input.</summary>
+    internal bool SharesInputCast => Recipe.GradWeight.Right == Recipe.Output.Left && IsTensorwise(Recipe.Output.Left);
+
+    internal static bool IsTensorwise(OperandCast cast) => cast is OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise };
+
+    /// <summary>Casts an operand; the result holds either a quantised tensor or one in high precision.</summary>
+    internal Operand Cast(Tensor x, OperandCast cast, int contracted) => cast switch
+    {
+        OperandCast.Scaled scaled => new Operand(QuantizedTensor.Cast(x, scaled, contracted, Kernels), null),
+        OperandCast.Custom custom => new Operand(null, contracted == 1 ? custom.Quantizer.QuantizeDequantize(x) : Transposed(x, custom.Quantizer)),
+        _ => new Operand(null, x.alias()),
+    };
+
+    /// <summary>left · right; both already oriented.</summary>
+    internal Tensor Multiply(Operand left, Operand right, ScalarType type)
+    {
+        if (left.Quantized is { } a && right.Quantized is { } b)
+        {
+            Counter.Increment();
+            return matmul.Multiply(a, b, type);
+        }
+
+        using var l = left.InHighPrecision(type);
+        using var r = right.InHighPrecision(type);
+        return l.mm(r);
+    }
+
+    private static Tensor Transposed(Tensor x, IQuantizer quantizer)
+    {
+        using var t = x.t();
+        using var rows = t.contiguous();
+        using var result = quantizer.QuantizeDequantize(rows);
+        return result.t();
+    }
+}

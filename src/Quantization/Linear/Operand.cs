@@ -1,0 +1,26 @@
+using Titan.Quantization.Scaling;
+using static TorchSharp.torch;
+
+namespace Titan.Quantization.Linear;
+
+/// <summary>One side of a matmul after its cast: float8 with scales, or a plain tensor.</summary>
+internal sealed record Operand(QuantizedTensor? Quantized, Tensor? Plain) : IDisposable
+{
+    /// <summary>The transposed operand; shares memory.</summary>
+    public Operand Transpose() => new(
+        Quantized is { } q ? new QuantizedTensor(q.Data.t(), q.Scale.dim() == 2 ? q.Scale.t() : q.Scale.alias(), q.Format) : null,
+        Plain?.t());
+
+    public Tensor InHighPrecision(ScalarType type)
+    {
+        if (Plain is { } plain) return plain.dtype == type ? plain.alias() : plain.to(type);
+        using var wide = Quantized!.Dequantize();
+        return wide.to(type);
+    }
+
+    public void Dispose()
+    {
+        Quantized?.Dispose();
+        Plain?.Dispose();
+    }
+}

@@ -1,0 +1,46 @@
+using TorchSharp.Modules;
+using Titan.Abstractions;
+using static TorchSharp.torch;
+
+namespace Titan.Quantization.Linear;
+
+/// <summary>
+/// A linear layer that executes a recipe. It takes over the parameters of the layer that it replaces, under the same names: the master weight stays in high precision,
+/// is cast directly from it, and checkpoints do not change.
+/// </summary>
+public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
+{
+    private readonly Parameter? bias;
+    private readonly LinearEngine engine;
+
+    /// <summary>Replaces <paramref name="layer"/>, whose parameters it takes over.</summary>
+    public QuantizedLinear(ILinear layer, LinearEngine engine) : base("Float8Linear")
+    {
+        (Shape, Weight, bias, this.engine) = (layer.Shape, layer.Weight, layer.Bias, engine);
+        register_parameter("weight", layer.Weight.Parameter);
+        if (bias is not null) register_parameter("bias", bias);
+    }
+
+    /// <inheritdoc />
+    public LinearShape Shape { get; }
+
+    /// <inheritdoc />
+    public IWeightSource Weight { get; set; }
+
+    /// <inheritdoc />
+    public Parameter? Bias => bias;
+
+    /// <inheritdoc />
+    /// <param name="x">[..., K].</param>
+    /// <returns>[..., N], of x's dtype.</returns>
+    public override Tensor forward(Tensor x)
+    {
+        var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad);
+        if (bias is null) return y;
+        using (y)
+        using (var b = bias.to(y.dtype)) return y + b;
+    }
+
+    /// <inheritdoc />
+    public override string ToString() => $"Float8Linear({Shape}, {engine.Recipe})";
+}

@@ -1,0 +1,80 @@
+using Titan.Abstractions;
+using Titan.Quantization.Scaling;
+using static TorchSharp.torch;
+
+namespace Titan.Quantization.Linear;
+
+/// <summary>
+/// The three matmuls of a linear layer, as its recipe says:
+/// <code>
+/// output       Y[M,N] = X[M,K]  · Wᵀ[K,N]    contracts K
+/// grad_input   dX[M,K] = G[M,N] · W[N,K]     contracts N
+/// grad_weight  dW[N,K] = Gᵀ[N,M] · X[M,K]    contracts M
+/// </code>
+/// A tensorwise cast is made once and used by both matmuls of its tensor. Of X, backward keeps the float8 bytes where they are what it needs, else X itself.
+/// The weight is asked for again in backward.
+/// </summary>
+internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearFunction>
+{
+    private const int AlongRows = 1, AlongColumns = 0;
+
+    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    {
+        var x = (Tensor)inputs[0];
+        var source = (IWeightSource)inputs[2];
+        var engine = (LinearEngine)inputs[3];
+        var recipe = engine.Recipe.Output;
+        var type = x.dtype;
+        using var rows = Rows(x);
+        var castX = engine.Cast(rows, recipe.Left, AlongRows);
+        using var w = source.Gather(source.Parameter.dtype);
+        using var castW = engine.Cast(w, recipe.Right, AlongRows);
+        using var right = castW.Transpose();
+        using var y = engine.Multiply(castX, right, type);
+
+        context.save_data("source", source);
+        context.save_data("engine", engine);
+        context.save_data("needs_input_gradient", inputs[4]);
+        context.save_data("input_shape", x.shape);
+        context.save_data("type", type);
+        if (engine.SharesInputCast) context.save_for_backward([castX.Quantized!.Data, castX.Quantized.Scale]);
+        else
+        {
+            context.save_for_backward([x]);
+            castX.Dispose();
+        }
+
+        return y.reshape([.. x.shape[..^1], y.shape[1]]);
+    }
+
+    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
+    {
+        using var scope = NewDisposeScope();
+        var source = (IWeightSource)context.get_data("source");
+        var engine = (LinearEngine)context.get_data("engine");
+        var type = (ScalarType)context.get_data("type");
+        var inputShape = (long[])context.get_data("input_shape");
+        var saved = context.get_saved_variables();
+        var recipe = engine.Recipe;
+        var g = Rows(gradient);
+
+        var castG = engine.Cast(g, recipe.GradInput.Left, AlongRows);
+        Tensor? gradInput = null;
+        if ((bool)context.get_data("needs_input_gradient"))
+        {
+            var w = source.Gather(source.Parameter.dtype);
+            var castW = engine.Cast(w, recipe.GradInput.Right, AlongColumns);
+            gradInput = engine.Multiply(castG, castW, type).reshape(inputShape).MoveToOuterDisposeScope();
+        }
+
+        var sharesG = recipe.GradWeight.Left == recipe.GradInput.Left && LinearEngine.IsTensorwise(recipe.GradWeight.Left);
+        var left = (sharesG ? castG : engine.Cast(g, recipe.GradWeight.Left, AlongColumns)).Transpose();
+        var right = engine.SharesInputCast
+            ? new Operand(new QuantizedTensor(saved[0], saved[1], ((OperandCast.Scaled)recipe.Output.Left).Format), null)
+            : engine.Cast(Rows(saved[0]), recipe.GradWeight.Right, AlongColumns);
+        var gradWeight = engine.Multiply(left, right, type);
+        return [gradInput, source.ReduceGradient(gradWeight).MoveToOuterDisposeScope(), null, null, null];
+    }
+
+    private static Tensor Rows(Tensor x) => x.reshape(x.numel() == 0 ? x.shape[..^1].Aggregate(1L, (a, b) => a * b) : -1, x.shape[^1]).contiguous();
+}

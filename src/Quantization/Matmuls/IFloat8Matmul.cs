@@ -1,0 +1,18 @@
+using Titan.Quantization.Scaling;
+using static TorchSharp.torch;
+
+namespace Titan.Quantization.Matmuls;
+
+/// <summary>Multiplies two float8 matrices.</summary>
+public interface IFloat8Matmul
+{
+    /// <summary>Name for the report.</summary>
+    string Name { get; }
+
+    /// <summary>left · right.</summary>
+    /// <param name="left">[R, I]; scale 0-d or [R, 1].</param>
+    /// <param name="right">[I, C]; scale 0-d or [1, C].</param>
+    /// <param name="type">Dtype of the result.</param>
+    /// <returns>[R, C].</returns>
+    Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type);
+}

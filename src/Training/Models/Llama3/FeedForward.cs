@@ -1,0 +1,27 @@
+using Titan.Abstractions;
+using static TorchSharp.torch;
+
+namespace Titan.Training.Models.Llama3;
+
+/// <summary>SwiGLU (Shazeer, 2020): w2(silu(w1 x) * w3 x).</summary>
+internal sealed class FeedForward : nn.Module<Tensor, Tensor>, ISlotOwner
+{
+    private readonly ModuleSlot w1;
+    private readonly ModuleSlot w2;
+    private readonly ModuleSlot w3;
+
+    public FeedForward(Llama3Args args, Device device, ScalarType type) : base(nameof(FeedForward))
+    {
+        w1 = new ModuleSlot(this, "w1", new Linear(args.Dimension, args.FeedForward, false, device, type));
+        w2 = new ModuleSlot(this, "w2", new Linear(args.FeedForward, args.Dimension, false, device, type));
+        w3 = new ModuleSlot(this, "w3", new Linear(args.Dimension, args.FeedForward, false, device, type));
+    }
+
+    public IReadOnlyList<ModuleSlot> Slots => [w1, w2, w3];
+
+    public override Tensor forward(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        return w2.forward(nn.functional.silu(w1.forward(x)) * w3.forward(x)).MoveToOuterDisposeScope();
+    }
+}
