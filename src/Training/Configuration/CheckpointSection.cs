@@ -1,0 +1,86 @@
+using System.ComponentModel;
+
+namespace Titan.Training.Configuration;
+
+/// <summary>Saving and resuming.</summary>
+public sealed record CheckpointSection
+{
+    /// <summary>Save checkpoints, and resume from the newest.</summary>
+    [Description("Save checkpoints, and resume from the newest.")]
+    public bool Enable { get; init; }
+
+    /// <summary>Fault tolerance.</summary>
+    [Description("Fault tolerance.")]
+    [NotServedYet("there is no fault-tolerant mode")]
+    public bool EnableFtDataloaderCheckpoints { get; init; } = true;
+
+    /// <summary>Folder under dump_folder.</summary>
+    [Description("Folder under dump_folder.")]
+    public string Folder { get; init; } = "checkpoint";
+
+    /// <summary>Steps between checkpoints.</summary>
+    [Description("Steps between checkpoints.")]
+    [AtLeast(1)]
+    public int Interval { get; init; } = 500;
+
+    /// <summary>A step folder to start from when the run has no checkpoint of its own.</summary>
+    [Description("A step folder to start from when the run has no checkpoint of its own.")]
+    public string? InitialLoadPath { get; init; }
+
+    /// <summary>Of initial_load_path, load the weights alone.</summary>
+    [Description("Of initial_load_path, load the weights alone.")]
+    public bool InitialLoadModelOnly { get; init; } = true;
+
+    /// <summary>Start from Hugging Face weights.</summary>
+    [Description("Start from Hugging Face weights.")]
+    [NotServedYet("Hugging Face weights are not read or written yet")]
+    public bool InitialLoadInHf { get; init; }
+
+    /// <summary>Start from quantised Hugging Face weights.</summary>
+    [Description("Start from quantised Hugging Face weights.")]
+    [NotServedYet("Hugging Face weights are not read or written yet")]
+    public bool InitialLoadInHfQuantized { get; init; }
+
+    /// <summary>The last checkpoint holds the weights alone (it cannot be resumed).</summary>
+    [Description("The last checkpoint holds the weights alone (it cannot be resumed).")]
+    public bool LastSaveModelOnly { get; init; } = true;
+
+    /// <summary>The last checkpoint in Hugging Face's format.</summary>
+    [Description("The last checkpoint in Hugging Face's format.")]
+    [NotServedYet("Hugging Face weights are not read or written yet")]
+    public bool LastSaveInHf { get; init; }
+
+    /// <summary>Dtype of the last checkpoint when it holds the weights alone.</summary>
+    [Description("Dtype of the last checkpoint when it holds the weights alone.")]
+    [OneOf("float16", "bfloat16", "float32")]
+    public string ExportDtype { get; init; } = "float32";
+
+    /// <summary>Save in the background.</summary>
+    [Description("Save in the background.")]
+    [NotServedYet("checkpoints are written between steps")]
+    public string AsyncMode { get; init; } = "disabled";
+
+    /// <summary>Checkpoints to keep; 0 for all. 1 is refused: a failed save would leave none.</summary>
+    [Description("Checkpoints to keep; 0 for all. 1 is refused: a failed save would leave none.")]
+    public int KeepLatestK { get; init; } = 10;
+
+    /// <summary>The step to load; -1 for the newest.</summary>
+    [Description("The step to load; -1 for the newest.")]
+    public int LoadStep { get; init; } = -1;
+
+    /// <summary>Parts not to load: model, optimizer, lr_scheduler, dataloader, train_state.</summary>
+    [Description("Parts not to load: model, optimizer, lr_scheduler, dataloader, train_state.")]
+    public IReadOnlyList<string> ExcludeFromLoading { get; init; } = [];
+
+    /// <summary>Also save after step 1.</summary>
+    [Description("Also save after step 1.")]
+    public bool EnableFirstStepCheckpoint { get; init; }
+
+    /// <summary>Save the initial weights as step-0 and stop.</summary>
+    [Description("Save the initial weights as step-0 and stop.")]
+    public bool CreateSeedCheckpoint { get; init; }
+
+    /// <summary>Load, but never save.</summary>
+    [Description("Load, but never save.")]
+    public bool LoadOnly { get; init; }
+}

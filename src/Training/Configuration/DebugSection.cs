@@ -1,0 +1,25 @@
+using System.ComponentModel;
+
+namespace Titan.Training.Configuration;
+
+/// <summary>Reproducing.</summary>
+public sealed record DebugSection
+{
+    /// <summary>Seed of the weights; none for a random one, which is logged.</summary>
+    [Description("Seed of the weights; none for a random one, which is logged.")]
+    public long? Seed { get; init; }
+
+    /// <summary>Deterministic algorithms only.</summary>
+    [Description("Deterministic algorithms only.")]
+    public bool Deterministic { get; init; }
+
+    /// <summary>Warn where there is none.</summary>
+    [Description("Warn where there is none.")]
+    [NotServedYet("every operation that is used here has a deterministic form")]
+    public bool DeterministicWarnOnly { get; init; }
+
+    /// <summary>Even load of experts.</summary>
+    [Description("Even load of experts.")]
+    [NotServedYet("mixture-of-experts models are not served yet")]
+    public bool MoeForceLoadBalance { get; init; }
+}

@@ -1,0 +1,31 @@
+using System.ComponentModel;
+
+namespace Titan.Training.Configuration;
+
+/// <summary>What is trained, and what is done to it.</summary>
+public sealed record ModelSection
+{
+    /// <summary>Model family.</summary>
+    [Description("Model family.")]
+    public string Name { get; init; } = "llama3";
+
+    /// <summary>Flavor of the family.</summary>
+    [Description("Flavor of the family.")]
+    public string Flavor { get; init; } = "debugmodel";
+
+    /// <summary>Folder with tokenizer.json (default: the tokenizer that is shipped).</summary>
+    [Description("Folder with tokenizer.json (default: the tokenizer that is shipped).")]
+    public string HfAssetsPath { get; init; } = "./assets/tokenizer";
+
+    /// <summary>Deprecated name of hf_assets_path.</summary>
+    [Description("Deprecated name of hf_assets_path.")]
+    public string? TokenizerPath { get; init; }
+
+    /// <summary>Model converters, applied in this order.</summary>
+    [Description("Model converters, applied in this order.")]
+    public IReadOnlyList<string> Converters { get; init; } = [];
+
+    /// <summary>Log the module tree after conversion.</summary>
+    [Description("Log the module tree after conversion.")]
+    public bool PrintAfterConversion { get; init; }
+}

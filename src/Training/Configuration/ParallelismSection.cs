@@ -1,0 +1,108 @@
+using System.ComponentModel;
+
+namespace Titan.Training.Configuration;
+
+/// <summary>How ranks share the work.</summary>
+public sealed record ParallelismSection
+{
+    /// <summary>Replicas.</summary>
+    [Description("Replicas.")]
+    [AtLeast(1)]
+    public int DataParallelReplicateDegree { get; init; } = 1;
+
+    /// <summary>Ranks that share parameters; -1 for all that are left.</summary>
+    [Description("Ranks that share parameters; -1 for all that are left.")]
+    public int DataParallelShardDegree { get; init; } = -1;
+
+    /// <summary>When gathered parameters are dropped.</summary>
+    [Description("When gathered parameters are dropped.")]
+    [OneOf("default", "always", "never")]
+    public string FsdpReshardAfterForward { get; init; } = "default";
+
+    /// <summary>Ranks that share a layer.</summary>
+    [Description("Ranks that share a layer.")]
+    [AtLeast(1)]
+    public int TensorParallelDegree { get; init; } = 1;
+
+    /// <summary>Gather the logits before the loss.</summary>
+    [Description("Gather the logits before the loss.")]
+    public bool DisableLossParallel { get; init; }
+
+    /// <summary>Overlap tensor-parallel communication with matmuls.</summary>
+    [Description("Overlap tensor-parallel communication with matmuls.")]
+    public bool EnableAsyncTensorParallel { get; init; }
+
+    /// <summary>Pipeline stages.</summary>
+    [Description("Pipeline stages.")]
+    [AtLeast(1)]
+    public int PipelineParallelDegree { get; init; } = 1;
+
+    /// <summary>Modules of each stage.</summary>
+    [Description("Modules of each stage.")]
+    [NotServedYet("pipelines are not served yet")]
+    public string? ModuleFqnsPerModelPart { get; init; }
+
+    /// <summary>Fewer layers in the first stage.</summary>
+    [Description("Fewer layers in the first stage.")]
+    [NotServedYet("pipelines are not served yet")]
+    public int PipelineParallelFirstStageLessLayers { get; init; } = 1;
+
+    /// <summary>Fewer layers in the last stage.</summary>
+    [Description("Fewer layers in the last stage.")]
+    [NotServedYet("pipelines are not served yet")]
+    public int PipelineParallelLastStageLessLayers { get; init; } = 1;
+
+    /// <summary>Layers per stage.</summary>
+    [Description("Layers per stage.")]
+    [NotServedYet("pipelines are not served yet")]
+    public int? PipelineParallelLayersPerStage { get; init; }
+
+    /// <summary>Pipeline schedule; no effect with pipeline_parallel_degree = 1.</summary>
+    [Description("Pipeline schedule; no effect with pipeline_parallel_degree = 1.")]
+    public string PipelineParallelSchedule { get; init; } = "1F1B";
+
+    /// <summary>Pipeline schedule from a file.</summary>
+    [Description("Pipeline schedule from a file.")]
+    [NotServedYet("pipelines are not served yet")]
+    public string PipelineParallelScheduleCsv { get; init; } = "";
+
+    /// <summary>Sequences in a pipeline's micro-batch; no effect with pipeline_parallel_degree = 1.</summary>
+    [Description("Sequences in a pipeline's micro-batch; no effect with pipeline_parallel_degree = 1.")]
+    [AtLeast(1)]
+    public int PipelineParallelMicrobatchSize { get; init; } = 1;
+
+    /// <summary>Overlap of pipeline and expert parallelism.</summary>
+    [Description("Overlap of pipeline and expert parallelism.")]
+    [NotServedYet("pipelines are not served yet")]
+    public bool PipelineParallelExpertParallelOverlap { get; init; } = true;
+
+    /// <summary>Ranks that share a sequence.</summary>
+    [Description("Ranks that share a sequence.")]
+    [AtLeast(1)]
+    public int ContextParallelDegree { get; init; } = 1;
+
+    /// <summary>Balance of the sequence shards.</summary>
+    [Description("Balance of the sequence shards.")]
+    [NotServedYet("context parallelism is not served yet")]
+    public string? ContextParallelLoadBalancer { get; init; } = "headtail";
+
+    /// <summary>How keys and values travel.</summary>
+    [Description("How keys and values travel.")]
+    [NotServedYet("context parallelism is not served yet")]
+    public string ContextParallelRotateMethod { get; init; } = "allgather";
+
+    /// <summary>Ranks that share experts.</summary>
+    [Description("Ranks that share experts.")]
+    [NotServedYet("mixture-of-experts models are not served yet")]
+    public int ExpertParallelDegree { get; init; } = 1;
+
+    /// <summary>Tensor parallelism of experts.</summary>
+    [Description("Tensor parallelism of experts.")]
+    [NotServedYet("mixture-of-experts models are not served yet")]
+    public int ExpertTensorParallelDegree { get; init; } = 1;
+
+    /// <summary>How tokens travel to experts.</summary>
+    [Description("How tokens travel to experts.")]
+    [NotServedYet("mixture-of-experts models are not served yet")]
+    public string ExpertParallelCommBackend { get; init; } = "standard";
+}

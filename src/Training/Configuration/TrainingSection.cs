@@ -1,0 +1,72 @@
+using System.ComponentModel;
+
+namespace Titan.Training.Configuration;
+
+/// <summary>The training loop.</summary>
+public sealed record TrainingSection
+{
+    /// <summary>Dataset: titan_sample (shipped), text (your files), c4, c4_test, c4_validation (need dataset_path).</summary>
+    [Description("Dataset: titan_sample (shipped), text (your files), c4, c4_test, c4_validation (need dataset_path).")]
+    public string Dataset { get; init; } = "titan_sample";
+
+    /// <summary>File or folder of .txt, .jsonl, .json (also .gz) or .parquet.</summary>
+    [Description("File or folder of .txt, .jsonl, .json (also .gz) or .parquet.")]
+    public string? DatasetPath { get; init; }
+
+    /// <summary>Sequences per data-parallel rank and micro-batch.</summary>
+    [Description("Sequences per data-parallel rank and micro-batch.")]
+    [AtLeast(1)]
+    public int LocalBatchSize { get; init; } = 8;
+
+    /// <summary>Sequences per step over all ranks; below 0: local_batch_size times the data-parallel ranks.</summary>
+    [Description("Sequences per step over all ranks; below 0: local_batch_size times the data-parallel ranks.")]
+    public int GlobalBatchSize { get; init; } = -1;
+
+    /// <summary>Tokens per sequence.</summary>
+    [Description("Tokens per sequence.")]
+    [AtLeast(1)]
+    public int SeqLen { get; init; } = 2048;
+
+    /// <summary>Gradients are clipped to this global norm.</summary>
+    [Description("Gradients are clipped to this global norm.")]
+    [AtLeast(0)]
+    public double MaxNorm { get; init; } = 1.0;
+
+    /// <summary>Optimizer steps.</summary>
+    [Description("Optimizer steps.")]
+    [AtLeast(1)]
+    public int Steps { get; init; } = 10000;
+
+    /// <summary>Keep parameters in host memory.</summary>
+    [Description("Keep parameters in host memory.")]
+    [NotServedYet("there is no offloading yet")]
+    public bool EnableCpuOffload { get; init; }
+
+    /// <summary>Dtype of the parameters.</summary>
+    [Description("Dtype of the parameters.")]
+    [OneOf("bfloat16", "float32")]
+    public string Dtype { get; init; } = "float32";
+
+    /// <summary>Dtype of computation.</summary>
+    [Description("Dtype of computation.")]
+    [OneOf("bfloat16", "float32")]
+    public string MixedPrecisionParam { get; init; } = "bfloat16";
+
+    /// <summary>Dtype of gradient reduction.</summary>
+    [Description("Dtype of gradient reduction.")]
+    [OneOf("float32")]
+    public string MixedPrecisionReduce { get; init; } = "float32";
+
+    /// <summary>Steps between garbage collections.</summary>
+    [Description("Steps between garbage collections.")]
+    [AtLeast(1)]
+    public int GcFreq { get; init; } = 50;
+
+    /// <summary>Log each collection.</summary>
+    [Description("Log each collection.")]
+    public bool GcDebug { get; init; }
+
+    /// <summary>Loading.</summary>
+    [Description("Loading.")]
+    public DataloaderSection Dataloader { get; init; } = new();
+}

@@ -1,0 +1,42 @@
+using System.ComponentModel;
+
+namespace Titan.Training.Configuration;
+
+/// <summary>Validation during training.</summary>
+public sealed record ValidationSection
+{
+    /// <summary>Validate at step 1 and every freq steps.</summary>
+    [Description("Validate at step 1 and every freq steps.")]
+    public bool Enable { get; init; }
+
+    /// <summary>Dataset, as in training.</summary>
+    [Description("Dataset, as in training.")]
+    public string Dataset { get; init; } = "titan_sample_validation";
+
+    /// <summary>As in training.</summary>
+    [Description("As in training.")]
+    public string? DatasetPath { get; init; }
+
+    /// <summary>Sequences per rank.</summary>
+    [Description("Sequences per rank.")]
+    [AtLeast(1)]
+    public int LocalBatchSize { get; init; } = 8;
+
+    /// <summary>Tokens per sequence.</summary>
+    [Description("Tokens per sequence.")]
+    [AtLeast(1)]
+    public int SeqLen { get; init; } = 2048;
+
+    /// <summary>Steps between validations.</summary>
+    [Description("Steps between validations.")]
+    [AtLeast(1)]
+    public int Freq { get; init; } = 10;
+
+    /// <summary>Batches; -1 for the whole set.</summary>
+    [Description("Batches; -1 for the whole set.")]
+    public int Steps { get; init; } = -1;
+
+    /// <summary>Loading.</summary>
+    [Description("Loading.")]
+    public DataloaderSection Dataloader { get; init; } = new();
+}
