@@ -1,0 +1,55 @@
+using System.Security.Cryptography;
+using System.Text;
+using Titan.Abstractions;
+
+namespace Titan.Training.Data;
+
+/// <summary>An ordered set of files with documents.</summary>
+/// <param name="name">The dataset's name, for messages.</param>
+/// <param name="files">The files, in order.</param>
+public sealed class Corpus(string name, IReadOnlyList<string> files)
+{
+    private const int Sampled = 1 << 16;
+
+    /// <summary>The dataset's name.</summary>
+    public string Name => name;
+
+    /// <summary>SHA-256 over names, lengths, and the first and last 64 KiB of the files: a position in a corpus makes no sense in another.</summary>
+    public string Fingerprint { get; } = Hash(files);
+
+    /// <summary>The documents from the <paramref name="skip"/>-th on; those before are passed over without being tokenised.</summary>
+    public IEnumerable<string> Documents(long skip = 0)
+    {
+        foreach (var file in files)
+        {
+            foreach (var document in TextFiles.Read(file))
+            {
+                if (skip > 0) skip--;
+                else yield return document;
+            }
+        }
+    }
+
+    private static string Hash(IReadOnlyList<string> files)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = new byte[Sampled];
+        try
+        {
+            foreach (var file in files)
+            {
+                using var stream = File.OpenRead(file);
+                hash.AppendData(Encoding.UTF8.GetBytes($"{Path.GetFileName(file)}:{stream.Length};"));
+                hash.AppendData(buffer, 0, stream.ReadAtLeast(buffer, Sampled, throwOnEndOfStream: false));
+                stream.Seek(-Math.Min(Sampled, stream.Length), SeekOrigin.End);
+                hash.AppendData(buffer, 0, stream.ReadAtLeast(buffer, Sampled, throwOnEndOfStream: false));
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new TitanException(ExitCode.Data, $"a dataset file cannot be read: {e.Message}", e);
+        }
+
+        return System.Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+}

@@ -1,0 +1,45 @@
+using Titan.Abstractions;
+using Titan.Training.Models;
+
+namespace Titan.Training.Data;
+
+/// <summary>Datasets by name.</summary>
+public static class Datasets
+{
+    private static readonly string[] Names = ["titan_sample", "titan_sample_validation", "text", "c4", "c4_test", "c4_validation"];
+
+    /// <summary>Opens a dataset.</summary>
+    /// <param name="name">Its name, in any case.</param>
+    /// <param name="path">Where its files are; null for a shipped dataset.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> or <see cref="ExitCode.Usage"/>.</exception>
+    public static Corpus Open(string name, string? path)
+    {
+        name = name.ToLowerInvariant();
+        if (!Names.Contains(name))
+            throw new TitanException(ExitCode.Usage, $"training.dataset = '{name}': no such dataset; known: {string.Join(", ", Names)}{Nearest.Hint(name, Names)}");
+        if (path is not null) return new Corpus(name, TextFiles.Find(path));
+        return name switch
+        {
+            "titan_sample" => new Corpus(name, [Path.Combine(SampleAssets.Root, "sample", "train.jsonl.gz")]),
+            "titan_sample_validation" => new Corpus(name, [Path.Combine(SampleAssets.Root, "sample", "validation.jsonl.gz")]),
+            _ => throw new TitanException(ExitCode.Data,
+                $"dataset '{name}' is not shipped: set training.dataset_path to its files (.txt, .jsonl, .json, .parquet), or use training.dataset titan_sample"),
+        };
+    }
+}
+
+/// <summary>Finds the text and the tokenizer that come with the program.</summary>
+public static class SampleAssets
+{
+    /// <summary>The folder <c>assets</c>: of <c>TITAN_ASSETS</c>, or beside the program or above it.</summary>
+    public static string Root
+    {
+        get
+        {
+            if (Environment.GetEnvironmentVariable("TITAN_ASSETS") is { Length: > 0 } set) return set;
+            for (var at = new DirectoryInfo(AppContext.BaseDirectory); at is not null; at = at.Parent)
+                if (Directory.Exists(Path.Combine(at.FullName, "assets", "sample"))) return Path.Combine(at.FullName, "assets");
+            throw new TitanException(ExitCode.Data, "the folder 'assets' with the shipped text was not found beside the program; set TITAN_ASSETS to it");
+        }
+    }
+}

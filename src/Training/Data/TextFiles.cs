@@ -1,0 +1,140 @@
+using System.IO.Compression;
+using System.Text;
+using System.Text.Json;
+using Parquet;
+using Parquet.Schema;
+using Titan.Abstractions;
+
+namespace Titan.Training.Data;
+
+/// <summary>
+/// Documents in files. <c>.jsonl</c> and <c>.json</c>: one object with a <c>text</c> field per line. <c>.txt</c>: paragraphs between blank lines. Both also with
+/// <c>.gz</c>. <c>.parquet</c>: a string column <c>text</c>.
+/// </summary>
+public static class TextFiles
+{
+    private static readonly string[] Extensions = [".txt", ".jsonl", ".json", ".txt.gz", ".jsonl.gz", ".json.gz", ".parquet"];
+
+    /// <summary>The files that a path names: itself, or all in the folder and below, in ordinal order.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when there is none.</exception>
+    public static IReadOnlyList<string> Find(string path)
+    {
+        if (File.Exists(path))
+        {
+            if (!IsKnown(path)) throw new TitanException(ExitCode.Data, $"dataset file '{path}': expected one of: {string.Join(", ", Extensions)}");
+            return [path];
+        }
+
+        if (!Directory.Exists(path)) throw new TitanException(ExitCode.Data, $"dataset path '{path}' does not exist; set training.dataset_path to a file or folder of text");
+        var files = Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Where(IsKnown).Order(StringComparer.Ordinal).ToList();
+        return files.Count > 0 ? files : throw new TitanException(ExitCode.Data, $"dataset folder '{path}' holds no {string.Join(", ", Extensions)} file");
+    }
+
+    /// <summary>The documents of a file, in order.</summary>
+    public static IEnumerable<string> Read(string path)
+    {
+        var documents = path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) ? ReadParquet(path) : ReadLines(path);
+        using var each = documents.GetEnumerator();
+        while (true)
+        {
+            try
+            {
+                if (!each.MoveNext()) yield break;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException or DecoderFallbackException)
+            {
+                throw new TitanException(ExitCode.Data, $"dataset file '{path}' cannot be read: {(e is DecoderFallbackException ? "it is not UTF-8 text" : e.Message)}", e);
+            }
+
+            yield return each.Current;
+        }
+    }
+
+    private static bool IsKnown(string path) => Extensions.Any(e => path.EndsWith(e, StringComparison.OrdinalIgnoreCase));
+
+    private static IEnumerable<string> ReadLines(string path)
+    {
+        var zipped = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
+        var plain = zipped ? path[..^3] : path;
+        using Stream file = File.OpenRead(path);
+        using var stream = zipped ? new GZipStream(file, CompressionMode.Decompress) : file;
+        using var reader = new StreamReader(stream, new UTF8Encoding(false, throwOnInvalidBytes: true));
+        var documents = plain.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) ? Paragraphs(reader, path) : JsonLines(reader, path);
+        foreach (var document in documents) yield return document;
+    }
+
+    private static IEnumerable<string> Paragraphs(StreamReader reader, string path)
+    {
+        var text = new StringBuilder();
+        while (reader.ReadLine() is { } line)
+        {
+            if (line.Contains('\0')) throw new TitanException(ExitCode.Data, $"dataset file '{path}' is binary, not text");
+            if (!string.IsNullOrWhiteSpace(line))
+            {
+                text.Append(line).Append('\n');
+                continue;
+            }
+
+            if (text.Length > 0) yield return text.ToString();
+            text.Clear();
+        }
+
+        if (text.Length > 0) yield return text.ToString();
+    }
+
+    private static IEnumerable<string> JsonLines(StreamReader reader, string path)
+    {
+        var number = 0;
+        while (reader.ReadLine() is { } line)
+        {
+            number++;
+            if (string.IsNullOrWhiteSpace(line)) continue;
+            yield return Text(line, path, number);
+        }
+    }
+
+    private static string Text(string line, string path, int number)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(line);
+            if (document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty("text", out var text) && text.ValueKind == JsonValueKind.String)
+                return text.GetString()!;
+        }
+        catch (JsonException e)
+        {
+            throw new TitanException(ExitCode.Data, $"{path}:{number}: not valid JSON: {e.Message}", e);
+        }
+
+        throw new TitanException(ExitCode.Data, $"{path}:{number}: expected an object with a string field \"text\"");
+    }
+
+    private static List<string> ReadParquet(string path)
+    {
+        try
+        {
+            return ReadParquetAsync(path).GetAwaiter().GetResult();
+        }
+        catch (Exception e) when (e is not TitanException)
+        {
+            throw new TitanException(ExitCode.Data, $"dataset file '{path}' is not a Parquet file that can be read: {e.Message}", e);
+        }
+    }
+
+    private static async Task<List<string>> ReadParquetAsync(string path)
+    {
+        var documents = new List<string>();
+        await using var reader = await ParquetReader.CreateAsync(path);
+        var field = reader.Schema.GetDataFields().FirstOrDefault(f => f.Name == "text" && f.ClrType == typeof(string))
+            ?? throw new TitanException(ExitCode.Data, $"dataset file '{path}' has no string column \"text\"; it has: {string.Join(", ", reader.Schema.GetDataFields().Select(f => f.Name))}");
+        for (var i = 0; i < reader.RowGroupCount; i++)
+        {
+            using var group = reader.OpenRowGroupReader(i);
+            var rows = new string?[group.RowCount];
+            await group.ReadAsync(field, rows.AsMemory(), null, CancellationToken.None);
+            documents.AddRange(rows.OfType<string>());
+        }
+
+        return documents;
+    }
+}

@@ -1,0 +1,23 @@
+namespace Titan.Training.Tokenizers;
+
+/// <summary>Text to token ids and back.</summary>
+public interface ITokenizer
+{
+    /// <summary>Highest id plus one.</summary>
+    int VocabularySize { get; }
+
+    /// <summary>The token that starts a document, if there is one.</summary>
+    int? BosId { get; }
+
+    /// <summary>The token that ends a document, if there is one.</summary>
+    int? EosId { get; }
+
+    /// <summary>SHA-256 of the file that defines the tokenizer.</summary>
+    string Hash { get; }
+
+    /// <summary>Encodes text, without BOS and EOS.</summary>
+    IReadOnlyList<int> Encode(string text);
+
+    /// <summary>Decodes ids.</summary>
+    string Decode(IEnumerable<int> ids);
+}
