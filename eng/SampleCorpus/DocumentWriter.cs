@@ -25,7 +25,7 @@ internal sealed class DocumentWriter(ulong seed)
     {
         var woman = Below(2) == 0;
         return new Person(Pick(woman ? Words.Women : Words.Men), woman ? "she" : "he", woman ? "her" : "his", woman ? "her" : "him",
-            Pick(Words.Jobs), Pick(Words.Places), Pick(Words.Animals), Pick(Words.Colours), Pick(Words.Qualities));
+            Pick(Words.Jobs), Pick(Words.Places), Pick(Words.Animals), Pick(Words.Colours), Pick(Words.Qualities), Pick(Words.Surnames));
     }
 
     private string Story()
@@ -38,10 +38,10 @@ internal sealed class DocumentWriter(ulong seed)
         var action = Words.Actions[Below(Words.Actions.Length)];
         var room = Pick(Words.Rooms);
         var text = new StringBuilder();
-        text.Append($"{p.Name} was {A(p.Quality)} {p.Job} who lived in {p.Place}. {Capital(p.She)} had {A(p.Colour)} {p.Animal} and {A(colour)} {thing}. ");
+        text.Append($"{p.Name} {p.Surname} was {A(p.Quality)} {p.Job} who lived in {p.Place}. {Capital(p.She)} had {A(p.Colour)} {p.Animal} and {A(colour)} {thing}. ");
         text.Append($"One {Pick(Words.Days)} in {Pick(Words.Months)}, {p.Name} {action.Past} the {thing} in the {room}. ");
         if (Below(2) == 0) text.Append($"The {p.Animal} watched {p.Him} and did not move. ");
-        text.Append($"Then {friend.Name}, the {friend.Job} from {friend.Place}, came to the {room} and asked about the {thing}. ");
+        text.Append($"Then {friend.Name} {friend.Surname}, the {friend.Job} from {friend.Place}, came to the {room} and asked about the {thing}. ");
         text.Append(Below(3) switch
         {
             0 => $"\"It is {colour},\" said {p.Name}, \"and it belongs to my {Pick(["mother", "father", "sister", "brother", "uncle"])}.\" ",
@@ -123,17 +123,17 @@ internal sealed class DocumentWriter(ulong seed)
         var to = Someone();
         return $"Dear {to.Name},\nI hope that you and your {to.Animal} are well. Here in {from.Place} we had {Pick(Words.Weathers)} all {Pick(["day", "week", "month"])}. " +
                $"My work as {A(from.Job)} keeps me busy, and I have little time for the {Pick(Words.Rooms)}. " +
-               $"Please send me the {Pick(Words.Colours)} {Pick(Words.Things)} and some {Pick(Words.Foods)}. I will come to {to.Place} in {Pick(Words.Months)}.\nYour friend,\n{from.Name}";
+               $"Please send me the {Pick(Words.Colours)} {Pick(Words.Things)} and some {Pick(Words.Foods)}. I will come to {to.Place} in {Pick(Words.Months)}.\nYour friend,\n{from.Name} {from.Surname}";
     }
 
     private string Questions()
     {
         var p = Someone();
-        var text = new StringBuilder($"{p.Name} is {A(p.Job)} from {p.Place}. {Capital(p.She)} has {A(p.Colour)} {p.Animal}.\n");
+        var text = new StringBuilder($"{p.Name} {p.Surname} is {A(p.Job)} from {p.Place}. {Capital(p.She)} has {A(p.Colour)} {p.Animal}.\n");
         string[] questions =
         [
             $"Where does {p.Name} come from? From {p.Place}.", $"What is {p.Name}? {Capital(p.She)} is {A(p.Job)}.",
-            $"What animal does {p.Name} have? {Capital(p.She)} has {A(p.Animal)}.", $"What colour is the {p.Animal}? It is {p.Colour}.",
+            $"What animal does {p.Name} have? {Capital(p.She)} has {A(p.Animal)}.", $"What colour is the {p.Animal}? It is {p.Colour}.", $"What is {p.Name}'s surname? {p.Surname}.",
         ];
         var first = Below(questions.Length);
         for (var i = 0; i < 3; i++) text.Append(questions[(first + i) % questions.Length]).Append('\n');
@@ -156,5 +156,5 @@ internal sealed class DocumentWriter(ulong seed)
 
     private static string Capital(string word) => char.ToUpperInvariant(word[0]) + word[1..];
 
-    private sealed record Person(string Name, string She, string Her, string Him, string Job, string Place, string Animal, string Colour, string Quality);
+    private sealed record Person(string Name, string She, string Her, string Him, string Job, string Place, string Animal, string Colour, string Quality, string Surname);
 }

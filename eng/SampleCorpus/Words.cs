@@ -5,7 +5,8 @@ internal static class Words
 {
     public static readonly string[] Women = Split("Ada Berta Clara Dora Elena Flora Greta Hanna Ida Julia Karin Lena Mara Nora Olga Paula Rosa Sara Tilda Vera Wanda Yara Zoe Amina Bianca");
     public static readonly string[] Men = Split("Adam Bruno Carl David Emil Felix Gustav Hugo Ivan Jonas Kaspar Leo Martin Nils Oskar Peter Ruben Simon Theo Urs Viktor Walter Xaver Yusuf Anton");
-    public static readonly string[] Places = Split("Arden Birkfeld Corvale Dunmoor Eastwick Fernhill Greyport Holmstead Ironbridge Juniper Kestrel Lowmarsh Milldale Northam Oakhaven Pinecrest Quarryton Redwater Stonegate Thornby");
+    public static readonly string[] Places = Combine("Ar Birk Cor Dun East Fern Grey Holm Iron Kes Low Mill North Oak Pine Red Stone Thorn West Wind", "den bridge field ford ham haven hill marsh moor port stead ton vale wick wood");
+    public static readonly string[] Surnames = Combine("Ash Black Brook Cole Fair Frost Gold Green Hart Lake Light March Moor Moss Night Rain Ridge Snow Sparrow Summer Swan Winter", "berg croft dale er by land ley man smith son well worth");
     public static readonly string[] Jobs = Split("baker carpenter teacher doctor farmer fisher gardener librarian mason miller nurse painter pilot potter sailor smith tailor weaver clockmaker beekeeper");
     public static readonly string[] Animals = Split("dog cat horse goat hen goose rabbit donkey parrot sheep owl fox hedgehog pony duck");
     public static readonly string[] Colours = Split("red blue green yellow white black brown grey golden silver orange purple");
@@ -26,6 +27,9 @@ internal static class Words
         ("mends", "mended"), ("paints", "painted"), ("sells", "sold"), ("carries", "carried"), ("cleans", "cleaned"), ("finds", "found"), ("hides", "hid"),
         ("loses", "lost"), ("buys", "bought"), ("makes", "made"), ("needs", "needed"), ("opens", "opened"), ("borrows", "borrowed"), ("wraps", "wrapped"), ("admires", "admired"),
     ];
+
+    /// <summary>Every first part with every second part: names enough that a reader must remember them, not guess them.</summary>
+    private static string[] Combine(string first, string second) => [.. Split(first).SelectMany(a => Split(second).Select(b => a + b))];
 
     private static string[] Split(string words) => words.Split(' ');
 }
