@@ -1,0 +1,49 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Titan.Host.Plugins;
+
+// Stages a built plugin as the folder that a user drops in, with its manifest. Called by Titan.Plugin.targets after each build of a plugin.
+if (args is not [var id, var version, var assembly, var stage])
+{
+    Console.Error.WriteLine("usage: Titan.PluginManifest ID VERSION ASSEMBLY STAGE_FOLDER");
+    return 2;
+}
+
+string[] hostOwned = ["Titan.Abstractions.dll", "TorchSharp.dll"];
+string[] notShipped = [".pdb", ".xml", ".runtimeconfig.json"];
+var output = Path.GetDirectoryName(Path.GetFullPath(assembly))!;
+var inspected = AssemblyInspector.Read(assembly);
+if (!inspected.References.TryGetValue("Titan.Abstractions", out var contract)) return Fail("it does not reference Titan.Abstractions");
+if (inspected.Exports.Count == 0) return Fail("it exports nothing; mark a class with [ExportRecipe], [ExportConverter] or [ExportParallelism]");
+if (hostOwned.FirstOrDefault(f => File.Exists(Path.Combine(output, f))) is { } owned)
+    return Fail($"{owned} is in its output; reference Titan.Abstractions with ExcludeAssets=\"runtime;native\" and remove the output folder");
+
+if (Directory.Exists(stage)) Directory.Delete(stage, recursive: true);
+var files = new List<PluginFile>();
+foreach (var source in Directory.EnumerateFiles(output, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+{
+    var relative = Path.GetRelativePath(output, source).Replace('\\', '/');
+    if (notShipped.Any(relative.EndsWith) || relative.StartsWith("plugin/", StringComparison.Ordinal)) continue;
+    var target = Path.Combine(stage, relative);
+    Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+    File.Copy(source, target);
+    files.Add(new PluginFile(relative, Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(target)))));
+}
+
+var manifest = new PluginManifest
+{
+    Id = id,
+    Version = version,
+    Contract = $">={contract.ToString(2)} <{contract.Major + 1}.0",
+    Assembly = Path.GetFileName(assembly),
+    Exports = inspected.Exports,
+    Files = files,
+};
+File.WriteAllText(Path.Combine(stage, PluginManifest.FileName), JsonSerializer.Serialize(manifest, PluginManifest.Json) + "\n");
+return 0;
+
+int Fail(string why)
+{
+    Console.Error.WriteLine($"{Path.GetFileName(assembly)} : error TITAN001: plugin '{id}' cannot be staged: {why}");
+    return 1;
+}

@@ -1,0 +1,107 @@
+using Titan.Abstractions;
+
+namespace Titan.Host.Plugins;
+
+/// <summary>Which plugins may load, and from where.</summary>
+/// <param name="Path">More folders.</param>
+/// <param name="Disable">Ids not to load.</param>
+/// <param name="Allow">When not empty: load only these.</param>
+public sealed record PluginOptions(IReadOnlyList<string> Path, IReadOnlyList<string> Disable, IReadOnlyList<string> Allow)
+{
+    /// <summary>Everything that is found.</summary>
+    public static PluginOptions Default { get; } = new([], [], []);
+}
+
+/// <summary>All plugins that were found, and what the active ones add.</summary>
+public sealed class PluginCatalog
+{
+    private PluginCatalog(IReadOnlyList<PluginRecord> records) => Records = records;
+
+    /// <summary>The host's version of the contract.</summary>
+    public static Version Contract { get; } = typeof(IQuantizationRecipe).Assembly.GetName().Version!;
+
+    /// <summary>Every folder that was found, with its outcome.</summary>
+    public IReadOnlyList<PluginRecord> Records { get; private set; }
+
+    /// <summary>The recipes of the active plugins.</summary>
+    public List<Exported<IQuantizationRecipe, RecipeMetadata>> Recipes { get; } = [];
+
+    /// <summary>The converters of the active plugins.</summary>
+    public List<Exported<IModelConverter, ConverterMetadata>> Converters { get; } = [];
+
+    /// <summary>The parallelisms of the active plugins.</summary>
+    public List<Exported<IParallelism, ParallelismMetadata>> Parallelisms { get; } = [];
+
+    /// <summary>Finds and checks plugins without running any of their code.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when a given folder does not exist or a named id is unknown.</exception>
+    public static PluginCatalog Inspect(PluginOptions options)
+    {
+        var folders = PluginFolders.Find(options.Path, out var missing);
+        if (missing.Count > 0) throw new TitanException(ExitCode.Plugin, $"plugin folder '{missing[0]}' does not exist; correct plugins.path or {PluginFolders.Variable}");
+        var records = folders.Select(f => PluginInspection.Inspect(f, Contract)).ToList();
+        Chosen(records, options);
+        NewestOnly(records);
+        NoSharedNames(records);
+        return new PluginCatalog(records);
+    }
+
+    /// <summary>The same, and loads the plugins that passed.</summary>
+    public static PluginCatalog Load(PluginOptions options)
+    {
+        var catalog = Inspect(options);
+        catalog.Records = [.. catalog.Records.Select(r => r.Status == PluginStatus.Active ? catalog.LoadOne(r) : r)];
+        return catalog;
+    }
+
+    private PluginRecord LoadOne(PluginRecord record)
+    {
+        var (loaded, parts) = PluginComposition.Load(record);
+        if (parts is null) return loaded;
+        Recipes.AddRange(parts.Recipes.Select(r => new Exported<IQuantizationRecipe, RecipeMetadata>(record.Id, r.Metadata, r.Part)));
+        Converters.AddRange(parts.Converters.Select(c => new Exported<IModelConverter, ConverterMetadata>(record.Id, c.Metadata, c.Part)));
+        Parallelisms.AddRange(parts.Parallelisms.Select(p => new Exported<IParallelism, ParallelismMetadata>(record.Id, p.Metadata, p.Part)));
+        return loaded;
+    }
+
+    private static void Chosen(List<PluginRecord> records, PluginOptions options)
+    {
+        foreach (var id in options.Disable.Concat(options.Allow))
+            if (records.All(r => r.Id != id)) throw new TitanException(ExitCode.Plugin, $"no plugin has the id '{id}'; found: {string.Join(", ", records.Select(r => r.Id))}");
+        for (var i = 0; i < records.Count; i++)
+        {
+            if (records[i].Status != PluginStatus.Active) continue;
+            if (options.Disable.Contains(records[i].Id)) records[i] = records[i].As(PluginStatus.Disabled, "plugins.disable names it", "remove it from plugins.disable");
+            else if (options.Allow.Count > 0 && !options.Allow.Contains(records[i].Id)) records[i] = records[i].As(PluginStatus.Untrusted, "plugins.allow does not name it", "add it to plugins.allow");
+        }
+    }
+
+    private static void NewestOnly(List<PluginRecord> records)
+    {
+        for (var i = 0; i < records.Count; i++)
+        {
+            if (records[i].Status != PluginStatus.Active) continue;
+            // The same version twice: the folder that was found first.
+            var newer = records.Where((r, k) => k != i && r.Status == PluginStatus.Active && r.Id == records[i].Id && (Parsed(r) > Parsed(records[i]) || (Parsed(r) == Parsed(records[i]) && k < i))).FirstOrDefault();
+            if (newer is not null) records[i] = records[i].As(PluginStatus.Superseded, $"version {newer.Version} is in {newer.Folder}", "remove the folder that is not wanted");
+        }
+
+        static Version Parsed(PluginRecord record) => Version.Parse(record.Version.Split('-', '+')[0]);
+    }
+
+    private static void NoSharedNames(List<PluginRecord> records)
+    {
+        var claims = records.Where(r => r.Status == PluginStatus.Active).SelectMany(r => r.Exports.Select(e => (Name: $"{e.Kind} {e.Name}", Record: r)))
+            .GroupBy(c => c.Name).Where(g => g.Count() > 1).ToList();
+        foreach (var claim in claims)
+        {
+            foreach (var (name, record) in claim)
+            {
+                var others = claim.Where(c => c.Record != record).Select(c => c.Record.Id).Distinct().ToList();
+                var index = records.FindIndex(r => r.Folder == record.Folder);
+                records[index] = others.Count == 0
+                    ? records[index].As(PluginStatus.Malfunctioned, $"exports {name} twice", "report it to its author")
+                    : records[index].As(PluginStatus.Disabled, $"{name} is also exported by {string.Join(", ", others)}", $"choose one: --plugins.disable {others[0]}");
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+namespace Titan.Host.Plugins;
+
+/// <summary>Looks at a plugin folder without running any of its code, in this order: manifest, contract range, platform, hashes, metadata of the assembly.</summary>
+public static partial class PluginInspection
+{
+    private static readonly string[] HostOwned = ["Titan.Abstractions.dll", "TorchSharp.dll", "System.Composition.AttributedModel.dll"];
+
+    /// <summary>Looks at one folder.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="contract">The host's version of the contract.</param>
+    public static PluginRecord Inspect(string folder, Version contract)
+    {
+        var record = new PluginRecord { Id = Path.GetFileName(folder.TrimEnd('/', '\\')), Folder = folder };
+        try
+        {
+            return Inspect(record, contract);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return record.As(PluginStatus.Malfunctioned, $"its files cannot be read: {e.Message}", "check the folder's permissions");
+        }
+    }
+
+    private static PluginRecord Inspect(PluginRecord record, Version contract)
+    {
+        var path = Path.Combine(record.Folder, PluginManifest.FileName);
+        if (!File.Exists(path))
+            return record.As(PluginStatus.Malfunctioned, $"the folder has no {PluginManifest.FileName}", "copy the whole folder that the plugin's build staged");
+        PluginManifest manifest;
+        try
+        {
+            manifest = JsonSerializer.Deserialize<PluginManifest>(File.ReadAllText(path), PluginManifest.Json) ?? throw new JsonException("it is empty");
+        }
+        catch (JsonException e)
+        {
+            return record.As(PluginStatus.Malfunctioned, $"{PluginManifest.FileName} line {(e.LineNumber ?? 0) + 1}: {e.Message.Split(" Path:")[0]}", "build the plugin again; the build makes the manifest");
+        }
+
+        record = record with { Id = manifest.Id, Version = manifest.Version, Exports = manifest.Exports, Manifest = manifest };
+        if (!IdPattern().IsMatch(manifest.Id)) return record.As(PluginStatus.Malfunctioned, $"its id '{manifest.Id}' is not made of lower-case letters, digits, dots and dashes", "set PluginId in its project");
+        if (!Version.TryParse(manifest.Version.Split('-', '+')[0], out _)) return record.As(PluginStatus.Malfunctioned, $"its version '{manifest.Version}' is not a version", "set Version in its project");
+        if (ContractRange.Parse(manifest.Contract) is not { } range)
+            return record.As(PluginStatus.Malfunctioned, $"its contract range '{manifest.Contract}' is not of the form '>=1.0 <2.0'", "build the plugin again");
+        if (!range.Contains(contract))
+            return record.As(PluginStatus.Incompatible, $"needs contract {range}, this host has {contract.ToString(2)}", contract < range.Least ? "upgrade Titan, or use an older version of the plugin" : "use a newer version of the plugin");
+        if (manifest.Rids.Count > 0 && !manifest.Rids.Contains(RuntimeInformation.RuntimeIdentifier) && !manifest.Rids.Contains(PortableRid()))
+            return record.As(PluginStatus.Unsupported, $"is for {string.Join(", ", manifest.Rids)}, this is {PortableRid()}", "get the plugin's build for this platform");
+        return Hashes(record, manifest) ?? Metadata(record, manifest, contract);
+    }
+
+    private static PluginRecord? Hashes(PluginRecord record, PluginManifest manifest)
+    {
+        if (manifest.Files.All(f => f.Path != manifest.Assembly)) return record.As(PluginStatus.Malfunctioned, $"its manifest does not list its assembly '{manifest.Assembly}'", "build the plugin again");
+        foreach (var file in manifest.Files)
+        {
+            var full = Path.GetFullPath(Path.Combine(record.Folder, file.Path));
+            if (!full.StartsWith(Path.GetFullPath(record.Folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal))
+                return record.As(PluginStatus.Malfunctioned, $"its manifest names a file outside its folder: '{file.Path}'", "do not use this plugin");
+            if (!File.Exists(full)) return record.As(PluginStatus.Malfunctioned, $"its file '{file.Path}' is missing", "copy the whole folder that the plugin's build staged");
+            using var stream = File.OpenRead(full);
+            if (System.Convert.ToHexStringLower(SHA256.HashData(stream)) != file.Sha256)
+                return record.As(PluginStatus.Modified, $"its file '{file.Path}' differs from the manifest's SHA-256", "get the plugin again from where it came from, or build it again");
+        }
+
+        return null;
+    }
+
+    private static PluginRecord Metadata(PluginRecord record, PluginManifest manifest, Version contract)
+    {
+        record = record with { Hash = manifest.Files.First(f => f.Path == manifest.Assembly).Sha256 };
+        AssemblyInspector assembly;
+        try
+        {
+            assembly = AssemblyInspector.Read(Path.Combine(record.Folder, manifest.Assembly));
+        }
+        catch (BadImageFormatException e)
+        {
+            return record.As(PluginStatus.Malfunctioned, $"'{manifest.Assembly}' is not a .NET assembly: {e.Message}", "build the plugin again");
+        }
+
+        if (!assembly.References.TryGetValue("Titan.Abstractions", out var built))
+            return record.As(PluginStatus.Malfunctioned, $"'{manifest.Assembly}' does not reference Titan.Abstractions", "reference the package Titan.Abstractions");
+        if (built.Major != contract.Major || built.Minor > contract.Minor)
+            return record.As(PluginStatus.Incompatible, $"was built against contract {built.ToString(2)}, this host has {contract.ToString(2)}", built > contract ? "upgrade Titan" : "use a newer version of the plugin");
+        if (HostOwned.FirstOrDefault(f => File.Exists(Path.Combine(record.Folder, f))) is { } owned)
+            return record.As(PluginStatus.Malfunctioned, $"ships its own {owned}, which belongs to the host", "reference the package with ExcludeAssets=\"runtime;native\" and build again");
+        return assembly.Exports.Count == 0
+            ? record.As(PluginStatus.Malfunctioned, "exports nothing", "mark a class with [ExportRecipe], [ExportConverter] or [ExportParallelism]")
+            : record with { Exports = assembly.Exports };
+    }
+
+    private static string PortableRid() =>
+        $"{(OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux")}-{RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant()}";
+
+    [GeneratedRegex("^[a-z0-9][a-z0-9.-]{0,99}$")]
+    private static partial Regex IdPattern();
+}

@@ -1,0 +1,55 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Titan.Host.Plugins;
+
+/// <summary>titan-plugin.json: what a plugin is, made by its build.</summary>
+public sealed record PluginManifest
+{
+    /// <summary>The manifest's file name.</summary>
+    public const string FileName = "titan-plugin.json";
+
+    /// <summary>How manifests are written and read.</summary>
+    public static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
+    {
+        WriteIndented = true,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    /// <summary>Version of the manifest's format.</summary>
+    public int Schema { get; init; } = 1;
+
+    /// <summary>Lower-case letters, digits, dots and dashes.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>The plugin's own version.</summary>
+    public required string Version { get; init; }
+
+    /// <summary>The contract versions that it works with, both ends: <c>>=1.0 &lt;2.0</c>.</summary>
+    public required string Contract { get; init; }
+
+    /// <summary>The main assembly.</summary>
+    public required string Assembly { get; init; }
+
+    /// <summary>Runtime identifiers that it is for; empty for any.</summary>
+    public IReadOnlyList<string> Rids { get; init; } = [];
+
+    /// <summary>What it adds.</summary>
+    public IReadOnlyList<PluginExport> Exports { get; init; } = [];
+
+    /// <summary>Its files.</summary>
+    public IReadOnlyList<PluginFile> Files { get; init; } = [];
+}
+
+/// <summary>One thing that a plugin adds.</summary>
+/// <param name="Kind"><c>recipe</c>, <c>converter</c> or <c>parallelism</c>.</param>
+/// <param name="Name">For example <c>float8/tensorwise</c>.</param>
+/// <param name="Status"><c>stable</c>, <c>alpha</c> or <c>prototype</c>.</param>
+/// <param name="Summary">One line.</param>
+public sealed record PluginExport(string Kind, string Name, string Status, string Summary);
+
+/// <summary>A file of a plugin.</summary>
+/// <param name="Path">Relative to the plugin's folder, with forward slashes.</param>
+/// <param name="Sha256">Lower-case hex.</param>
+public sealed record PluginFile(string Path, string Sha256);
