@@ -1,0 +1,17 @@
+using System.Diagnostics;
+
+namespace Titan.Training.Checkpoints;
+
+/// <summary>
+/// For crash tests: kills the process where TITAN_FAILPOINT says, as a power cut would. <c>name</c> or <c>name:k</c> for the k-th time; without the variable it does nothing.
+/// </summary>
+internal static class Failpoint
+{
+    private static readonly string[] Wanted = (Environment.GetEnvironmentVariable("TITAN_FAILPOINT") ?? "").Split(':');
+    private static int left = Wanted.Length > 1 ? int.Parse(Wanted[1]) : 1;
+
+    public static void Hit(string name)
+    {
+        if (Wanted[0] == name && --left == 0) Process.GetCurrentProcess().Kill();
+    }
+}
