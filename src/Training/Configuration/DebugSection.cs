@@ -9,8 +9,8 @@ public sealed record DebugSection
     [Description("Seed of the weights; none for a random one, which is logged.")]
     public long? Seed { get; init; }
 
-    /// <summary>Deterministic algorithms only.</summary>
-    [Description("Deterministic algorithms only.")]
+    /// <summary>Deterministic algorithms only; on the CPU every operation that is used here is one, so this is always so.</summary>
+    [Description("Deterministic algorithms only; on the CPU every operation that is used here is one, so this is always so.")]
     public bool Deterministic { get; init; }
 
     /// <summary>Warn where there is none.</summary>

@@ -1,0 +1,34 @@
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
+
+namespace Titan.Host.Commands;
+
+/// <summary>SIGTERM and SIGINT: the first asks the run to save and stop, the second leaves at once.</summary>
+internal sealed class StopSignals : IDisposable
+{
+    private readonly CancellationTokenSource stop = new();
+    private readonly PosixSignalRegistration[] registrations;
+    private int received;
+
+    public StopSignals() => registrations = [PosixSignalRegistration.Create(PosixSignal.SIGTERM, Handle), PosixSignalRegistration.Create(PosixSignal.SIGINT, Handle)];
+
+    public CancellationToken Token => stop.Token;
+
+    /// <summary>What the run failed with; thrown once the host has stopped.</summary>
+    public ExceptionDispatchInfo? Failure { get; set; }
+
+    public void Dispose()
+    {
+        foreach (var registration in registrations) registration.Dispose();
+        stop.Dispose();
+        Failure?.Throw();
+    }
+
+    private void Handle(PosixSignalContext context)
+    {
+        context.Cancel = true;
+        if (Interlocked.Increment(ref received) > 1) Environment.Exit(130);
+        Console.Error.WriteLine($"titan: {context.Signal}: saving and stopping; a second signal leaves at once");
+        stop.Cancel();
+    }
+}

@@ -1,0 +1,44 @@
+using Titan.Host.Configuration;
+using Titan.Host.Plugins;
+using Titan.Quantization.Matmuls;
+using Titan.Training.Data;
+
+namespace Titan.Host.Jobs;
+
+/// <summary>What every command on a job starts with: plugins, then the schema that they extend, then the job.</summary>
+public sealed class JobSession
+{
+    private JobSession(PluginCatalog catalog, ConverterSet converters, ConfigSchema schema, MatmulCounter counter, LoadedJob job) =>
+        (Catalog, Converters, Schema, Counter, Job) = (catalog, converters, schema, counter, job);
+
+    /// <summary>The plugins.</summary>
+    public PluginCatalog Catalog { get; }
+
+    /// <summary>The converters that they give.</summary>
+    public ConverterSet Converters { get; }
+
+    /// <summary>All sections and keys.</summary>
+    public ConfigSchema Schema { get; }
+
+    /// <summary>Counts executed float8 matmuls.</summary>
+    public MatmulCounter Counter { get; }
+
+    /// <summary>The job.</summary>
+    public LoadedJob Job { get; }
+
+    /// <summary>Versions and hashes of the active plugins.</summary>
+    public IReadOnlyDictionary<string, string> PluginVersions =>
+        Catalog.Records.Where(r => r.Status == PluginStatus.Active).ToDictionary(r => $"plugin {r.Id}", r => $"{r.Version} sha256:{r.Hash}");
+
+    /// <summary>Loads plugins and job.</summary>
+    /// <param name="args">The dotted flags.</param>
+    public static JobSession Open(IReadOnlyList<string> args)
+    {
+        var catalog = PluginCatalog.Load(PluginFlags.Read(args));
+        var counter = new MatmulCounter();
+        var converters = new ConverterSet(catalog, counter);
+        var schema = new ConfigSchema(converters.Sections);
+        var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args);
+        return new JobSession(catalog, converters, schema, counter, job);
+    }
+}

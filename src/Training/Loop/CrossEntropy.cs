@@ -1,0 +1,56 @@
+using Titan.Abstractions;
+using static TorchSharp.torch;
+
+namespace Titan.Training.Loop;
+
+/// <summary>The sum of the tokens' cross-entropies, in fp32. Logits [B,S,V], labels [B*S] int64; label -100 is ignored.</summary>
+internal static class CrossEntropy
+{
+    public const long Ignored = -100;
+
+    /// <summary>Plain ATen operations on all logits at once.</summary>
+    public static Tensor Plain(Tensor logits, Tensor labels)
+    {
+        using var scope = NewDisposeScope();
+        return nn.functional.cross_entropy(logits.reshape(-1, logits.shape[^1]).to(ScalarType.Float32), labels, null, Ignored, nn.Reduction.Sum).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The same in chunks of rows, forward and gradient together, so that no fp32 copy of all logits is ever made.</summary>
+    public static Tensor Chunked(Tensor logits, Tensor labels) => ChunkedCrossEntropy.Apply(logits, labels);
+
+    private sealed class ChunkedCrossEntropy : GuardedFunction<ChunkedCrossEntropy>
+    {
+        private const long RowsPerChunk = 256;
+
+        protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+        {
+            using var scope = NewDisposeScope();
+            var logits = (Tensor)inputs[0];
+            var labels = (Tensor)inputs[1];
+            var rows = logits.reshape(-1, logits.shape[^1]);
+            var gradient = empty_like(rows);
+            var loss = zeros([], dtype: ScalarType.Float32, device: logits.device);
+            for (long at = 0; at < rows.shape[0]; at += RowsPerChunk)
+            {
+                using var chunk = NewDisposeScope();
+                var count = Math.Min(RowsPerChunk, rows.shape[0] - at);
+                var wide = rows.narrow(0, at, count).to(ScalarType.Float32);
+                var label = labels.narrow(0, at, count);
+                var valid = label.ne(Ignored).to(ScalarType.Float32).unsqueeze(1);
+                var index = label.clamp_min(0).unsqueeze(1);
+                var normaliser = wide.logsumexp(1, true);
+                loss.add_(((normaliser - wide.gather(1, index)) * valid).sum());
+                // d loss / d logits = softmax - one-hot
+                var part = (wide - normaliser).exp_();
+                part.scatter_add_(1, index, full_like(normaliser, -1));
+                gradient.narrow(0, at, count).copy_(part.mul_(valid));
+            }
+
+            context.save_for_backward([gradient.reshape(logits.shape)]);
+            return loss.MoveToOuterDisposeScope();
+        }
+
+        protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) =>
+            [context.get_saved_variables()[0].mul(gradient), null];
+    }
+}

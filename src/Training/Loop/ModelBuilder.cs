@@ -1,0 +1,61 @@
+using Titan.Abstractions;
+using Titan.Training.Configuration;
+using Titan.Training.Models;
+using static TorchSharp.torch;
+
+namespace Titan.Training.Loop;
+
+/// <summary>Builds and converts a model. The same for a run and for a plan, where the device is meta and nothing is allocated.</summary>
+public static class ModelBuilder
+{
+    /// <summary>Builds the job's model and applies its converters.</summary>
+    public static (LanguageModel Model, ModelFlavor Flavor, IReadOnlyList<ConversionReport> Reports) Build(
+        JobConfig config, ModelRegistry models, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, ParallelDimensions dimensions, Device device)
+    {
+        var flavor = models.Find(config.Model.Name, config.Model.Flavor);
+        var model = flavor.Build(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype));
+        var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
+        var context = new ConversionContext(DeviceCapability.Cpu, fused, dimensions);
+        var reports = new List<ConversionReport>();
+        foreach (var (name, converter, options) in converters)
+        {
+            var report = Convert(name, converter, options, new ModelSlots(model), context);
+            if (report.Converted == 0) throw new TitanException(ExitCode.Plugin, $"converter '{name}' reports that it converted none of {report.Layers.Count} layers; drop it from model.converters");
+            reports.Add(report);
+        }
+
+        if (fused) model.UseFusedKernels();
+        model.SetComputeType(TypeOf(config.Training.MixedPrecisionParam));
+        SetCheckpointing(model, config.ActivationCheckpoint);
+        return (model, flavor, reports);
+    }
+
+    /// <summary>A dtype by its name in the configuration.</summary>
+    public static ScalarType TypeOf(string name) => name switch { "bfloat16" => ScalarType.BFloat16, "float16" => ScalarType.Float16, _ => ScalarType.Float32 };
+
+    private static ConversionReport Convert(string name, IModelConverter converter, object options, ModelSlots slots, ConversionContext context)
+    {
+        try
+        {
+            return converter.Convert(slots, options, context);
+        }
+        catch (Exception e) when (e is not TitanException)
+        {
+            throw new TitanException(ExitCode.Plugin, $"converter '{name}' failed: {e.GetType().Name}: {e.Message}; drop it from model.converters or report it to its author", e);
+        }
+    }
+
+    private static void SetCheckpointing(LanguageModel model, ActivationCheckpointSection section)
+    {
+        for (var i = 0; i < model.Blocks.Count; i++)
+        {
+            model.SetCheckpointing(i, section.Mode switch
+            {
+                "full" => BlockCheckpointing.Full,
+                "selective" when section.SelectiveAcOption == "op" => BlockCheckpointing.FeedForward,
+                "selective" => int.Parse(section.SelectiveAcOption) is var every && (every == 0 || (i + 1) % every == 0) ? BlockCheckpointing.Full : BlockCheckpointing.None,
+                _ => BlockCheckpointing.None,
+            });
+        }
+    }
+}

@@ -1,0 +1,129 @@
+using System.Text.Json;
+using Titan.Abstractions;
+using Titan.Training.Checkpoints;
+using Titan.Training.Configuration;
+using Titan.Training.Data;
+using Titan.Training.Optimization;
+using Parameter = TorchSharp.Modules.Parameter;
+using static TorchSharp.torch;
+
+namespace Titan.Training.Loop;
+
+/// <summary>What a run saves and loads, and when (upstream's <c>[checkpoint]</c>).</summary>
+internal sealed class RunCheckpoints : IDisposable
+{
+    private const string ModelFile = "model.safetensors", OptimizerFile = "optimizer.safetensors", RandomFile = "rng.safetensors", StateFile = "train_state.json", DataFile = "dataloader.json";
+
+    private readonly CheckpointSection section;
+    private readonly string root;
+    private readonly IReadOnlyList<(string Fqn, Parameter Parameter)> parameters;
+    private readonly FusedAdam optimizer;
+    private readonly IReadOnlyDictionary<string, string> metadata;
+    private readonly Action<string> warn;
+    private readonly int lastStep;
+    private readonly CheckpointStore? store;
+
+    public RunCheckpoints(
+        JobConfig config, IReadOnlyList<(string Fqn, Parameter Parameter)> parameters, FusedAdam optimizer, IReadOnlyDictionary<string, string> metadata, Action<string> warn)
+    {
+        (section, this.parameters, this.optimizer, this.metadata, this.warn) = (config.Checkpoint, parameters, optimizer, metadata, warn);
+        lastStep = config.Training.Steps;
+        root = Path.Combine(config.Job.DumpFolder, section.Folder);
+        if (section.Enable || section.CreateSeedCheckpoint) store = new CheckpointStore(root, section.KeepLatestK, writable: !section.LoadOnly, warn);
+    }
+
+    /// <summary>Where a loaded checkpoint left off.</summary>
+    public sealed record Loaded(string Folder, long Step, long TokensSeen);
+
+    private sealed record TrainState(long Step, long TokensSeen, long OptimizerSteps);
+
+    /// <summary>Loads the run's own newest checkpoint, else <c>initial_load_path</c>; null for a fresh start.</summary>
+    public Loaded? Load(DataLoader data)
+    {
+        if (store is null || section.CreateSeedCheckpoint) return null;
+        var own = section.LoadStep >= 0 ? store.Open(section.LoadStep) : store.OpenNewest();
+        if (own is not null)
+        {
+            if (section.InitialLoadPath is not null) warn($"checkpoint.initial_load_path is not used: '{root}' has a checkpoint of this run");
+            return LoadAll(own, data, modelOnly: own.Manifest.Step == 0);
+        }
+
+        if (section.InitialLoadPath is not { } path) return null;
+        return LoadAll(CheckpointStore.OpenFolder(path), data, section.InitialLoadModelOnly);
+    }
+
+    public void SaveIfDue(long step, long tokens, DataState data, bool isLast)
+    {
+        if (isLast || step % section.Interval == 0 || (step == 1 && section.EnableFirstStepCheckpoint)) Save(step, tokens, data, isLast);
+    }
+
+    public void Save(long step, long tokens, DataState data, bool isLast)
+    {
+        if (section.LoadOnly) return;
+        if (isLast && section.LastSaveModelOnly)
+        {
+            SaveModel(step);
+            return;
+        }
+
+        using var random = get_rng_state();
+        store!.Save(step, new CheckpointContents(
+            new Dictionary<string, IReadOnlyList<(string, Tensor)>> { [ModelFile] = Weights, [OptimizerFile] = optimizer.Moments, [RandomFile] = [("torch", random)] },
+            new Dictionary<string, string>
+            {
+                [StateFile] = JsonSerializer.Serialize(new TrainState(step, tokens, optimizer.Steps)),
+                [DataFile] = JsonSerializer.Serialize(data),
+            },
+            metadata));
+    }
+
+    public void SaveSeed() => SaveModel(0);
+
+    public void Dispose() => store?.Dispose();
+
+    private IReadOnlyList<(string Name, Tensor Tensor)> Weights => [.. parameters.Select(p => (p.Fqn, (Tensor)p.Parameter))];
+
+    /// <summary>The weights alone, in the dtype to export.</summary>
+    private void SaveModel(long step)
+    {
+        using var none = no_grad();
+        using var scope = NewDisposeScope();
+        var type = ModelBuilder.TypeOf(section.ExportDtype);
+        store!.Save(step, new CheckpointContents(
+            new Dictionary<string, IReadOnlyList<(string, Tensor)>> { [ModelFile] = [.. Weights.Select(w => (w.Name, w.Tensor.to(type)))] }, new Dictionary<string, string>(), metadata));
+    }
+
+    private Loaded LoadAll(OpenedCheckpoint checkpoint, DataLoader data, bool modelOnly)
+    {
+        var excluded = section.ExcludeFromLoading;
+        if (!modelOnly && !checkpoint.Has(StateFile))
+        {
+            if (checkpoint.Manifest.Step >= lastStep)
+                throw new TitanException(ExitCode.Usage,
+                    $"'{checkpoint.Folder}' is the end of a finished run of {checkpoint.Manifest.Step} steps: there is nothing left to train; choose another job.dump_folder to start over");
+            throw new TitanException(ExitCode.Data,
+                $"'{checkpoint.Folder}' holds the weights alone and cannot be resumed; resume an earlier one (checkpoint.load_step), or start from it in a new job.dump_folder with checkpoint.initial_load_path");
+        }
+
+        foreach (var (plugin, version) in metadata)
+            if (checkpoint.Manifest.Metadata.TryGetValue(plugin, out var saved) && saved != version) warn($"the checkpoint was saved with {plugin} {saved}, this run has {version}");
+        if (!excluded.Contains("model")) checkpoint.ReadInto(ModelFile, Weights);
+        if (modelOnly) return new Loaded(checkpoint.Folder, 0, 0);
+
+        var state = Parse<TrainState>(checkpoint, StateFile);
+        if (!excluded.Contains("optimizer"))
+        {
+            checkpoint.ReadInto(OptimizerFile, optimizer.Moments);
+            optimizer.Steps = state.OptimizerSteps;
+        }
+
+        if (!excluded.Contains("dataloader")) data.Restore(Parse<DataState>(checkpoint, DataFile));
+        using var random = SafetensorsFile.Read(Path.Combine(checkpoint.Folder, RandomFile), checkpoint.Entries(RandomFile)["torch"]);
+        set_rng_state(random);
+        // The schedule follows from the step, so excluding either starts both over.
+        return excluded.Contains("train_state") || excluded.Contains("lr_scheduler") ? new Loaded(checkpoint.Folder, 0, 0) : new Loaded(checkpoint.Folder, state.Step, state.TokensSeen);
+    }
+
+    private static T Parse<T>(OpenedCheckpoint checkpoint, string file) =>
+        JsonSerializer.Deserialize<T>(checkpoint.ReadText(file)) ?? throw new TitanException(ExitCode.Data, $"'{Path.Combine(checkpoint.Folder, file)}' is empty");
+}

@@ -1,0 +1,267 @@
+using System.Diagnostics;
+using Titan.Abstractions;
+using Titan.Training.Configuration;
+using Titan.Training.Data;
+using Titan.Training.Metrics;
+using Titan.Training.Models;
+using Titan.Training.Optimization;
+using Titan.Training.Tokenizers;
+using Parameter = TorchSharp.Modules.Parameter;
+using static TorchSharp.torch;
+
+namespace Titan.Training.Loop;
+
+/// <summary>
+/// Trains a job. Construction builds everything and checks that the pieces fit; <see cref="Run"/> trains. The order is that of upstream: model, converters, weights,
+/// optimizer, checkpoint, loop.
+/// </summary>
+public sealed class Trainer : IDisposable
+{
+    private readonly TrainerDependencies given;
+    private readonly JobConfig config;
+    private readonly LanguageModel model;
+    private readonly IReadOnlyList<Parameter> parameters;
+    private readonly FusedAdam optimizer;
+    private readonly LrSchedule schedule;
+    private readonly HuggingFaceTokenizer tokenizer;
+    private readonly DataLoader data;
+    private readonly RunCheckpoints checkpoints;
+    private readonly Validator? validator;
+    private readonly MetricsSinks sinks;
+    private readonly Func<Tensor, Tensor, Tensor> loss;
+    private readonly int accumulation;
+    private readonly ModelCounts counts;
+    private readonly Stopwatch watch = Stopwatch.StartNew();
+    private long step;
+    private long tokensSeen;
+    private long tokensSinceLog;
+    private double dataSeconds;
+
+    /// <summary>Builds everything.</summary>
+    /// <exception cref="TitanException">When a piece is missing or does not fit.</exception>
+    public Trainer(TrainerDependencies given)
+    {
+        this.given = given;
+        config = given.Config;
+        var dimensions = Dimensions(config);
+        accumulation = Accumulation(config.Training, dimensions);
+        tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
+        data = Open(config.Training.Dataset, config.Training.DatasetPath, config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
+        data.Repeated += epoch => given.Warn($"the dataset was read to its end and starts over (epoch {epoch + 1})");
+
+        (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, CPU);
+        if (tokenizer.VocabularySize > flavor.Vocabulary)
+            throw new TitanException(ExitCode.Data,
+                $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {flavor.Vocabulary}; use a tokenizer or a flavor that fits");
+        if (model is Models.Llama3.Llama3Model llama) llama.EndOfDocument = tokenizer.EosId;
+        counts = flavor.Counts;
+        Seed = config.Debug.Seed ?? Random.Shared.NextInt64();
+        model.InitializeWeights(Seed);
+
+        var named = model.named_parameters().Select(p => (p.name, p.parameter)).ToList();
+        parameters = [.. named.Select(p => p.parameter)];
+        var o = config.Optimizer;
+        optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
+        var s = config.LrScheduler;
+        schedule = new LrSchedule(s.TotalSteps ?? config.Training.Steps, s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
+        loss = config.Compile.Enable && config.Compile.Components.Contains("loss") ? CrossEntropy.Chunked : CrossEntropy.Plain;
+        validator = config.Validation.Enable
+            ? new Validator(config.Validation, () => Open(config.Validation.Dataset, config.Validation.DatasetPath, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss)
+            : null;
+        sinks = RunFolder.OpenSinks(config, given.Warn);
+        checkpoints = new RunCheckpoints(config, named, optimizer, given.Metadata, given.Warn);
+    }
+
+    /// <summary>What the converters did.</summary>
+    public IReadOnlyList<ConversionReport> Reports { get; }
+
+    /// <summary>The seed of the weights.</summary>
+    public long Seed { get; }
+
+    /// <summary>The loss of the last step.</summary>
+    public double LastLoss { get; private set; }
+
+    /// <summary>Called with every step and its loss.</summary>
+    public event Action<long, double>? Stepped;
+
+    /// <summary>Trains to the last step, or until a stop is asked for; then it saves and returns.</summary>
+    public void Run(CancellationToken stop)
+    {
+        Resume();
+        if (config.Checkpoint.CreateSeedCheckpoint)
+        {
+            checkpoints.SaveSeed();
+            given.Log("Saved the initial weights as step-0");
+            return;
+        }
+
+        Announce();
+        var last = config.Training.Steps;
+        watch.Restart();
+        var began = Stopwatch.StartNew();
+        var first = step;
+        while (step < last)
+        {
+            var before = data.Save();
+            if (!Step(stop))
+            {
+                // The gradients of an unfinished step are dropped; its data will be read again.
+                if (config.Checkpoint.Enable) checkpoints.Save(step, tokensSeen, before, isLast: false);
+                given.Log($"Stopped at step {step} as asked{(config.Checkpoint.Enable ? "; the checkpoint is saved" : "; checkpoint.enable is false, so nothing was saved")}");
+                return;
+            }
+
+            if (validator is not null && (step == 1 || step % config.Validation.Freq == 0)) Validate();
+            if (config.Checkpoint.Enable) checkpoints.SaveIfDue(step, tokensSeen, data.Save(), step == last);
+            if (step % config.Training.GcFreq == 0) Collect();
+            given.Progress?.Invoke(step, last, (last - step) * began.Elapsed / (step - first));
+        }
+
+        given.Log("Training completed");
+    }
+
+    /// <summary>The module tree, a line each.</summary>
+    public string Describe() => string.Join(Environment.NewLine, model.named_modules().Select(m => $"{m.name}: {m.module.GetName()}").Order(StringComparer.Ordinal));
+
+    /// <inheritdoc />
+    public void Dispose()
+    {
+        sinks.Dispose();
+        checkpoints.Dispose();
+        data.Dispose();
+        model.Dispose();
+    }
+
+    /// <summary>Where a configured tokenizer is; the shipped one is also found from outside the repository.</summary>
+    private static string TokenizerFolder(string path) =>
+        !Directory.Exists(path) && path == new ModelSection().HfAssetsPath ? Path.Combine(SampleAssets.Root, "tokenizer") : path;
+
+    private static ParallelDimensions Dimensions(JobConfig config)
+    {
+        var p = config.Parallelism;
+        return ParallelDimensions.Resolve(p.DataParallelReplicateDegree, p.DataParallelShardDegree, p.ContextParallelDegree, p.TensorParallelDegree, p.PipelineParallelDegree, world: 1);
+    }
+
+    private static int Accumulation(TrainingSection training, ParallelDimensions dimensions)
+    {
+        var perStep = training.LocalBatchSize * dimensions.Batch;
+        var global = training.GlobalBatchSize < 0 ? perStep : training.GlobalBatchSize;
+        return global % perStep == 0
+            ? global / perStep
+            : throw new TitanException(ExitCode.Usage, $"training.global_batch_size = {global}: expected a multiple of local_batch_size * data-parallel ranks = {perStep}");
+    }
+
+    private DataLoader Open(string dataset, string? path, int batch, int length, bool infinite) => new(Datasets.Open(dataset, path), tokenizer, 0, 1, batch, length, infinite);
+
+    private void Resume()
+    {
+        if (checkpoints.Load(data) is not { } loaded) return;
+        (step, tokensSeen) = (loaded.Step, loaded.TokensSeen);
+        foreach (var (_, converter, _) in given.Converters) converter.AfterOptimizerStep();
+        given.Log($"Loaded the checkpoint {loaded.Folder}");
+    }
+
+    private void Announce()
+    {
+        var t = config.Training;
+        given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
+        given.Log($"Trainer is initialized with local batch size {t.LocalBatchSize}, global batch size {t.LocalBatchSize * accumulation}, gradient accumulation steps {accumulation}, " +
+            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps})");
+        given.Log($"Training starts at step {step + 1}");
+    }
+
+    /// <summary>One optimizer step; false when a stop was asked for before it was done.</summary>
+    private bool Step(CancellationToken stop)
+    {
+        Gradients.Zero(parameters);
+        given.Counter.Take();
+        var lr = config.Optimizer.Lr * schedule.Factor(step);
+        var loading = Stopwatch.StartNew();
+        var batches = Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList();
+        dataSeconds += loading.Elapsed.TotalSeconds;
+        long tokens = batches.Sum(b => b.Labels.LongCount(l => l != CrossEntropy.Ignored));
+        double sum = 0;
+        foreach (var batch in batches)
+        {
+            if (stop.IsCancellationRequested) return false;
+            sum += ForwardBackward(batch, tokens);
+        }
+
+        if (stop.IsCancellationRequested) return false;
+        LastLoss = sum;
+        var norm = Gradients.Clip(parameters, config.Training.MaxNorm);
+        if (!double.IsFinite(sum) || !double.IsFinite(norm)) throw NonFinite(batches, sum, norm);
+        optimizer.Step(lr);
+        foreach (var (_, converter, _) in given.Converters) converter.AfterOptimizerStep();
+        step++;
+        tokensSeen += tokens;
+        tokensSinceLog += tokens;
+        Stepped?.Invoke(step, sum);
+        if (step == 1 || step % config.Metrics.LogFreq == 0) Report(sum, norm, lr);
+        return true;
+    }
+
+    private double ForwardBackward(Batch batch, long tokens)
+    {
+        using var scope = NewDisposeScope();
+        var logits = model.call(tensor(batch.Inputs, [batch.BatchSize, batch.SeqLen]));
+        var mean = loss(logits, tensor(batch.Labels)) / tokens;
+        logits.Dispose();
+        mean.backward();
+        BackwardFailure.ThrowIfAny();
+        return mean.item<float>();
+    }
+
+    private void Report(double sum, double norm, double lr)
+    {
+        var seconds = watch.Elapsed.TotalSeconds;
+        watch.Restart();
+        var tps = tokensSinceLog / seconds;
+        var (gib, percent) = ProcessMemory.Peak();
+        var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * accumulation));
+        var metrics = new StepMetrics(step, sum, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
+            Reports.Count > 0 ? given.Counter.Take() : null);
+        (tokensSinceLog, dataSeconds) = (0, 0);
+        given.Log(metrics.Line(given.Colour));
+        sinks.Write(step, metrics.Named());
+    }
+
+    private void Validate()
+    {
+        var (mean, tps) = validator!.Run(model);
+        given.Log($"validate step: {step,2}  loss: {mean,8:F5}  tps: {Math.Round(tps):N0}");
+        sinks.Write(step, [("validation_metrics/loss", mean), ("validation_metrics/throughput(tps)", tps)]);
+        watch.Restart();
+        tokensSinceLog = 0;
+    }
+
+    private void Collect()
+    {
+        GC.Collect();
+        if (config.Training.GcDebug) given.Log($"collected garbage at step {step}: {GC.GetTotalMemory(false) / 1e6:F0} MB managed, {Tensor.TotalCount} tensors alive");
+    }
+
+    /// <summary>Finds the first layer whose output is not finite, with the weights as they were in the failing step.</summary>
+    private TitanException NonFinite(IReadOnlyList<Batch> batches, double sum, double norm)
+    {
+        string? first = null;
+        using (no_grad())
+        {
+            model.Probe = (fqn, output) =>
+            {
+                using var finite = output.isfinite();
+                using var all = finite.all();
+                if (first is null && !all.item<bool>()) first = fqn;
+            };
+            foreach (var batch in batches.TakeWhile(_ => first is null))
+            {
+                using var scope = NewDisposeScope();
+                model.call(tensor(batch.Inputs, [batch.BatchSize, batch.SeqLen]));
+            }
+        }
+
+        var where = first is null ? "every layer's output is finite, so it arose in the loss or in backward" : $"the first layer with a non-finite output is {first}";
+        return new TitanException(ExitCode.RunFailed,
+            $"step {step + 1}: loss {sum}, grad_norm {norm} is not finite; {where}; the weights were not updated and earlier checkpoints are kept; try a lower optimizer.lr or a longer lr_scheduler.warmup_steps");
+    }
+}

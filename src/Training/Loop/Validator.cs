@@ -1,0 +1,31 @@
+using System.Diagnostics;
+using Titan.Training.Configuration;
+using Titan.Training.Data;
+using Titan.Training.Models;
+using static TorchSharp.torch;
+
+namespace Titan.Training.Loop;
+
+/// <summary>Measures the loss on held-out text, without gradients.</summary>
+internal sealed class Validator(ValidationSection section, Func<DataLoader> open, Func<Tensor, Tensor, Tensor> loss)
+{
+    /// <summary>The mean of the batches' losses per token, and tokens per second.</summary>
+    public (double Loss, double TokensPerSecond) Run(LanguageModel model)
+    {
+        using var none = no_grad();
+        using var data = open();
+        var watch = Stopwatch.StartNew();
+        double sum = 0;
+        long batches = 0, tokens = 0;
+        while ((section.Steps < 0 || batches < section.Steps) && data.Next() is { } batch)
+        {
+            using var scope = NewDisposeScope();
+            var logits = model.call(tensor(batch.Inputs, [batch.BatchSize, batch.SeqLen]));
+            sum += loss(logits, tensor(batch.Labels)).item<float>() / batch.Labels.Length;
+            batches++;
+            tokens += batch.Labels.Length;
+        }
+
+        return (batches == 0 ? double.NaN : sum / batches, tokens / watch.Elapsed.TotalSeconds);
+    }
+}

@@ -1,0 +1,41 @@
+using Titan.Kernels.Aten;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Titan.Training.Optimization;
+
+/// <summary>Adam and AdamW over named parameters, all in one pass through libtorch's fused kernel.</summary>
+public sealed class FusedAdam
+{
+    private readonly List<(string Fqn, Parameter Parameter, Tensor Average, Tensor Square)> states = [];
+    private readonly (double Beta1, double Beta2, double Epsilon, double WeightDecay) settings;
+    private readonly bool decoupled;
+
+    /// <summary>Creates the optimizer with zero moments.</summary>
+    public FusedAdam(IEnumerable<(string Fqn, Parameter Parameter)> parameters, double beta1, double beta2, double epsilon, double weightDecay, bool decoupled)
+    {
+        using var none = no_grad();
+        settings = (beta1, beta2, epsilon, weightDecay);
+        this.decoupled = decoupled;
+        foreach (var (fqn, parameter) in parameters)
+            states.Add((fqn, parameter, zeros_like(parameter).DetachFromDisposeScope(), zeros_like(parameter).DetachFromDisposeScope()));
+    }
+
+    /// <summary>Steps taken.</summary>
+    public long Steps { get; set; }
+
+    /// <summary>The moments under their checkpoint names: <c>exp_avg.FQN</c> and <c>exp_avg_sq.FQN</c>.</summary>
+    public IReadOnlyList<(string Name, Tensor Tensor)> Moments =>
+        [.. states.SelectMany(s => new[] { ($"exp_avg.{s.Fqn}", s.Average), ($"exp_avg_sq.{s.Fqn}", s.Square) })];
+
+    /// <summary>Updates all parameters that have a gradient.</summary>
+    public void Step(double lr)
+    {
+        using var scope = NewDisposeScope();
+        Steps++;
+        var used = states.Select(s => (s.Parameter, Gradient: s.Parameter.grad, s.Average, s.Square)).Where(s => s.Gradient is not null).ToList();
+        var steps = used.Select(_ => tensor((float)Steps)).ToList();
+        AtenGateway.FusedAdamW([.. used.Select(u => (Tensor)u.Parameter)], [.. used.Select(u => u.Gradient!)], [.. used.Select(u => u.Average)], [.. used.Select(u => u.Square)],
+            steps, lr, settings.Beta1, settings.Beta2, settings.WeightDecay, settings.Epsilon, decoupled);
+    }
+}
