@@ -1,3 +1,4 @@
+using Titan.Abstractions;
 using static TorchSharp.torch;
 
 namespace Titan.Kernels.Aten;
@@ -6,7 +7,8 @@ namespace Titan.Kernels.Aten;
 public static class AtenGateway
 {
     /// <summary>
-    /// One AdamW step over all parameters in one pass (<c>aten::_fused_adamw_</c>; Loshchilov and Hutter, 2019). All lists run in parallel; tensors are fp32 and contiguous.
+    /// One AdamW step over all parameters in one pass (<c>aten::_fused_adamw_</c>; Loshchilov and Hutter, 2019). All lists run in parallel; each parameter, its gradient
+    /// and its moments have one shape, dtype and contiguous layout.
     /// </summary>
     /// <param name="parameters">Updated in place.</param>
     /// <param name="gradients">Their gradients.</param>
@@ -23,13 +25,7 @@ public static class AtenGateway
         IReadOnlyList<Tensor> parameters, IReadOnlyList<Tensor> gradients, IReadOnlyList<Tensor> averages, IReadOnlyList<Tensor> squares, IReadOnlyList<Tensor> steps,
         double lr, double beta1, double beta2, double weightDecay, double epsilon, bool decoupled = true)
     {
-        for (var i = 0; i < parameters.Count; i++)
-        {
-            foreach (var other in new[] { gradients[i], averages[i], squares[i] })
-                if (!other.shape.AsSpan().SequenceEqual(parameters[i].shape) || other.dtype != parameters[i].dtype)
-                    throw new ArgumentException($"parameter {i}: expected {parameters[i].dtype} [{string.Join(", ", parameters[i].shape)}], got {other.dtype} [{string.Join(", ", other.shape)}]");
-        }
-
+        CheckLists(parameters, gradients, averages, squares, steps);
         using var none = no_grad();
         new DispatcherCall(decoupled ? "aten::_fused_adamw_" : "aten::_fused_adam_")
             .Push(parameters).Push(gradients).Push(averages).Push(squares).Push(Array.Empty<Tensor>()).Push(steps)
@@ -40,9 +36,58 @@ public static class AtenGateway
     /// <summary>RMSNorm over the last dimension (<c>aten::rms_norm</c>), differentiable. x [..., D], weight [D] of the same dtype.</summary>
     public static Tensor RmsNorm(Tensor x, Tensor weight, double epsilon)
     {
-        if (weight.dim() != 1 || weight.shape[0] != x.shape[^1] || weight.dtype != x.dtype)
-            throw new ArgumentException($"rms_norm: weight [{string.Join(", ", weight.shape)}] {weight.dtype} does not fit x [{string.Join(", ", x.shape)}] {x.dtype}");
+        if (x.dim() == 0 || weight.dim() != 1 || weight.shape[0] != x.shape[^1] || weight.dtype != x.dtype || weight.device_type != x.device_type)
+            throw new ArgumentException($"rms_norm: weight {Describe(weight)} does not fit x {Describe(x)}; expected [D] of x's dtype and device");
         return new DispatcherCall("aten::rms_norm").Push(x).Push([x.shape[^1]]).PushOptional(weight).PushOptional(epsilon).Tensor();
+    }
+
+    /// <summary>
+    /// softmax(Q · Kᵀ / sqrt(D)) · V, differentiable, with fewer heads in K and V than in Q (<c>aten::scaled_dot_product_attention</c>; grouped-query attention, Ainslie et al., 2023).
+    /// </summary>
+    /// <param name="q">[B, H, S, D].</param>
+    /// <param name="k">[B, KV, S, D]; H is a multiple of KV, and query head h reads head h / (H / KV).</param>
+    /// <param name="v">[B, KV, S, D].</param>
+    /// <param name="causal">Whether position i sees positions 0 to i only.</param>
+    /// <returns>[B, H, S, D].</returns>
+    public static Tensor ScaledDotProductAttention(Tensor q, Tensor k, Tensor v, bool causal)
+    {
+        long[] a = q.shape, b = k.shape;
+        var fits = a.Length == 4 && b.Length == 4 && v.shape.AsSpan().SequenceEqual(b)
+            && a[0] == b[0] && a[3] == b[3] && b[1] > 0 && a[1] % b[1] == 0 && (!causal || a[2] == b[2])
+            && q.dtype == k.dtype && q.dtype == v.dtype && q.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16
+            && q.device_type == k.device_type && q.device_type == v.device_type;
+        if (!fits)
+            throw new ArgumentException(
+                $"attention: q {Describe(q)}, k {Describe(k)}, v {Describe(v)} do not fit; expected [B, H, S, D] and twice [B, KV, S, D] of one floating dtype, H a multiple of KV");
+        return new DispatcherCall("aten::scaled_dot_product_attention")
+            .Push(q).Push(k).Push(v).PushNone().Push(0.0).Push(causal).PushNone().Push(a[1] != b[1]).Tensor();
+    }
+
+    /// <summary>
+    /// The float8 matmul of the tensor cores, (a · b) * scaleA * scaleB (<c>aten::_scaled_mm</c>); not differentiable. On CUDA it needs SM89, I and C multiples of 16,
+    /// a row-major and b column-major; the CPU has a slow form without those needs.
+    /// </summary>
+    /// <param name="a">[R, I] float8, contiguous.</param>
+    /// <param name="b">[I, C] float8, the transpose of a contiguous [C, I].</param>
+    /// <param name="scaleA">fp32: 0-d, or [R, 1] together with a [1, C] of b. What a is multiplied by to get its values: the reciprocal of the scale it was cast with.</param>
+    /// <param name="scaleB">fp32: 0-d, or [1, C].</param>
+    /// <param name="type">bf16, fp16 or fp32.</param>
+    /// <param name="fastAccumulation">Let the tensor cores accumulate in their reduced precision.</param>
+    /// <returns>[R, C].</returns>
+    public static Tensor ScaledMm(Tensor a, Tensor b, Tensor scaleA, Tensor scaleB, ScalarType type, bool fastAccumulation = false)
+    {
+        if (a.dim() != 2 || b.dim() != 2 || a.shape[1] != b.shape[0] || !IsFloat8(a) || !IsFloat8(b) || (IsE5M2(a) && IsE5M2(b)))
+            throw new ArgumentException($"scaled_mm: {Describe(a)} · {Describe(b)} do not fit; expected [R, I] · [I, C] in float8, at most one of them e5m2");
+        if (!a.is_contiguous() || b.stride(0) != 1) throw new ArgumentException("scaled_mm: expected a row-major left and a column-major right operand");
+        var rowwise = scaleA.numel() == a.shape[0] && scaleB.numel() == b.shape[1] && scaleA.dim() == 2 && scaleB.dim() == 2;
+        if (scaleA.dtype != ScalarType.Float32 || scaleB.dtype != ScalarType.Float32 || !(rowwise || (scaleA.numel() == 1 && scaleB.numel() == 1)))
+            throw new ArgumentException($"scaled_mm: scales {Describe(scaleA)} and {Describe(scaleB)} do not fit; expected fp32, both 0-d or [R, 1] and [1, C]");
+        if (type is not (ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float32)) throw new ArgumentException($"scaled_mm: cannot write {type}");
+        if (a.device_type == TorchSharp.DeviceType.CUDA && (a.shape[1] % 16 != 0 || b.shape[1] % 16 != 0))
+            throw new ArgumentException($"scaled_mm: {Describe(a)} · {Describe(b)}: inner and right outer dimension must be multiples of 16");
+        using var none = no_grad();
+        return new DispatcherCall("aten::_scaled_mm")
+            .Push(a).Push(b).Push(scaleA).Push(scaleB).PushNone().PushNone().PushOptional(type).Push(fastAccumulation).Tensor();
     }
 
     /// <summary>The same bytes under another dtype of the same size. Shares memory with <paramref name="tensor"/>.</summary>
@@ -53,6 +98,37 @@ public static class AtenGateway
         GC.KeepAlive(tensor);
         return Tensor.UnsafeCreateTensor(view);
     }
+
+    private static void CheckLists(
+        IReadOnlyList<Tensor> parameters, IReadOnlyList<Tensor> gradients, IReadOnlyList<Tensor> averages, IReadOnlyList<Tensor> squares, IReadOnlyList<Tensor> steps)
+    {
+        var count = parameters.Count;
+        if (gradients.Count != count || averages.Count != count || squares.Count != count || steps.Count != count)
+            throw new ArgumentException(
+                $"fused_adamw: {count} parameters, {gradients.Count} gradients, {averages.Count} averages, {squares.Count} squares, {steps.Count} steps; expected as many of each");
+        for (var i = 0; i < count; i++)
+        {
+            var p = parameters[i];
+            if (p.dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float64 or ScalarType.Float16))
+                throw new ArgumentException($"fused_adamw: parameter {i} is {Describe(p)}; expected a floating dtype");
+            foreach (var other in (ReadOnlySpan<Tensor>)[gradients[i], averages[i], squares[i]])
+            {
+                if (!other.shape.AsSpan().SequenceEqual(p.shape) || other.dtype != p.dtype || other.device_type != p.device_type)
+                    throw new ArgumentException($"fused_adamw: parameter {i} is {Describe(p)}, its gradient or moment {Describe(other)}; expected the same");
+                // The CPU kernel walks all of them by address: another layout would update the wrong elements.
+                if (!other.is_contiguous()) throw new ArgumentException($"fused_adamw: a gradient or moment of parameter {i} {Describe(p)} is not contiguous");
+            }
+
+            if (!p.is_contiguous()) throw new ArgumentException($"fused_adamw: parameter {i} {Describe(p)} is not contiguous");
+            if (steps[i].numel() != 1 || steps[i].dtype != ScalarType.Float32) throw new ArgumentException($"fused_adamw: step {i} is {Describe(steps[i])}; expected one fp32");
+        }
+    }
+
+    private static bool IsFloat8(Tensor x) => (int)x.dtype is >= 23 and <= 26;
+
+    private static bool IsE5M2(Tensor x) => x.dtype == Float8Format.E5M2.Type;
+
+    private static string Describe(Tensor x) => $"{x.dtype} [{string.Join(", ", x.shape)}]";
 
     private static long Size(ScalarType type) => (int)type switch
     {

@@ -47,6 +47,8 @@ internal sealed class DispatcherCall(string op, string overload = "")
 
     public DispatcherCall PushOptional(double value) => PushOptional(BitConverter.DoubleToUInt64Bits(value));
 
+    public DispatcherCall PushOptional(ScalarType type) => PushOptional((ulong)(int)type);
+
     public DispatcherCall PushNone()
     {
         stack.Add(0);

@@ -1,53 +1,96 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
 namespace Titan.Kernels.Casts;
 
-/// <summary>Float8 to bf16 by table: all 256 values of either format are exact in bf16.</summary>
+/// <summary>Float8 to bf16: all 256 values of either format are exact in bf16.</summary>
 internal static unsafe class Float8Decoder
 {
-    /// <summary>bf16 bit patterns of the 256 codes.</summary>
-    public static ushort[] E4M3 { get; } = Table(exponentBits: 4, bias: 7, hasInfinity: false);
+    private static readonly ushort[] TableE4M3 = Table(Float8Codec.E4M3), TableE5M2 = Table(Float8Codec.E5M2);
 
-    /// <summary>bf16 bit patterns of the 256 codes.</summary>
-    public static ushort[] E5M2 { get; } = Table(exponentBits: 5, bias: 15, hasInfinity: true);
-
-    public static void Decode(ushort[] table, byte* source, ushort* target, long count)
+    public static void Decode(Float8Codec codec, byte* source, ushort* target, long count, SimdPath path)
     {
-        fixed (ushort* entry = table)
-        {
-            long i = 0;
-            for (; i + 8 <= count; i += 8)
-            {
-                // One load for eight codes; eight independent look-ups.
-                var codes = *(ulong*)(source + i);
-                target[i] = entry[(byte)codes];
-                target[i + 1] = entry[(byte)(codes >> 8)];
-                target[i + 2] = entry[(byte)(codes >> 16)];
-                target[i + 3] = entry[(byte)(codes >> 24)];
-                target[i + 4] = entry[(byte)(codes >> 32)];
-                target[i + 5] = entry[(byte)(codes >> 40)];
-                target[i + 6] = entry[(byte)(codes >> 48)];
-                target[i + 7] = entry[(byte)(codes >> 56)];
-            }
-
-            for (; i < count; i++) target[i] = entry[source[i]];
-        }
+        var table = codec == Float8Codec.E4M3 ? TableE4M3 : TableE5M2;
+        long i = 0;
+        if (path == SimdPath.Vector512 && Avx512Vbmi.IsSupported) i = ByPermutation(table, source, target, count);
+        else if (path != SimdPath.Portable) i = ByArithmetic(codec, source, target, count);
+        for (; i < count; i++) target[i] = table[source[i]];
     }
 
-    private static ushort[] Table(int exponentBits, int bias, bool hasInfinity)
+    /// <summary>
+    /// The 128 magnitudes lie in four registers, low bytes and high bytes apart; one permutation looks up 64 codes. Returns how many were decoded.
+    /// </summary>
+    private static long ByPermutation(ushort[] table, byte* source, ushort* target, long count)
+    {
+        var bytes = MemoryMarshal.AsBytes(table.AsSpan(0, 128));
+        var low = stackalloc byte[128];
+        var high = stackalloc byte[128];
+        for (var k = 0; k < 128; k++) (low[k], high[k]) = (bytes[2 * k], bytes[2 * k + 1]);
+        Vector512<byte> lowA = Vector512.Load(low), lowB = Vector512.Load(low + 64), highA = Vector512.Load(high), highB = Vector512.Load(high + 64);
+        var signs = Vector512.Create((byte)0x80);
+        long i = 0;
+        for (; i + 64 <= count; i += 64)
+        {
+            // The permutation reads the low seven bits of each code, which is the magnitude.
+            var codes = Vector512.Load(source + i);
+            var l = Avx512Vbmi.PermuteVar64x8x2(lowA, codes, lowB);
+            var h = Avx512Vbmi.PermuteVar64x8x2(highA, codes, highB) | (codes & signs);
+            var (l0, l1) = Vector512.Widen(l);
+            var (h0, h1) = Vector512.Widen(h);
+            (l0 | (h0 << 8)).Store(target + i);
+            (l1 | (h1 << 8)).Store(target + i + 32);
+        }
+
+        return i;
+    }
+
+    private static long ByArithmetic(Float8Codec codec, byte* source, ushort* target, long count)
+    {
+        long i = 0;
+        for (; i + 32 <= count; i += 32)
+        {
+            var (a, b) = Vector256.Widen(Vector256.Load(source + i));
+            Store(codec, a, target + i);
+            Store(codec, b, target + i + 16);
+        }
+
+        return i;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(in Float8Codec codec, Vector256<ushort> codes, ushort* target)
+    {
+        var (a, b) = Vector256.Widen(codes & Vector256.Create((ushort)0x7f));
+        var magnitudes = Vector256.Narrow(Value(codec, a) >>> 16, Value(codec, b) >>> 16);
+        (magnitudes | ((codes & Vector256.Create((ushort)0x80)) << 8)).Store(target);
+    }
+
+    /// <summary>fp32 bit patterns of magnitude codes: normal ones by moving the bits, subnormal ones as so many smallest steps.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<uint> Value(in Float8Codec codec, Vector256<uint> code)
+    {
+        var normal = (code << codec.Shift) + Vector256.Create(codec.Bias);
+        var small = (Vector256.ConvertToSingle(code.AsInt32()) * codec.Step).AsUInt32();
+        var value = Vector256.ConditionalSelect(Vector256.LessThan(code.AsInt32(), Vector256.Create((int)codec.FirstNormal)).AsUInt32(), small, normal);
+        var special = Vector256.ConditionalSelect(
+            Vector256.LessThan(code.AsInt32(), Vector256.Create((int)codec.FirstNan)).AsUInt32(), Vector256.Create(0x7f800000u), Vector256.Create(0x7fc00000u));
+        return Vector256.ConditionalSelect(Vector256.LessThan(code.AsInt32(), Vector256.Create((int)codec.FirstSpecial)).AsUInt32(), value, special);
+    }
+
+    private static ushort[] Table(Float8Codec codec)
     {
         var table = new ushort[256];
-        var mantissaBits = 7 - exponentBits;
-        var top = (1 << exponentBits) - 1;
-        for (var code = 0; code < 256; code++)
+        for (var code = 0u; code < 256; code++)
         {
-            var exponent = (code & 0x7f) >> mantissaBits;
-            var mantissa = code & ((1 << mantissaBits) - 1);
-            var magnitude = exponent == 0
-                ? mantissa * Math.Pow(2, 1 - bias - mantissaBits)
-                : (1 + mantissa / (double)(1 << mantissaBits)) * Math.Pow(2, exponent - bias);
-            if (hasInfinity && exponent == top) magnitude = mantissa == 0 ? double.PositiveInfinity : double.NaN;
-            if (!hasInfinity && (code & 0x7f) == 0x7f) magnitude = double.NaN;
-            var bits = double.IsNaN(magnitude) ? 0x7fc00000u : BitConverter.SingleToUInt32Bits((float)magnitude);
-            table[code] = (ushort)((bits >> 16) | (uint)((code & 0x80) << 8));
+            var magnitude = code & 0x7f;
+            var bits =
+                magnitude >= codec.FirstNan ? 0x7fc00000
+                : magnitude >= codec.FirstSpecial ? 0x7f800000
+                : magnitude < codec.FirstNormal ? BitConverter.SingleToUInt32Bits(magnitude * codec.Step)
+                : (magnitude << codec.Shift) + codec.Bias;
+            table[code] = (ushort)((bits >> 16) | ((code & 0x80) << 8));
         }
 
         return table;

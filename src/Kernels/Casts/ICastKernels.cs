@@ -30,5 +30,5 @@ public static class CastKernels
     public static ICastKernels Plain { get; } = new PlainCasts();
 
     /// <summary>One pass over the data, in SIMD, on the CPU.</summary>
-    public static ICastKernels Fused { get; } = new FusedCasts();
+    public static ICastKernels Fused { get; } = new FusedCasts(SimdPaths.Best);
 }
