@@ -47,7 +47,11 @@ public sealed class Trainer : IDisposable
         accumulation = Accumulation(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
         data = Open(config.Training.Dataset, config.Training.DatasetPath, config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
-        data.Repeated += epoch => given.Warn($"the dataset was read to its end and starts over (epoch {epoch + 1})");
+        // A tiny corpus repeats all the time: warn at epochs 1, 2, 4, 8, ...
+        data.Repeated += epoch =>
+        {
+            if (long.IsPow2(epoch)) given.Warn($"the dataset was read to its end and starts over (epoch {epoch + 1})");
+        };
 
         (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, CPU);
         if (tokenizer.VocabularySize > flavor.Vocabulary)

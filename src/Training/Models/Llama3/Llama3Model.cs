@@ -91,19 +91,22 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
-        // A generator of the model's own: the weights then depend on the seed alone, not on what drew random numbers before.
-        var generator = new Generator((ulong)seed);
+        // TorchSharp's initialisers ignore a generator that is passed to them: seed the global one, and leave it afterwards as it was.
+        var state = get_rng_state();
+        manual_seed(seed);
         foreach (var (fqn, parameter) in named_parameters())
         {
-            if (fqn == "tok_embeddings.weight") nn.init.normal_(parameter, 0, 1, generator);
+            if (fqn == "tok_embeddings.weight") nn.init.normal_(parameter, 0, 1);
             else if (fqn == "output.weight")
             {
                 var deviation = Math.Pow(args.Dimension, -0.5);
-                nn.init.trunc_normal_(parameter, 0, deviation, -3 * deviation, 3 * deviation, generator);
+                TruncatedNormal.Fill(parameter, deviation, 3 * deviation);
             }
             else if (fqn.EndsWith("norm.weight", StringComparison.Ordinal)) nn.init.ones_(parameter);
-            else nn.init.trunc_normal_(parameter, 0, Deviation(fqn), -2, 2, generator);
+            else TruncatedNormal.Fill(parameter, Deviation(fqn), 2);
         }
+
+        set_rng_state(state);
     }
 
     /// <summary>0.02 where a layer reads the residual stream, less with depth where it writes to it (upstream: wo, w2 and w3).</summary>

@@ -1,0 +1,84 @@
+using TorchSharp;
+using Titan.Abstractions;
+using static TorchSharp.torch;
+
+namespace Titan.Abstractions.Tests;
+
+public sealed class LinearTests
+{
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Output_and_gradients_equal_those_of_ATen(bool hasBias)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(1);
+        var layer = new Linear(24, 40, hasBias);
+        using (no_grad()) foreach (var (_, p) in layer.named_parameters()) p.normal_();
+        var x = randn(2, 7, 24).requires_grad_(true);
+        var g = randn(2, 7, 40);
+
+        var y = layer.call(x);
+        y.backward([g]);
+
+        var w2 = layer.Weight.Parameter.detach().clone().requires_grad_(true);
+        var x2 = x.detach().clone().requires_grad_(true);
+        var b2 = layer.Bias?.detach().clone().requires_grad_(true);
+        var expected = nn.functional.linear(x2, w2, b2!);
+        expected.backward([g]);
+
+        Assert.True(y.allclose(expected, 1e-5, 1e-5));
+        Assert.True(x.grad!.allclose(x2.grad!, 1e-5, 1e-5));
+        Assert.True(layer.Weight.Parameter.grad!.allclose(w2.grad!, 1e-4, 1e-4));
+        if (hasBias) Assert.True(layer.Bias!.grad!.allclose(b2!.grad!, 1e-5, 1e-5));
+    }
+
+    [Fact]
+    public void A_bf16_input_gives_fp32_master_weights_an_fp32_gradient()
+    {
+        using var scope = NewDisposeScope();
+        var layer = new Linear(16, 16);
+        using (no_grad()) layer.Weight.Parameter.normal_();
+        var y = layer.call(randn(4, 16).to(ScalarType.BFloat16).requires_grad_(true));
+        Assert.Equal(ScalarType.BFloat16, y.dtype);
+        y.sum().backward();
+        Assert.Equal(ScalarType.Float32, layer.Weight.Parameter.grad!.dtype);
+    }
+
+    [Fact]
+    public void RmsNorm_equals_its_formula_and_embedding_looks_rows_up()
+    {
+        using var scope = NewDisposeScope();
+        var norm = new RmsNorm(8, 1e-5);
+        using (no_grad()) norm.Weight.Parameter.normal_();
+        var x = randn(3, 8);
+        var expected = x / (x * x).mean([1L], keepdim: true).add(1e-5).sqrt() * norm.Weight.Parameter;
+        Assert.True(norm.call(x).allclose(expected, 1e-5, 1e-6));
+
+        var table = new Embedding(10, 4);
+        using (no_grad()) table.Weight.Parameter.normal_();
+        var ids = tensor(new long[] { 3, 9, 3 }, [1, 3]);
+        var rows = table.call(ids);
+        Assert.True(rows[0, 1].eq(table.Weight.Parameter[9]).all().item<bool>());
+        rows.sum().backward();
+        Assert.Equal(2f, table.Weight.Parameter.grad![3, 0].item<float>());
+    }
+
+    [Fact]
+    public void What_a_backward_throws_reaches_the_caller_as_what_it_was()
+    {
+        using var scope = NewDisposeScope();
+        var x = ones(2).requires_grad_(true);
+        Throwing.Apply(x).sum().backward();
+        var error = Assert.Throws<InvalidOperationException>(BackwardFailure.ThrowIfAny);
+        Assert.Equal("on purpose", error.Message);
+        BackwardFailure.ThrowIfAny();
+    }
+
+    private sealed class Throwing : GuardedFunction<Throwing>
+    {
+        protected override Tensor Forward(autograd.AutogradContext context, object[] inputs) => ((Tensor)inputs[0]).clone();
+
+        protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) => throw new InvalidOperationException("on purpose");
+    }
+}
