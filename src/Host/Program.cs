@@ -4,6 +4,7 @@ using Titan.Host.Commands;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
 using Titan.Host.Plugins;
+using Titan.Training.Loop;
 
 // One place decides what an error looks like: a message in one line, a stack trace only with --verbose.
 var verbose = args.Contains("--verbose");
@@ -62,7 +63,9 @@ internal static class Commands
             var session = JobSession.Open(rest);
             var converters = session.Converters.Choose(session.Job, session.Schema);
             foreach (var warning in session.Job.Warnings) Console.WriteLine($"note: {warning}");
-            foreach (var note in Plan.Of(session.Job.Config, converters).Reports.SelectMany(r => r.Notes)) Console.WriteLine($"note: {note}");
+            var reports = Plan.Of(session.Job.Config, converters).Reports;
+            ModelBuilder.ThrowIfNothingConverted(reports);
+            foreach (var note in reports.SelectMany(r => r.Notes)) Console.WriteLine($"note: {note}");
             Console.WriteLine("ok");
             return Task.FromResult(0);
         });

@@ -52,14 +52,6 @@ public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(Recipe
         }
 
         filter.ThrowIfUnused([.. linears.Select(l => l.Fqn)]);
-        var report = new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. recipe.Notes(recipeOptions, context.Dimensions)]);
-        if (report.Converted == 0)
-        {
-            var rules = layers.GroupBy(l => l.SkippedBy).Select(g => $"{g.Count()} by {g.Key}");
-            throw new TitanException(ExitCode.Usage,
-                $"{Name} converted 0 of {layers.Count} linears ({string.Join("; ", rules)}); loosen filter_fqns or drop the converter from model.converters");
-        }
-
-        return report;
+        return new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. recipe.Notes(recipeOptions, context.Dimensions)]);
     }
 }

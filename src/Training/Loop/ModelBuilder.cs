@@ -20,7 +20,6 @@ public static class ModelBuilder
         foreach (var (name, converter, options) in converters)
         {
             var report = Convert(name, converter, options, new ModelSlots(model), context);
-            if (report.Converted == 0) throw new TitanException(ExitCode.Plugin, $"converter '{name}' reports that it converted none of {report.Layers.Count} layers; drop it from model.converters");
             reports.Add(report);
         }
 
@@ -28,6 +27,18 @@ public static class ModelBuilder
         model.SetComputeType(TypeOf(config.Training.MixedPrecisionParam));
         SetCheckpointing(model, config.ActivationCheckpoint);
         return (model, flavor, reports);
+    }
+
+    /// <summary>Throws when a converter changed nothing: a run that was asked for float8 and gets none must not start.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, with the rules that skipped the layers.</exception>
+    public static void ThrowIfNothingConverted(IReadOnlyList<ConversionReport> reports)
+    {
+        foreach (var report in reports.Where(r => r.Converted == 0))
+        {
+            var rules = report.Layers.GroupBy(l => l.SkippedBy).Select(g => $"{g.Count()} by {g.Key}");
+            throw new TitanException(ExitCode.Usage,
+                $"{report.Converter} converted 0 of {report.Layers.Count} linears ({string.Join("; ", rules)}); loosen filter_fqns or drop the converter from model.converters");
+        }
     }
 
     /// <summary>A dtype by its name in the configuration.</summary>

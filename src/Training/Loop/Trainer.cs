@@ -54,6 +54,7 @@ public sealed class Trainer : IDisposable
         };
 
         (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, CPU);
+        ModelBuilder.ThrowIfNothingConverted(Reports);
         if (tokenizer.VocabularySize > flavor.Vocabulary)
             throw new TitanException(ExitCode.Data,
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {flavor.Vocabulary}; use a tokenizer or a flavor that fits");

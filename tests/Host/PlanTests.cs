@@ -1,0 +1,78 @@
+using System.Text.Json;
+using Titan.Host.Jobs;
+
+namespace Titan.Host.Tests;
+
+public sealed class PlanTests
+{
+    [Theory]
+    [InlineData("debugmodel", "", 43, 43)]
+    [InlineData("debugmodel", "output", 43, 42)]
+    [InlineData("debugmodel", "auto_filter_small_kn", 43, 1)]
+    [InlineData("debugmodel", "auto_filter_small_kn,output", 43, 0)]
+    [InlineData("8B", "", 225, 225)]
+    [InlineData("8B", "output", 225, 224)]
+    [InlineData("8B", "auto_filter_small_kn", 225, 161)]
+    [InlineData("8B", "auto_filter_small_kn,output", 225, 160)]
+    [InlineData("70B", "", 561, 561)]
+    [InlineData("70B", "output", 561, 560)]
+    [InlineData("70B", "auto_filter_small_kn", 561, 561)]
+    [InlineData("70B", "auto_filter_small_kn,output", 561, 560)]
+    [InlineData("405B", "", 883, 883)]
+    [InlineData("405B", "output", 883, 882)]
+    [InlineData("405B", "auto_filter_small_kn", 883, 883)]
+    [InlineData("405B", "auto_filter_small_kn,output", 883, 882)]
+    public void Conversion_counts_are_upstreams(string flavor, string filter, int total, int converted)
+    {
+        var plan = Of("--model.flavor", flavor, "--model.converters", "quantize.linear.float8", $"--quantize.linear.float8.filter_fqns={filter}");
+        Assert.Equal((total, converted), (plan.Linears.Count, plan.Linears.Count(l => l.Recipe is not null)));
+    }
+
+    [Theory]
+    [InlineData("debugmodel", 6_163_712, 5_639_424, 2048, 71_585_280)]
+    [InlineData("debugmodel", 6_163_712, 5_639_424, 8192, 184_831_488)]
+    [InlineData("8B", 8_030_261_248, 7_504_924_672, 8192, 57_914_000_000)]
+    [InlineData("70B", 70_553_706_496, 69_503_033_344, 8192, 481_400_000_000)]
+    [InlineData("405B", 405_853_388_800, 403_752_042_496, 2048, 2_473_200_000_000)]
+    public void Parameters_and_FLOPs_are_upstreams(string flavor, long parameters, long withoutEmbedding, int length, long flops)
+    {
+        var plan = Of("--model.flavor", flavor, "--training.seq_len", length.ToString());
+        Assert.Equal(parameters, plan.Counts.Parameters);
+        Assert.Equal(withoutEmbedding, plan.Counts.Parameters - plan.Counts.EmbeddingParameters);
+        Assert.InRange(plan.FlopsPerToken, flops * 0.9999, flops * 1.0001);
+    }
+
+    [Fact]
+    public void Upstreams_float8_command_is_accepted_as_it_is_pasted()
+    {
+        var session = JobSession.Open(
+        [
+            "--job.config_file", "./torchtitan/models/llama3/train_configs/llama3_8b.toml", "--model.converters=quantize.linear.float8",
+            "--quantize.linear.float8.enable_fsdp_float8_all_gather", "--quantize.linear.float8.precompute_float8_dynamic_scale_for_fsdp", "--compile.enable",
+        ]);
+        Assert.Contains(session.Job.Warnings, w => w.Contains("upstream's path", StringComparison.Ordinal));
+        var plan = Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema));
+        Assert.Equal(224, plan.Linears.Count(l => l.Recipe is not null));
+        Assert.Equal(2, plan.Reports[0].Notes.Count(n => n.Contains("needs more than one rank", StringComparison.Ordinal)));
+    }
+
+    [Theory]
+    [InlineData("debug_model")]
+    [InlineData("llama3_8b")]
+    [InlineData("llama3_70b")]
+    [InlineData("llama3_405b")]
+    [InlineData("cpu_small")]
+    public void Every_shipped_job_can_be_planned_and_printed_as_JSON(string name)
+    {
+        var file = Path.Combine(Path.GetDirectoryName(Titan.Training.Data.SampleAssets.Root)!, "configs", "llama3", name + ".toml");
+        using var json = JsonDocument.Parse(Of("--job.config_file", file).ToJson());
+        Assert.True(json.RootElement.GetProperty("memory").GetProperty("total").GetInt64() > 0);
+        Assert.Equal(json.RootElement.GetProperty("linears").GetProperty("total").GetInt32(), json.RootElement.GetProperty("layers").GetArrayLength());
+    }
+
+    private static Plan Of(params string[] args)
+    {
+        var session = JobSession.Open(args);
+        return Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema));
+    }
+}
