@@ -34,20 +34,28 @@ public abstract class GuardedFunction<TSelf> : autograd.SingleTensorFunction<TSe
     public sealed override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         ctx.save_data(InputCount, vars.Length);
+        // Where a later function failed, its gradient is missing. TorchSharp would make zeros from an output that is long disposed, and the process would die.
+        ctx.set_materialize_grads(false);
         return Forward(ctx, vars);
     }
 
     /// <inheritdoc />
     public sealed override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
+        if (grad_output is null) return Nothing(ctx);
         try
         {
-            return Backward(ctx, grad_output)!;
+            using var scope = NewDisposeScope();
+            var gradients = Backward(ctx, grad_output);
+            foreach (var gradient in gradients) gradient?.MoveToOuterDisposeScope();
+            return gradients!;
         }
         catch (Exception exception)
         {
             BackwardFailure.Keep(exception);
-            return [.. new Tensor[(int)ctx.get_data(InputCount)]];
+            return Nothing(ctx);
         }
     }
+
+    private static List<Tensor> Nothing(autograd.AutogradContext context) => [.. new Tensor[(int)context.get_data(InputCount)]];
 }

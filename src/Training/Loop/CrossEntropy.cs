@@ -46,7 +46,8 @@ internal static class CrossEntropy
                 gradient.narrow(0, at, count).copy_(part.mul_(valid));
             }
 
-            context.save_for_backward([gradient.reshape(logits.shape)]);
+            // Saved when forward has returned, so it must outlive this scope.
+            context.save_for_backward([gradient.reshape(logits.shape).MoveToOuterDisposeScope()]);
             return loss.MoveToOuterDisposeScope();
         }
 

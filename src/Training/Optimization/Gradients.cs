@@ -25,10 +25,7 @@ public static class Gradients
     public static void Zero(IReadOnlyList<Parameter> parameters)
     {
         using var none = no_grad();
-        foreach (var parameter in parameters)
-        {
-            using var gradient = parameter.grad;
-            gradient?.zero_();
-        }
+        using var scope = NewDisposeScope();     // zero_ returns a second handle, which must go too
+        foreach (var parameter in parameters) parameter.grad?.zero_();
     }
 }
