@@ -150,5 +150,5 @@ public class CastTests
     private static Tensor BFloat16(IEnumerable<ushort> patterns) =>
         AtenGateway.ViewDtype(tensor(MemoryMarshal.Cast<ushort, short>(patterns.ToArray()).ToArray()), ScalarType.BFloat16);
 
-    private static byte[] Bytes(Tensor x) => AtenGateway.ViewDtype(x.contiguous(), ScalarType.Byte).data<byte>().ToArray();
+    private static byte[] Bytes(Tensor x) => x.numel() == 0 ? [] : AtenGateway.ViewDtype(x.contiguous(), ScalarType.Byte).data<byte>().ToArray();
 }
