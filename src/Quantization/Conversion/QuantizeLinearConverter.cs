@@ -40,18 +40,16 @@ public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(Recipe
 
         var recipeOptions = chosen.OfRecipe[metadata.Name];
         var described = recipe.Describe(recipeOptions);
-        var engine = new LinearEngine(name, described, context.Fused, chosen.Own.Emulate, counter);
+        var engine = new LinearEngine(name, described, context.Device, context.Fused, chosen.Own.Emulate, counter);
         var filter = new LayerFilter(chosen.Own.FilterFqns, recipe, described.RequiredMultiple);
         var linears = model.Linears.ToList();
-        var layers = new List<LayerConversion>();
-        foreach (var (fqn, slot, linear) in linears)
-        {
-            var skippedBy = filter.SkippedBy(fqn, linear.Shape);
-            if (skippedBy is null) slot.Replace(new QuantizedLinear(linear, engine), Name);
-            layers.Add(new LayerConversion(fqn, linear.Shape, skippedBy is null ? name : null, skippedBy, skippedBy is null ? engine.Backend : "high precision"));
-        }
-
+        // Decide about every layer first: an error must not leave a model that is half converted.
+        var decisions = linears.Select(l => filter.SkippedBy(l.Fqn, l.Linear.Shape)).ToList();
         filter.ThrowIfUnused([.. linears.Select(l => l.Fqn)]);
+        var layers = linears.Zip(decisions, (l, skippedBy) => new LayerConversion(
+            l.Fqn, l.Linear.Shape, skippedBy is null ? name : null, skippedBy, skippedBy is null ? engine.Backend : "high precision")).ToList();
+        foreach (var ((_, slot, linear), skippedBy) in linears.Zip(decisions))
+            if (skippedBy is null) slot.Replace(new QuantizedLinear(linear, engine), Name);
         return new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. recipe.Notes(recipeOptions, context.Dimensions)]);
     }
 }

@@ -12,6 +12,7 @@ public static partial class ReportText
     {
         var text = new StringBuilder();
         text.AppendLine($"{report.Converter}: converted {report.Converted} of {report.Layers.Count} linears, skipped {report.Skipped}  [{report.Summary}]{Mark(report.Status)}");
+        if (report.Layers.Count == 0) return text.ToString();
         var groups = report.Layers.GroupBy(l => (Fqn: BlockNumber().Replace(l.Fqn, ".*."), l.Shape, l.Recipe, l.SkippedBy, l.Backend));
         var rows = groups.Select(g => (
             Fqn: g.Count() > 1 ? $"{g.Key.Fqn} ({g.Count()})" : g.First().Fqn,

@@ -14,23 +14,30 @@ public sealed class LinearEngine
     /// <summary>Checks that the recipe can be executed.</summary>
     /// <param name="name">family/name, for messages.</param>
     /// <param name="recipe">The recipe.</param>
+    /// <param name="device">Where the layers will run.</param>
     /// <param name="fused">Fused casts, or the plain ATen chain.</param>
     /// <param name="emulate">Matmuls in fp32 on dequantised operands.</param>
     /// <param name="counter">Counts executed float8 matmuls.</param>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> for a granularity that is not implemented.</exception>
-    public LinearEngine(string name, LinearRecipe recipe, bool fused, bool emulate, MatmulCounter counter)
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> for a cast that cannot be executed.</exception>
+    public LinearEngine(string name, LinearRecipe recipe, DeviceCapability device, bool fused, bool emulate, MatmulCounter counter)
     {
         recipe.Validate(name);
         foreach (var cast in recipe.Casts())
         {
-            if (cast is OperandCast.Scaled { Granularity: ScaleGranularity.Block or ScaleGranularity.Tile } scaled)
+            if (cast is not OperandCast.Scaled scaled) continue;
+            if (scaled.Granularity is ScaleGranularity.Block or ScaleGranularity.Tile)
                 throw new TitanException(ExitCode.Plugin,
                     $"recipe '{name}': scale granularity {scaled.Granularity} cannot be executed by this version; tensorwise, rowwise and custom casts can");
+            if (scaled.Rounding is not (ScaleRounding.None or ScaleRounding.PowerOfTwo))
+                throw new TitanException(ExitCode.Plugin,
+                    $"recipe '{name}': scale rounding {scaled.Rounding} belongs to block scales; with {scaled.Granularity} use None or PowerOfTwo");
+            if (scaled.Format == Float8Format.E8M0)
+                throw new TitanException(ExitCode.Plugin, $"recipe '{name}': {scaled.Format} is a format of scales; cast operands to e4m3 or e5m2");
         }
 
         (Name, Recipe, Counter) = (name, recipe, counter);
         Kernels = fused ? CastKernels.Fused : CastKernels.Plain;
-        matmul = emulate ? new EmulatedMatmul() : new DecodedMatmul(Kernels);
+        matmul = emulate ? new EmulatedMatmul() : device.IsCuda ? new ScaledMmMatmul() : new DecodedMatmul(Kernels);
     }
 
     /// <summary>family/name.</summary>
@@ -61,12 +68,12 @@ public sealed class LinearEngine
     };
 
     /// <summary>left · right; both already oriented.</summary>
-    internal Tensor Multiply(Operand left, Operand right, ScalarType type)
+    internal Tensor Multiply(Operand left, Operand right, MatmulRecipe recipe, ScalarType type)
     {
         if (left.Quantized is { } a && right.Quantized is { } b)
         {
             Counter.Increment();
-            return matmul.Multiply(a, b, type);
+            return matmul.Multiply(a, b, type, recipe.FastAccumulation);
         }
 
         using var l = left.InHighPrecision(type);

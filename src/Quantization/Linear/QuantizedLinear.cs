@@ -35,7 +35,7 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     /// <returns>[..., N], of x's dtype.</returns>
     public override Tensor forward(Tensor x)
     {
-        var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad);
+        var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad, Weight.Parameter.requires_grad);
         if (bias is null) return y;
         using (y)
         using (var b = bias.to(y.dtype)) return y + b;

@@ -30,11 +30,12 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         using var w = source.Gather(source.Parameter.dtype);
         using var castW = engine.Cast(w, recipe.Right, AlongRows);
         using var right = castW.Transpose();
-        using var y = engine.Multiply(castX, right, type);
+        using var y = engine.Multiply(castX, right, recipe, type);
 
         context.save_data("source", source);
         context.save_data("engine", engine);
         context.save_data("needs_input_gradient", inputs[4]);
+        context.save_data("needs_weight_gradient", inputs[5]);
         context.save_data("input_shape", x.shape);
         context.save_data("type", type);
         if (engine.SharesInputCast) context.save_for_backward([castX.Quantized!.Data, castX.Quantized.Scale]);
@@ -58,22 +59,27 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         var recipe = engine.Recipe;
         var g = Rows(gradient);
 
-        var castG = engine.Cast(g, recipe.GradInput.Left, AlongRows);
-        Tensor? gradInput = null;
-        if ((bool)context.get_data("needs_input_gradient"))
+        bool needsInput = (bool)context.get_data("needs_input_gradient"), needsWeight = (bool)context.get_data("needs_weight_gradient");
+        var sharesG = recipe.GradWeight.Left == recipe.GradInput.Left && LinearEngine.IsTensorwise(recipe.GradWeight.Left);
+        var castG = needsInput || sharesG ? engine.Cast(g, recipe.GradInput.Left, AlongRows) : null;
+        Tensor? gradInput = null, gradWeight = null;
+        if (needsInput)
         {
             var w = source.Gather(source.Parameter.dtype);
             var castW = engine.Cast(w, recipe.GradInput.Right, AlongColumns);
-            gradInput = engine.Multiply(castG, castW, type).reshape(inputShape).MoveToOuterDisposeScope();
+            gradInput = engine.Multiply(castG!, castW, recipe.GradInput, type).reshape(inputShape).MoveToOuterDisposeScope();
         }
 
-        var sharesG = recipe.GradWeight.Left == recipe.GradInput.Left && LinearEngine.IsTensorwise(recipe.GradWeight.Left);
-        var left = (sharesG ? castG : engine.Cast(g, recipe.GradWeight.Left, AlongColumns)).Transpose();
-        var right = engine.SharesInputCast
-            ? new Operand(new QuantizedTensor(saved[0], saved[1], ((OperandCast.Scaled)recipe.Output.Left).Format), null)
-            : engine.Cast(Rows(saved[0]), recipe.GradWeight.Right, AlongColumns);
-        var gradWeight = engine.Multiply(left, right, type);
-        return [gradInput, source.ReduceGradient(gradWeight).MoveToOuterDisposeScope(), null, null, null];
+        if (needsWeight)
+        {
+            var left = (sharesG ? castG! : engine.Cast(g, recipe.GradWeight.Left, AlongColumns)).Transpose();
+            var right = engine.SharesInputCast
+                ? new Operand(new QuantizedTensor(saved[0], saved[1], ((OperandCast.Scaled)recipe.Output.Left).Format), null)
+                : engine.Cast(Rows(saved[0]), recipe.GradWeight.Right, AlongColumns);
+            gradWeight = source.ReduceGradient(engine.Multiply(left, right, recipe.GradWeight, type)).MoveToOuterDisposeScope();
+        }
+
+        return [gradInput, gradWeight, null, null, null, null];
     }
 
     private static Tensor Rows(Tensor x) => x.reshape(x.numel() == 0 ? x.shape[..^1].Aggregate(1L, (a, b) => a * b) : -1, x.shape[^1]).contiguous();

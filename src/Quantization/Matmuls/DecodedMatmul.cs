@@ -12,7 +12,7 @@ internal sealed class DecodedMatmul(ICastKernels kernels) : IFloat8Matmul
 {
     public string Name => $"decode + bf16 ({kernels.Name})";
 
-    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type)
+    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
     {
         using var scope = NewDisposeScope();
         var product = Decode(left.Data).mm(Decode(right.Data));

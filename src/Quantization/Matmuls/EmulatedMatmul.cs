@@ -8,7 +8,7 @@ internal sealed class EmulatedMatmul : IFloat8Matmul
 {
     public string Name => "emulated fp32";
 
-    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type)
+    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
     {
         using var a = left.Dequantize();
         using var b = right.Dequantize();

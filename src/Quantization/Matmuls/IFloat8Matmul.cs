@@ -13,6 +13,7 @@ public interface IFloat8Matmul
     /// <param name="left">[R, I]; scale 0-d or [R, 1].</param>
     /// <param name="right">[I, C]; scale 0-d or [1, C].</param>
     /// <param name="type">Dtype of the result.</param>
+    /// <param name="fastAccumulation">Whether tensor cores may accumulate in their reduced precision; others have no such mode.</param>
     /// <returns>[R, C].</returns>
-    Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type);
+    Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation);
 }

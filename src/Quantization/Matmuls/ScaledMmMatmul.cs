@@ -1,0 +1,50 @@
+using Titan.Kernels.Aten;
+using Titan.Quantization.Scaling;
+using static TorchSharp.torch;
+
+namespace Titan.Quantization.Matmuls;
+
+/// <summary>
+/// The tensor cores' float8 matmul. They want the left operand row-major and the right one column-major, so the operands of the backward matmuls are copied once, in float8.
+/// </summary>
+internal sealed class ScaledMmMatmul : IFloat8Matmul
+{
+    private const long Multiple = 16;
+
+    public string Name => "_scaled_mm";
+
+    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
+    {
+        using var scope = NewDisposeScope();
+        long rows = left.Data.shape[0], columns = right.Data.shape[1];
+        var a = Padded(left.Data);
+        var b = Padded(right.Data.t()).t();
+        Tensor inverseA = left.Scale.reciprocal(), inverseB = right.Scale.reciprocal();
+        if (rows == 0 || columns == 0 || a.shape[1] == 0) return zeros([rows, columns], dtype: type, device: left.Data.device).MoveToOuterDisposeScope();
+        if (inverseA.numel() == 1 && inverseB.numel() == 1)
+            return AtenGateway.ScaledMm(a, b, inverseA, inverseB, type, fastAccumulation).MoveToOuterDisposeScope();
+
+        if (fastAccumulation)
+        {
+            // The kernel with a scale per row writes bf16.
+            var scaled = AtenGateway.ScaledMm(
+                a, b, inverseA.expand(rows, 1).contiguous(), inverseB.expand(1, columns).contiguous(), ScalarType.BFloat16, fastAccumulation);
+            return scaled.to(type).MoveToOuterDisposeScope();
+        }
+
+        // Without fast accumulation that kernel is slower than bf16: multiply with unit scales and apply the real ones to the product, as the reference does.
+        var one = ones([], dtype: ScalarType.Float32, device: left.Data.device);
+        var product = AtenGateway.ScaledMm(a, b, one, one, ScalarType.BFloat16);
+        return (product * (inverseA * inverseB)).to(type).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Row-major, the contracted dimension filled up with zeros: in grad_weight it is the number of tokens, which need not be a multiple of 16.</summary>
+    private static Tensor Padded(Tensor x)
+    {
+        var rest = x.shape[1] % Multiple;
+        if (rest == 0) return x.contiguous();
+        var padded = zeros([x.shape[0], x.shape[1] + Multiple - rest], dtype: x.dtype, device: x.device);
+        padded.narrow(1, 0, x.shape[1]).copy_(x);
+        return padded;
+    }
+}

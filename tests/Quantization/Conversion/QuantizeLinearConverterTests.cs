@@ -1,0 +1,138 @@
+using Titan.Abstractions;
+using Titan.Plugins.Float8Tensorwise;
+using Titan.Quantization.Conversion;
+using Titan.Quantization.Linear;
+using Titan.Quantization.Matmuls;
+using static TorchSharp.torch;
+
+namespace Titan.Quantization.Tests.Conversion;
+
+public class QuantizeLinearConverterTests
+{
+    private static readonly QuantizeLinearConverter Converter = new(
+        "float8",
+        [(new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true, Status = ExportStatus.Stable }, new TensorwiseRecipe())],
+        new MatmulCounter());
+
+    private static readonly ConversionContext Cpu = new(DeviceCapability.Cpu, Fused: true, new ParallelDimensions());
+
+    private static ConversionReport Convert(nn.Module model, QuantizeLinearOptions own, TensorwiseOptions? options = null, ConversionContext? context = null) =>
+        Converter.Convert(
+            new ModelSlots(model), new QuantizeOptions(own, new Dictionary<string, object> { ["tensorwise"] = options ?? new TensorwiseOptions() }), context ?? Cpu);
+
+    private static TitanException Refused(ExitCode code, Func<object> action)
+    {
+        var e = Assert.Throws<TitanException>(action);
+        Assert.Equal(code, e.Code);
+        Assert.DoesNotContain('\n', e.Message);
+        return e;
+    }
+
+    [Fact]
+    public void EveryLayerIsReportedWithItsRecipeOrTheRuleThatSkippedIt()
+    {
+        using var model = new TinyModel(META);
+        var report = Convert(model, new QuantizeLinearOptions { FilterFqns = ["output", "auto_filter_small_kn"] });
+        Assert.Equal(
+            [
+                ("output", null, "filter_fqns \"output\""),
+                ("layers_0.wide", "float8/tensorwise", null),
+                ("layers_0.narrow", null, "auto_filter_small_kn: K <= 4096 and N <= 1024"),
+                ("layers_0.odd", null, "K and N must be multiples of 16"),
+                ("layers_1.wide", "float8/tensorwise", null),
+                ("layers_1.narrow", null, "auto_filter_small_kn: K <= 4096 and N <= 1024"),
+                ("layers_1.odd", null, "K and N must be multiples of 16"),
+            ],
+            report.Layers.Select(l => (l.Fqn, l.Recipe, l.SkippedBy)));
+        Assert.Equal((2, 5), (report.Converted, report.Skipped));
+        Assert.Equal("float8/tensorwise: i:dyn_ten_e4m3,w:dyn_ten_e4m3,go:dyn_ten_e5m2", report.Summary);
+        Assert.All(report.Layers, l => Assert.Equal(l.Recipe is null ? "high precision" : "decode + bf16 (fused)", l.Backend));
+        Assert.Empty(report.Notes);
+    }
+
+    [Fact]
+    public void AConvertedLayerKeepsItsParametersUnderTheirNames()
+    {
+        using var model = new TinyModel(META);
+        var before = model.named_parameters().ToDictionary(p => p.name, p => p.parameter.Handle);
+        Convert(model, new QuantizeLinearOptions());
+        Assert.Equal(before, model.named_parameters().ToDictionary(p => p.name, p => p.parameter.Handle));
+        var converted = new ModelSlots(model).Linears.Where(l => l.Linear is QuantizedLinear).Select(l => l.Fqn);
+        Assert.Equal(["output", "layers_0.wide", "layers_0.narrow", "layers_1.wide", "layers_1.narrow"], converted);
+        Assert.All(model.parameters(), p => Assert.Equal(TorchSharp.DeviceType.META, p.device_type));
+    }
+
+    [Fact]
+    public void ConvertingNothingIsReportedAsZeroWithTheRules()
+    {
+        // Whether that is an error is for the caller to say: a run refuses it, a plan shows it.
+        using var model = new TinyModel(META);
+        var report = Convert(model, new QuantizeLinearOptions { FilterFqns = ["layers", "output"] });
+        Assert.Equal((0, 7), (report.Converted, report.Skipped));
+        Assert.Equal(6, report.Layers.Count(l => l.SkippedBy == "filter_fqns \"layers\""));
+    }
+
+    [Fact]
+    public void AMisspeltFilterLeavesTheModelAsItWas()
+    {
+        using var model = new TinyModel(META);
+        Refused(ExitCode.Usage, () => Convert(model, new QuantizeLinearOptions { FilterFqns = ["outptu"] }));
+        Assert.All(new ModelSlots(model).Linears, l => Assert.IsType<Abstractions.Linear>(l.Linear));
+    }
+
+    [Fact]
+    public void AnUnknownRecipeIsAnErrorThatListsTheFamilysRecipes()
+    {
+        using var model = new TinyModel(META);
+        var e = Refused(ExitCode.Usage, () => Convert(model, new QuantizeLinearOptions { RecipeName = "tensorwice" }));
+        Assert.Contains("'tensorwice'", e.Message);
+        Assert.Contains("known: tensorwise", e.Message);
+    }
+
+    [Fact]
+    public void TwoConvertersOfOneLayerAreAnErrorThatNamesBoth()
+    {
+        using var model = new TinyModel(META);
+        Convert(model, new QuantizeLinearOptions());
+        var e = Refused(ExitCode.Plugin, () => Convert(model, new QuantizeLinearOptions()));
+        Assert.Contains("'output'", e.Message);
+    }
+
+    [Fact]
+    public void ADeviceThatIsTooOldIsRefusedUnlessEmulated()
+    {
+        using var model = new TinyModel(META);
+        var old = Cpu with { Device = new DeviceCapability(true, 8, 0) };
+        var e = Refused(ExitCode.Hardware, () => Convert(model, new QuantizeLinearOptions(), context: old));
+        Assert.Contains("SM89", e.Message);
+        Assert.Contains("SM80", e.Message);
+        Assert.Contains("emulate", e.Message);
+        var report = Convert(model, new QuantizeLinearOptions { Emulate = true }, context: old);
+        Assert.Equal("emulated fp32", report.Layers.First(l => l.Recipe is not null).Backend);
+    }
+
+    [Fact]
+    public void ADeviceWithTensorCoresUsesThem()
+    {
+        using var model = new TinyModel(META);
+        var report = Convert(model, new QuantizeLinearOptions(), context: Cpu with { Device = new DeviceCapability(true, 9, 0) });
+        Assert.Equal("_scaled_mm", report.Layers.First(l => l.Recipe is not null).Backend);
+    }
+
+    [Fact]
+    public void FlagsWithoutEffectAreNoted()
+    {
+        using var one = new TinyModel(META);
+        var both = new TensorwiseOptions { EnableFsdpFloat8AllGather = true, PrecomputeFloat8DynamicScaleForFsdp = true };
+        Assert.Collection(Convert(one, new QuantizeLinearOptions(), both).Notes,
+            n => Assert.Matches("enable_fsdp_float8_all_gather .*more than one rank", n),
+            n => Assert.Matches("precompute_float8_dynamic_scale_for_fsdp .*more than one rank", n));
+
+        var sharded = Cpu with { Dimensions = new ParallelDimensions(DataParallelShard: 8) };
+        using var two = new TinyModel(META);
+        Assert.Empty(Convert(two, new QuantizeLinearOptions(), both, sharded).Notes);
+        using var three = new TinyModel(META);
+        Assert.Contains("without enable_fsdp_float8_all_gather",
+            Assert.Single(Convert(three, new QuantizeLinearOptions(), both with { EnableFsdpFloat8AllGather = false }, sharded).Notes));
+    }
+}

@@ -1,0 +1,66 @@
+using Titan.Abstractions;
+using Titan.Kernels.Aten;
+using Titan.Plugins.Float8Tensorwise;
+using Titan.Quantization.Linear;
+using Titan.Quantization.Matmuls;
+using static TorchSharp.torch;
+
+namespace Titan.Quantization.Tests;
+
+/// <summary>What the tests of the engine share.</summary>
+internal static class Numbers
+{
+    public static LinearRecipe Tensorwise { get; } = new TensorwiseRecipe().Describe(new TensorwiseOptions());
+
+    public static LinearRecipe Rowwise { get; } =
+        new(new(E4M3.Rowwise, E4M3.Rowwise, FastAccumulation: true), new(E4M3.Rowwise, E4M3.Rowwise), new(E4M3.Rowwise, E4M3.Rowwise));
+
+    /// <summary>Tensorwise where backward multiplies by the weight, high precision where it forms the weight's gradient.</summary>
+    public static LinearRecipe RowwiseWithHighPrecisionGradWeight { get; } = new(
+        new(E4M3.Rowwise, E4M3.Rowwise, FastAccumulation: true),
+        new(E4M3.Rowwise, new OperandCast.Scaled(Float8Format.E4M3, new ScaleGranularity.Tensorwise(), ScaleRounding.PowerOfTwo)),
+        MatmulRecipe.HighPrecision);
+
+    public static LinearEngine Engine(LinearRecipe recipe, bool fused = true, bool emulate = false, MatmulCounter? counter = null) =>
+        new("float8/test", recipe, DeviceCapability.Cpu, fused, emulate, counter ?? new MatmulCounter());
+
+    /// <summary>A linear layer that holds <paramref name="weight"/>.</summary>
+    public static Abstractions.Linear Layer(Tensor weight, Tensor? bias = null)
+    {
+        var layer = new Abstractions.Linear(weight.shape[1], weight.shape[0], bias is not null, type: weight.dtype);
+        using var none = no_grad();
+        layer.Weight.Parameter.copy_(weight);
+        if (bias is not null) layer.Bias!.copy_(bias);
+        return layer;
+    }
+
+    /// <summary>Runs a layer forward and backward.</summary>
+    public static (Tensor Y, Tensor GradX, Tensor GradW) Run(nn.Module<Tensor, Tensor> layer, Tensor x, Tensor g)
+    {
+        var leaf = x.detach().clone().requires_grad_();
+        var weight = ((ILinear)layer).Weight.Parameter;
+        weight.grad = null;
+        var y = layer.call(leaf);
+        y.backward([g]);
+        BackwardFailure.ThrowIfAny();
+        return (y.detach(), leaf.grad!, weight.grad!);
+    }
+
+    /// <summary>Signal to quantisation noise in dB.</summary>
+    public static double Sqnr(Tensor reference, Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        var (a, b) = (reference.to(ScalarType.Float64), x.to(ScalarType.Float64));
+        var noise = (a - b).norm().item<double>();
+        return noise == 0 ? double.PositiveInfinity : 20 * Math.Log10(a.norm().item<double>() / noise);
+    }
+
+    /// <summary>The median over rows of each row's ratio: an outlier row does not hide the others.</summary>
+    public static double MedianRowSqnr(Tensor reference, Tensor x)
+    {
+        var rows = Enumerable.Range(0, (int)reference.shape[0]).Select(i => Sqnr(reference[i], x[i])).Order().ToArray();
+        return rows[rows.Length / 2];
+    }
+
+    public static byte[] Bytes(Tensor x) => AtenGateway.ViewDtype(x.contiguous(), ScalarType.Byte).data<byte>().ToArray();
+}
