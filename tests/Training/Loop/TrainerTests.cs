@@ -18,6 +18,9 @@ public sealed class TrainerTests : IDisposable
     [Fact]
     public void Neither_tensors_nor_memory_grow_over_200_steps()
     {
+        // What earlier tests left to the finaliser would go in the middle of the count.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
         using var trainer = Create(Job(200) with { Model = new ModelSection { Flavor = "cpu_small" } });
         var tensors = new List<long>();
         var memory = new List<long>();
@@ -29,7 +32,7 @@ public sealed class TrainerTests : IDisposable
         };
         trainer.Run(CancellationToken.None);
         Assert.Equal(200, tensors.Count);
-        Assert.True(tensors[3..].Distinct().Count() == 1, $"tensors alive after each step: {string.Join(", ", tensors)}");
+        Assert.True(tensors[3..].Max() == tensors[3], $"tensors alive after each step: {string.Join(", ", tensors)}");
         // The last quarter against the first: growth of one small tensor per step would show, the allocator's own coming and going does not.
         Assert.True(memory[150..].Average() - memory[10..60].Average() < 40e6, $"resident memory: {memory[3] / 1e6:F0}, {memory[60] / 1e6:F0}, {memory[199] / 1e6:F0} MB");
     }
