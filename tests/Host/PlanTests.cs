@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Titan.Abstractions;
 using Titan.Host.Jobs;
 
 namespace Titan.Host.Tests;
@@ -26,6 +27,48 @@ public sealed class PlanTests
     {
         var plan = Of("--model.flavor", flavor, "--model.converters", "quantize.linear.float8", $"--quantize.linear.float8.filter_fqns={filter}");
         Assert.Equal((total, converted), (plan.Linears.Count, plan.Linears.Count(l => l.Recipe is not null)));
+    }
+
+    [Theory]
+    [InlineData("debugmodel", "auto_filter_small_kn", 0)]
+    [InlineData("8B", "auto_filter_small_kn", 161)]
+    [InlineData("8B", "auto_filter_small_kn,output", 160)]
+    [InlineData("70B", "auto_filter_small_kn", 401)]
+    [InlineData("70B", "auto_filter_small_kn,output", 400)]
+    [InlineData("405B", "auto_filter_small_kn", 631)]
+    [InlineData("405B", "auto_filter_small_kn,output", 630)]
+    public void Conversion_counts_of_rowwise_are_upstreams(string flavor, string filter, int converted)
+    {
+        var plan = Of("--model.flavor", flavor, "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.recipe_name", "rowwise", $"--quantize.linear.float8.filter_fqns={filter}");
+        Assert.Equal(converted, plan.Linears.Count(l => l.Recipe is not null));
+    }
+
+    [Fact]
+    public void Mx_spares_the_head_unless_the_job_says_otherwise()
+    {
+        Assert.Equal(224, Of("--model.flavor", "8B", "--model.converters", "quantize.linear.mx").Linears.Count(l => l.Recipe is not null));
+        Assert.Equal(225, Of("--model.flavor", "8B", "--model.converters", "mx", "--quantize.linear.mx.filter_fqns=").Linears.Count(l => l.Recipe is not null));
+    }
+
+    [Fact]
+    public void Upstreams_rowwise_command_is_accepted_although_the_job_file_spells_out_an_option_of_tensorwise()
+    {
+        var plan = Of("--job.config_file", "./torchtitan/models/llama3/train_configs/llama3_8b.toml", "--model.converters=quantize.linear.float8",
+            "--quantize.linear.float8.recipe_name", "rowwise", "--compile.enable");
+        Assert.Equal(224, plan.Linears.Count(l => l.Recipe == "float8/rowwise"));
+    }
+
+    [Theory]
+    [InlineData("--quantize.linear.float8.recipe_name=rowwise", "--quantize.linear.float8.enable_fsdp_float8_all_gather", "recipe tensorwise")]
+    [InlineData("--quantize.linear.float8.recipe_name=rowwis", "--compile.enable", "rowwise_with_gw_hp")]
+    [InlineData("--quantize.linear.float8.filter_fqns=wqq", "--compile.enable", "matches no layer")]
+    [InlineData("--model.converters=quantize.linear.mx", "--quantize.linear.mx.mxfp8_dim1_cast_kernel_choice=cuda", "leave it at 'triton'")]
+    [InlineData("--model.converters=quantize.linear.mx", "--quantize.linear.mx.filter_fqns=auto_filter_small_kn", "no size rule")]
+    public void A_recipe_or_an_option_that_is_not_its_own_is_refused_with_the_way_out(string one, string two, string says)
+    {
+        var e = Assert.Throws<TitanException>(() => Of("--model.flavor", "8B", "--model.converters=quantize.linear.float8", one, two));
+        Assert.Equal(ExitCode.Usage, e.Code);
+        Assert.Contains(says, e.Message, StringComparison.Ordinal);
     }
 
     [Theory]

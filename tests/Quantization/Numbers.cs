@@ -1,6 +1,8 @@
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
+using Titan.Plugins.Float8Rowwise;
 using Titan.Plugins.Float8Tensorwise;
+using Titan.Plugins.MXFP8;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
 using static TorchSharp.torch;
@@ -12,14 +14,24 @@ internal static class Numbers
 {
     public static LinearRecipe Tensorwise { get; } = new TensorwiseRecipe().Describe(new TensorwiseOptions());
 
-    public static LinearRecipe Rowwise { get; } =
-        new(new(E4M3.Rowwise, E4M3.Rowwise, FastAccumulation: true), new(E4M3.Rowwise, E4M3.Rowwise), new(E4M3.Rowwise, E4M3.Rowwise));
+    public static LinearRecipe Rowwise { get; } = Describe(new RowwiseRecipe());
 
-    /// <summary>Tensorwise where backward multiplies by the weight, high precision where it forms the weight's gradient.</summary>
-    public static LinearRecipe RowwiseWithHighPrecisionGradWeight { get; } = new(
-        new(E4M3.Rowwise, E4M3.Rowwise, FastAccumulation: true),
-        new(E4M3.Rowwise, new OperandCast.Scaled(Float8Format.E4M3, new ScaleGranularity.Tensorwise(), ScaleRounding.PowerOfTwo)),
-        MatmulRecipe.HighPrecision);
+    public static LinearRecipe RowwiseWithHighPrecisionGradWeight { get; } = Describe(new RowwiseWithGradWeightHighPrecisionRecipe());
+
+    public static LinearRecipe MxFloor { get; } = Describe(new CublasRecipe());
+
+    public static LinearRecipe MxRceil { get; } = Describe(new RceilRecipe());
+
+    public static LinearRecipe MxRceilWithHighPrecisionGradWeight { get; } = Describe(new RceilWithGradWeightHighPrecisionRecipe());
+
+    /// <summary>Each recipe that ships, by name.</summary>
+    public static IReadOnlyDictionary<string, LinearRecipe> All { get; } = new Dictionary<string, LinearRecipe>
+    {
+        ["tensorwise"] = Tensorwise, ["rowwise"] = Rowwise, ["rowwise_with_gw_hp"] = RowwiseWithHighPrecisionGradWeight,
+        ["mxfp8_cublas"] = MxFloor, ["mxfp8_rceil"] = MxRceil, ["mxfp8_rceil_wgrad_with_hp"] = MxRceilWithHighPrecisionGradWeight,
+    };
+
+    private static LinearRecipe Describe(IQuantizationRecipe recipe) => recipe.Describe(Activator.CreateInstance(recipe.OptionsType)!);
 
     public static LinearEngine Engine(LinearRecipe recipe, bool fused = true, bool emulate = false, MatmulCounter? counter = null) =>
         new("float8/test", recipe, DeviceCapability.Cpu, fused, emulate, counter ?? new MatmulCounter());

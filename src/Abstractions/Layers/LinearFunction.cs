@@ -16,7 +16,8 @@ internal sealed class LinearFunction : GuardedFunction<LinearFunction>
         context.save_data("source", source);
         context.save_data("needs_input_gradient", inputs[3]);
         using var weight = source.Gather(x.dtype);
-        return nn.functional.linear(x, weight);
+        using var transposed = weight.t();
+        return Matmul.Multiply(x, transposed);
     }
 
     protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
@@ -27,13 +28,13 @@ internal sealed class LinearFunction : GuardedFunction<LinearFunction>
         if ((bool)context.get_data("needs_input_gradient"))
         {
             using var weight = source.Gather(gradient.dtype);
-            gradInput = gradient.matmul(weight);
+            gradInput = Matmul.Multiply(gradient, weight);
         }
 
         using var g = gradient.reshape(-1, gradient.shape[^1]);
         using var transposed = g.t();
         using var rows = x.reshape(-1, x.shape[^1]);
-        using var gradWeight = transposed.mm(rows);
+        using var gradWeight = Matmul.Multiply(transposed, rows);
         return [gradInput, source.ReduceGradient(gradWeight), null, null];
     }
 }

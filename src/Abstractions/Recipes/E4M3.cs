@@ -7,6 +7,10 @@ public static class E4M3
     public static OperandCast Tensorwise { get; } =
         new OperandCast.Scaled(Float8Format.E4M3, new ScaleGranularity.Tensorwise(), ScaleRounding.None);
 
+    /// <summary>One scale for the whole tensor, a power of two: next to <see cref="Rowwise"/> casts, so that going from one to the other only moves exponents.</summary>
+    public static OperandCast TensorwisePowerOfTwo { get; } =
+        new OperandCast.Scaled(Float8Format.E4M3, new ScaleGranularity.Tensorwise(), ScaleRounding.PowerOfTwo);
+
     /// <summary>One power-of-two scale for each vector along the contracted dimension.</summary>
     public static OperandCast Rowwise { get; } =
         new OperandCast.Scaled(Float8Format.E4M3, new ScaleGranularity.Rowwise(), ScaleRounding.PowerOfTwo);

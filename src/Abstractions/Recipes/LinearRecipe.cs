@@ -9,8 +9,13 @@ namespace Titan.Abstractions;
 /// <param name="GradWeight">Gᵀ · X, contracts M.</param>
 public sealed record LinearRecipe(MatmulRecipe Output, MatmulRecipe GradInput, MatmulRecipe GradWeight)
 {
-    /// <summary>K and N must be multiples of this: the block length where a cast has blocks, else the 16 that float8 matmuls need.</summary>
-    public int RequiredMultiple => Casts().Select(c => c is OperandCast.Scaled { Granularity: ScaleGranularity.Block block } ? block.Length : 16).Max();
+    /// <summary>K and N must be multiples of this: the block length where a cast has blocks or tiles, else the 16 that float8 matmuls need.</summary>
+    public int RequiredMultiple => Casts().Select(c => (c as OperandCast.Scaled)?.Granularity switch
+    {
+        ScaleGranularity.Block block => block.Length,
+        ScaleGranularity.Tile tile => Math.Max(tile.Rows, tile.Columns),
+        _ => 16,
+    }).Max();
 
     /// <summary>
     /// Throws when the matmuls contradict each other: one operand cast and the other not, or one tensor cast to different formats by the two matmuls that it feeds.

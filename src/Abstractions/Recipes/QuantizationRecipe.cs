@@ -9,11 +9,17 @@ public interface IQuantizationRecipe
     /// <summary>What the hardware must offer.</summary>
     DeviceRequirement Requires { get; }
 
+    /// <summary>Whether the matmuls are always emulated, as with <c>emulate = true</c>.</summary>
+    bool Emulated { get; }
+
+    /// <summary>The <c>filter_fqns</c> of a job that sets none; unlike the job's own entries they may match nothing.</summary>
+    IReadOnlyList<string> DefaultFilterFqns { get; }
+
     /// <summary>The three matmuls.</summary>
     /// <param name="options">An instance of <see cref="OptionsType"/>.</param>
     LinearRecipe Describe(object options);
 
-    /// <summary>The rule of <c>auto_filter_small_kn</c>: why the layer is too small to gain, or null when it gains.</summary>
+    /// <summary>The rule of <c>auto_filter_small_kn</c>: why the layer is too small to gain, or null when it gains. A recipe that returns null for a layer of 16 x 16 has no such rule.</summary>
     string? AutoSkip(LinearShape shape);
 
     /// <summary>What the options ask for that this run cannot give, for example a collective with one rank; printed in the report, never silent.</summary>
@@ -30,7 +36,14 @@ public abstract class QuantizationRecipe<TOptions> : IQuantizationRecipe where T
     /// <inheritdoc />
     public virtual DeviceRequirement Requires => DeviceRequirement.Any;
 
+    /// <inheritdoc />
+    public virtual bool Emulated => false;
+
+    /// <inheritdoc />
+    public virtual IReadOnlyList<string> DefaultFilterFqns => [];
+
     /// <summary>The three matmuls.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when an option has a value that the recipe does not know.</exception>
     public abstract LinearRecipe Describe(TOptions options);
 
     /// <inheritdoc />

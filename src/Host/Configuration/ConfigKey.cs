@@ -19,7 +19,7 @@ public sealed record ConfigKey(string Section, string Name, PropertyInfo Propert
 
     /// <summary>Whether <c>None</c> is a value.</summary>
     public bool IsOptional => Nullable.GetUnderlyingType(Property.PropertyType) is not null
-        || (Property.PropertyType == typeof(string) && new NullabilityInfoContext().Create(Property).WriteState == NullabilityState.Nullable);
+        || (!Property.PropertyType.IsValueType && new NullabilityInfoContext().Create(Property).WriteState == NullabilityState.Nullable);
 
     /// <summary>The type as users know it.</summary>
     public string TypeName

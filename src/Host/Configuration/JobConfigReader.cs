@@ -43,7 +43,7 @@ public sealed class JobConfigReader(ConfigSchema schema, string configRoot)
         }
 
         LegacyNames.Apply(values, origins, warnings);
-        JobRules.Check(values, origins, errors, warnings);
+        JobRules.Check(schema, values, origins, errors, warnings);
         if (errors.Count > 0) throw new TitanException(ExitCode.Usage, string.Join(Environment.NewLine, errors));
         return new LoadedJob(Bind(values), origins, values, warnings);
     }

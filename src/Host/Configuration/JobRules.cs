@@ -6,7 +6,7 @@ internal static class JobRules
     private static readonly string[] Components = ["model", "loss"];
     private static readonly string[] CheckpointParts = ["model", "optimizer", "lr_scheduler", "dataloader", "train_state"];
 
-    public static void Check(Dictionary<string, object?> values, Dictionary<string, string> origins, List<string> errors, List<string> notes)
+    public static void Check(ConfigSchema schema, Dictionary<string, object?> values, Dictionary<string, string> origins, List<string> errors, List<string> notes)
     {
         if ((int)values["checkpoint.keep_latest_k"]! is 1 or < 0)
             Error("checkpoint.keep_latest_k", "expected 0 (keep all) or 2 and more: with 1, a save that fails would leave no checkpoint");
@@ -33,7 +33,8 @@ internal static class JobRules
 
         void NoEffect(string key, string degree)
         {
-            if (origins.ContainsKey(key) && (int)values[degree]! == 1) notes.Add($"{key} has no effect: {degree} = 1");
+            // A job file may spell out a default.
+            if (!ValueConversion.SameValue(values[key], schema.Find(key)[0].Default) && (int)values[degree]! == 1) notes.Add($"{key} has no effect: {degree} = 1");
         }
 
         string Origin(string key) => origins.GetValueOrDefault(key, "default");

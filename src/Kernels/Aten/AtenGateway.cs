@@ -99,6 +99,9 @@ public static class AtenGateway
         return Tensor.UnsafeCreateTensor(view);
     }
 
+    /// <summary>How often the tensor's memory was written to in place since it was made (<c>aten::_version</c>), through this handle or any other.</summary>
+    public static long Version(Tensor tensor) => new DispatcherCall("aten::_version").Push(tensor).Number();
+
     private static void CheckLists(
         IReadOnlyList<Tensor> parameters, IReadOnlyList<Tensor> gradients, IReadOnlyList<Tensor> averages, IReadOnlyList<Tensor> squares, IReadOnlyList<Tensor> steps)
     {

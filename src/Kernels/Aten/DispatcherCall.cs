@@ -62,6 +62,13 @@ internal sealed class DispatcherCall(string op, string overload = "")
         return torch.Tensor.UnsafeCreateTensor((nint)stack[0]);
     }
 
+    /// <summary>Calls an operator that returns one integer.</summary>
+    public long Number()
+    {
+        Run();
+        return (long)stack[0];
+    }
+
     /// <summary>Calls an operator.</summary>
     public void Run()
     {

@@ -5,19 +5,43 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Titan.Kernels.Casts;
 
-/// <summary>Float8 to bf16: all 256 values of either format are exact in bf16.</summary>
+/// <summary>Float8 to bf16 or fp32: all 256 values of either format are exact in both.</summary>
 internal static unsafe class Float8Decoder
 {
     private static readonly ushort[] TableE4M3 = Table(Float8Codec.E4M3), TableE5M2 = Table(Float8Codec.E5M2);
 
-    public static void Decode(Float8Codec codec, byte* source, ushort* target, long count, SimdPath path)
+    /// <summary>Decodes elements as they are.</summary>
+    public static void Decode<TElement>(Float8Codec codec, byte* source, byte* target, long count, SimdPath path) where TElement : struct, IElement
     {
-        var table = codec == Float8Codec.E4M3 ? TableE4M3 : TableE5M2;
-        long i = 0;
-        if (path == SimdPath.Vector512 && Avx512Vbmi.IsSupported) i = ByPermutation(table, source, target, count);
-        else if (path != SimdPath.Portable) i = ByArithmetic(codec, source, target, count);
-        for (; i < count; i++) target[i] = table[source[i]];
+        long done = 0;
+        if (typeof(TElement) == typeof(BFloat16Element))
+        {
+            if (path == SimdPath.Vector512 && Avx512Vbmi.IsSupported) done = ByPermutation(TableOf(codec), source, (ushort*)target, count);
+            else if (path != SimdPath.Portable) done = BFloat16ByArithmetic(codec, source, (ushort*)target, count);
+        }
+
+        Decode<TElement, OneFactor>(codec, source + done, target + done * TElement.Size, count - done, new OneFactor(1), path);
     }
+
+    /// <summary>Decodes the elements of a row and multiplies each by its factor.</summary>
+    public static void Decode<TElement, TFactors>(Float8Codec codec, byte* source, byte* target, long count, TFactors factors, SimdPath path)
+        where TElement : struct, IElement where TFactors : struct, IFactors
+    {
+        long i = 0;
+        if (path != SimdPath.Portable)
+        {
+            for (; i + 16 <= count; i += 16)
+            {
+                var (low, high) = Vector256.Widen(Vector256.WidenLower(Vector128.Load(source + i).ToVector256Unsafe()));
+                TElement.Store16(target, i, Signed(codec, low) * factors.At8(i), Signed(codec, high) * factors.At8(i + 8));
+            }
+        }
+
+        var table = TableOf(codec);
+        for (; i < count; i++) TElement.Store(target, i, BitConverter.UInt32BitsToSingle((uint)table[source[i]] << 16) * factors.At(i));
+    }
+
+    private static ushort[] TableOf(Float8Codec codec) => codec == Float8Codec.E4M3 ? TableE4M3 : TableE5M2;
 
     /// <summary>
     /// The 128 magnitudes lie in four registers, low bytes and high bytes apart; one permutation looks up 64 codes. Returns how many were decoded.
@@ -46,7 +70,7 @@ internal static unsafe class Float8Decoder
         return i;
     }
 
-    private static long ByArithmetic(Float8Codec codec, byte* source, ushort* target, long count)
+    private static long BFloat16ByArithmetic(Float8Codec codec, byte* source, ushort* target, long count)
     {
         long i = 0;
         for (; i + 32 <= count; i += 32)
@@ -66,6 +90,10 @@ internal static unsafe class Float8Decoder
         var magnitudes = Vector256.Narrow(Value(codec, a) >>> 16, Value(codec, b) >>> 16);
         (magnitudes | ((codes & Vector256.Create((ushort)0x80)) << 8)).Store(target);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Signed(in Float8Codec codec, Vector256<uint> codes) =>
+        (Value(codec, codes & Vector256.Create(0x7fu)) | ((codes & Vector256.Create(0x80u)) << 24)).AsSingle();
 
     /// <summary>fp32 bit patterns of magnitude codes: normal ones by moving the bits, subnormal ones as so many smallest steps.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

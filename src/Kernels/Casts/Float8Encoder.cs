@@ -11,60 +11,34 @@ internal static unsafe class Float8Encoder
 {
     private const uint Infinity = 0x7f800000;
 
-    public static void FromFloat32(float* source, byte* target, long count, float scale, Float8Codec codec, SimdPath path)
+    /// <summary>Encodes <paramref name="count"/> consecutive elements of one row.</summary>
+    public static void Encode<TElement, TFactors>(byte* source, byte* target, long count, TFactors factors, Float8Codec codec, SimdPath path)
+        where TElement : struct, IElement where TFactors : struct, IFactors
     {
         long i = 0;
         if (path == SimdPath.Vector512)
         {
             for (; i + 64 <= count; i += 64)
             {
-                var p = source + i;
-                var ab = Vector512.Narrow(Encode(Vector512.Load(p) * scale, codec), Encode(Vector512.Load(p + 16) * scale, codec));
-                var cd = Vector512.Narrow(Encode(Vector512.Load(p + 32) * scale, codec), Encode(Vector512.Load(p + 48) * scale, codec));
+                var (a, b, c, d) = TElement.Load64(source, i);
+                var ab = Vector512.Narrow(Encode(a * factors.At16(i), codec), Encode(b * factors.At16(i + 16), codec));
+                var cd = Vector512.Narrow(Encode(c * factors.At16(i + 32), codec), Encode(d * factors.At16(i + 48), codec));
                 Vector512.Narrow(ab, cd).Store(target + i);
             }
         }
-        else if (path == SimdPath.Vector256)
+
+        if (path != SimdPath.Portable)
         {
             for (; i + 32 <= count; i += 32)
             {
-                var p = source + i;
-                var ab = Vector256.Narrow(Encode(Vector256.Load(p) * scale, codec), Encode(Vector256.Load(p + 8) * scale, codec));
-                var cd = Vector256.Narrow(Encode(Vector256.Load(p + 16) * scale, codec), Encode(Vector256.Load(p + 24) * scale, codec));
+                var (a, b, c, d) = TElement.Load32(source, i);
+                var ab = Vector256.Narrow(Encode(a * factors.At8(i), codec), Encode(b * factors.At8(i + 8), codec));
+                var cd = Vector256.Narrow(Encode(c * factors.At8(i + 16), codec), Encode(d * factors.At8(i + 24), codec));
                 Vector256.Narrow(ab, cd).Store(target + i);
             }
         }
 
-        for (; i < count; i++) target[i] = Encode(source[i] * scale, codec);
-    }
-
-    public static void FromBFloat16(ushort* source, byte* target, long count, float scale, Float8Codec codec, SimdPath path)
-    {
-        long i = 0;
-        if (path == SimdPath.Vector512)
-        {
-            for (; i + 64 <= count; i += 64)
-            {
-                var (a, b) = Vector512.Widen(Vector512.Load(source + i));
-                var (c, d) = Vector512.Widen(Vector512.Load(source + i + 32));
-                var ab = Vector512.Narrow(Encode((a << 16).AsSingle() * scale, codec), Encode((b << 16).AsSingle() * scale, codec));
-                var cd = Vector512.Narrow(Encode((c << 16).AsSingle() * scale, codec), Encode((d << 16).AsSingle() * scale, codec));
-                Vector512.Narrow(ab, cd).Store(target + i);
-            }
-        }
-        else if (path == SimdPath.Vector256)
-        {
-            for (; i + 32 <= count; i += 32)
-            {
-                var (a, b) = Vector256.Widen(Vector256.Load(source + i));
-                var (c, d) = Vector256.Widen(Vector256.Load(source + i + 16));
-                var ab = Vector256.Narrow(Encode((a << 16).AsSingle() * scale, codec), Encode((b << 16).AsSingle() * scale, codec));
-                var cd = Vector256.Narrow(Encode((c << 16).AsSingle() * scale, codec), Encode((d << 16).AsSingle() * scale, codec));
-                Vector256.Narrow(ab, cd).Store(target + i);
-            }
-        }
-
-        for (; i < count; i++) target[i] = Encode(BitConverter.UInt32BitsToSingle((uint)source[i] << 16) * scale, codec);
+        for (; i < count; i++) target[i] = Encode(TElement.Load(source, i) * factors.At(i), codec);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -4,13 +4,10 @@ using static TorchSharp.torch;
 
 namespace Titan.Kernels.Casts;
 
-/// <summary>The casts in one pass each. What the CPU code does not cover (a device, a scale per row) goes the plain way, with the same result.</summary>
+/// <summary>The casts in one pass each. What the CPU code does not cover (another device, a strange layout) goes the plain way, with the same result.</summary>
 /// <param name="path">How wide; all give the same bits.</param>
 internal sealed class FusedCasts(SimdPath path) : ICastKernels
 {
-    /// <summary>Below this a second thread costs more than it gains.</summary>
-    private const long ElementsPerThread = 1 << 19;
-
     public string Name => "fused";
 
     public unsafe Tensor Amax(Tensor x)
@@ -18,63 +15,216 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
         if (!Covers(x) || x.numel() == 0) return CastKernels.Plain.Amax(x);
         var source = Pointer(x);
         var wide = x.dtype == ScalarType.Float32;
-        var parts = new uint[Environment.ProcessorCount];
-        Split(x.numel(), (index, start, count) =>
-            parts[index] = wide ? Magnitude.OfFloat32((uint*)source + start, count, path) : (uint)Magnitude.OfBFloat16((ushort*)source + start, count, path) << 16);
+        var parts = new float[Environment.ProcessorCount];
+        Parts.Split(x.numel(), 1, (index, start, count) =>
+            parts[index] = wide ? Magnitude.Of<Float32Element>(source + 4 * start, count, path) : Magnitude.Of<BFloat16Element>(source + 2 * start, count, path));
         GC.KeepAlive(x);
-        // Magnitudes compare as integers, and a NaN is above every number.
-        return tensor(BitConverter.UInt32BitsToSingle(parts.Max()));
+        return tensor(parts.Aggregate(Magnitude.Larger));
     }
 
-    public unsafe Tensor Cast(Tensor x, Tensor scale, Float8Format format)
+    public Tensor AmaxAlong(Tensor x, int dimension) =>
+        !Covers(x) || x.dim() != 2 || x.numel() == 0 ? CastKernels.Plain.AmaxAlong(x, dimension)
+        : x.dtype == ScalarType.Float32 ? AmaxAlong<Float32Element>(x, dimension) : AmaxAlong<BFloat16Element>(x, dimension);
+
+    public Tensor Cast(Tensor x, Tensor scale, Float8Format format)
     {
-        if (!Covers(x) || scale.numel() != 1 || scale.dtype != ScalarType.Float32 || Float8Codec.Of(format) is not { } codec)
+        if (!Covers(x) || scale.dtype != ScalarType.Float32 || Float8Codec.Of(format) is not { } codec) return CastKernels.Plain.Cast(x, scale, format);
+        if (scale.numel() == 1)
+            return x.dtype == ScalarType.Float32 ? CastWithOneScale<Float32Element>(x, scale, codec, format) : CastWithOneScale<BFloat16Element>(x, scale, codec, format);
+        // One scale per row or column of a matrix: the recipes need no other.
+        if (x.dim() != 2 || scale.dim() != 2 || !scale.is_contiguous() || !(scale.numel() == x.shape[0] && scale.shape[1] == 1 || scale.numel() == x.shape[1] && scale.shape[0] == 1))
             return CastKernels.Plain.Cast(x, scale, format);
-        var factor = scale.item<float>();
+        return x.dtype == ScalarType.Float32 ? CastWithScales<Float32Element>(x, scale, codec, format) : CastWithScales<BFloat16Element>(x, scale, codec, format);
+    }
+
+    public (Tensor Data, Tensor Scale) CastBlocks(Tensor x, int dimension, int length, Float8Format format, ScaleRounding rounding)
+    {
+        if (!Covers(x) || x.dim() != 2 || length != BlockEncoder.Length || x.numel() == 0 || Float8Codec.Of(format) is not { } codec)
+            return CastKernels.Plain.CastBlocks(x, dimension, length, format, rounding);
+        return x.dtype == ScalarType.Float32
+            ? CastBlocks<Float32Element>(x, dimension, format, rounding, codec)
+            : CastBlocks<BFloat16Element>(x, dimension, format, rounding, codec);
+    }
+
+    public unsafe Tensor Decode(Tensor data, ScalarType type)
+    {
+        if (!CanDecode(data, type, out var codec)) return CastKernels.Plain.Decode(data, type);
+        var result = empty(data.shape, dtype: type);
+        byte* source = Pointer(data), target = Pointer(result);
+        Parts.Split(data.numel(), 1, (_, start, count) =>
+        {
+            if (type == ScalarType.Float32) Float8Decoder.Decode<Float32Element>(codec, source + start, target + 4 * start, count, path);
+            else Float8Decoder.Decode<BFloat16Element>(codec, source + start, target + 2 * start, count, path);
+        });
+        GC.KeepAlive(data);
+        return result;
+    }
+
+    public Tensor DecodeBlocks(Tensor data, Tensor scale, ScalarType type)
+    {
+        if (!CanDecode(data, type, out var codec) || data.dim() != 2 || data.numel() == 0 || !scale.is_contiguous() || scale.dtype != Float8Format.E8M0.Type)
+            return CastKernels.Plain.DecodeBlocks(data, scale, type);
+        return type == ScalarType.Float32 ? DecodeBlocks<Float32Element>(data, scale, codec, type) : DecodeBlocks<BFloat16Element>(data, scale, codec, type);
+    }
+
+    public Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type)
+    {
+        if (!Covers(product) || product.dim() != 2 || type is not (ScalarType.Float32 or ScalarType.BFloat16) || product.numel() == 0
+            || left.numel() != 1 && left.numel() != product.shape[0] || right.numel() != 1 && right.numel() != product.shape[1])
+            return CastKernels.Plain.Rescale(product, left, right, type);
+        return (product.dtype, type) switch
+        {
+            (ScalarType.Float32, ScalarType.Float32) => Rescale<Float32Element, Float32Element>(product, left, right, type),
+            (ScalarType.Float32, _) => Rescale<Float32Element, BFloat16Element>(product, left, right, type),
+            (_, ScalarType.Float32) => Rescale<BFloat16Element, Float32Element>(product, left, right, type),
+            _ => Rescale<BFloat16Element, BFloat16Element>(product, left, right, type),
+        };
+    }
+
+    private unsafe Tensor Rescale<TSource, TTarget>(Tensor product, Tensor left, Tensor right, ScalarType type) where TSource : struct, IElement where TTarget : struct, IElement
+    {
+        long rows = product.shape[0], columns = product.shape[1];
+        var result = product.dtype == type ? product.alias() : empty(product.shape, dtype: type);
+        byte* source = Pointer(product), target = Pointer(result);
+        float[] a = [.. left.data<float>()], b = [.. right.data<float>()];
+        Parts.Split(rows, columns, (_, start, count) =>
+        {
+            var factors = new float[columns];
+            fixed (float* f = factors)
+            {
+                for (var r = start; r < start + count; r++)
+                {
+                    // The same order of roundings as in the plain chain: first the two factors, then the product.
+                    if (r == start || a.Length > 1)
+                        for (var c = 0; c < columns; c++) factors[c] = a[a.Length > 1 ? r : 0] * b[b.Length > 1 ? c : 0];
+                    Scaling.Row<TSource, TTarget, FactorPerColumn>(source + r * columns * TSource.Size, target + r * columns * TTarget.Size, columns, new FactorPerColumn(f), path);
+                }
+            }
+        });
+        GC.KeepAlive(product);
+        return result;
+    }
+
+    private unsafe Tensor AmaxAlong<TElement>(Tensor x, int dimension) where TElement : struct, IElement
+    {
+        long rows = x.shape[0], columns = x.shape[1];
+        var source = Pointer(x);
+        var result = zeros(dimension == 1 ? [rows, 1] : [1, columns]);
+        var target = (float*)Pointer(result);
+        if (dimension == 1)
+        {
+            Parts.Split(rows, columns, (_, start, count) =>
+            {
+                for (var r = start; r < start + count; r++) target[r] = Magnitude.Of<TElement>(source + r * columns * TElement.Size, columns, path);
+            });
+        }
+        else
+        {
+            // Each thread takes columns, not rows: then none has to merge its result with another's.
+            Parts.Split((columns + 63) / 64, 64 * rows, (_, start, count) =>
+            {
+                long first = 64 * start, width = Math.Min(64 * count, columns - first);
+                for (var r = 0L; r < rows; r++) Magnitude.Raise<TElement>(source + (r * columns + first) * TElement.Size, target + first, width, path);
+            });
+        }
+
+        GC.KeepAlive(x);
+        return result;
+    }
+
+    private unsafe Tensor CastWithOneScale<TElement>(Tensor x, Tensor scale, Float8Codec codec, Float8Format format) where TElement : struct, IElement
+    {
+        var factor = new OneFactor(scale.item<float>());
         var result = empty(x.shape, dtype: format.Type);
         byte* source = Pointer(x), target = Pointer(result);
-        var wide = x.dtype == ScalarType.Float32;
-        Split(x.numel(), (_, start, count) =>
+        Parts.Split(x.numel(), 1, (_, start, count) => Float8Encoder.Encode<TElement, OneFactor>(source + start * TElement.Size, target + start, count, factor, codec, path));
+        GC.KeepAlive(x);
+        return result;
+    }
+
+    private unsafe Tensor CastWithScales<TElement>(Tensor x, Tensor scale, Float8Codec codec, Float8Format format) where TElement : struct, IElement
+    {
+        long rows = x.shape[0], columns = x.shape[1];
+        var perRow = scale.shape[1] == 1 && rows == scale.shape[0];
+        var result = empty(x.shape, dtype: format.Type);
+        byte* source = Pointer(x), target = Pointer(result);
+        var factors = (float*)Pointer(scale);
+        Parts.Split(rows, columns, (_, start, count) =>
         {
-            if (wide) Float8Encoder.FromFloat32((float*)source + start, target + start, count, factor, codec, path);
-            else Float8Encoder.FromBFloat16((ushort*)source + start, target + start, count, factor, codec, path);
+            for (var r = start; r < start + count; r++)
+            {
+                byte* from = source + r * columns * TElement.Size, to = target + r * columns;
+                if (perRow) Float8Encoder.Encode<TElement, OneFactor>(from, to, columns, new OneFactor(factors[r]), codec, path);
+                else Float8Encoder.Encode<TElement, FactorPerColumn>(from, to, columns, new FactorPerColumn(factors), codec, path);
+            }
         });
         GC.KeepAlive(x);
+        GC.KeepAlive(scale);
         return result;
     }
 
-    public unsafe Tensor Decode(Tensor x)
+    private unsafe (Tensor Data, Tensor Scale) CastBlocks<TElement>(Tensor x, int dimension, Float8Format format, ScaleRounding rounding, Float8Codec codec)
+        where TElement : struct, IElement
     {
-        if (x.device_type != TorchSharp.DeviceType.CPU || !x.is_contiguous() || CodecOf(x) is not { } codec) return CastKernels.Plain.Decode(x);
-        var result = empty(x.shape, dtype: ScalarType.BFloat16);
-        byte* source = Pointer(x), target = Pointer(result);
-        Split(x.numel(), (_, start, count) => Float8Decoder.Decode(codec, source + start, (ushort*)target + start, count, path));
+        const int length = BlockEncoder.Length;
+        long rows = x.shape[0], columns = x.shape[1];
+        var data = empty(x.shape, dtype: format.Type);
+        var scale = empty(dimension == 1 ? [rows, columns / length] : [rows / length, columns], dtype: Float8Format.E8M0.Type);
+        byte* source = Pointer(x), target = Pointer(data), scales = Pointer(scale);
+        if (dimension == 1)
+        {
+            Parts.Split(rows, columns, (_, start, count) => BlockEncoder.Row<TElement>(
+                source + start * columns * TElement.Size, target + start * columns, scales + start * columns / length, count * columns, format, rounding, codec, path));
+        }
+        else
+        {
+            Parts.Split(rows / length, length * columns, (_, start, count) =>
+            {
+                for (var b = start; b < start + count; b++)
+                {
+                    var offset = b * length * columns;
+                    BlockEncoder.Rows<TElement>(source + offset * TElement.Size, target + offset, scales + b * columns, columns, columns, format, rounding, codec, path);
+                }
+            });
+        }
+
         GC.KeepAlive(x);
+        return (data, scale);
+    }
+
+    private unsafe Tensor DecodeBlocks<TElement>(Tensor data, Tensor scale, Float8Codec codec, ScalarType type) where TElement : struct, IElement
+    {
+        long rows = data.shape[0], columns = data.shape[1], height = rows / scale.shape[0], width = columns / scale.shape[1];
+        var result = empty(data.shape, dtype: type);
+        byte* source = Pointer(data), target = Pointer(result), scales = Pointer(scale);
+        Parts.Split(rows / height, height * columns, (_, start, count) =>
+        {
+            // One factor per column, made once for all rows of the block.
+            var factors = new float[columns];
+            fixed (float* f = factors)
+            {
+                for (var b = start; b < start + count; b++)
+                {
+                    for (var c = 0L; c < columns; c++) factors[c] = BlockScale.Value(scales[b * (columns / width) + c / width]);
+                    for (var r = b * height; r < (b + 1) * height; r++)
+                        Float8Decoder.Decode<TElement, FactorPerColumn>(codec, source + r * columns, target + r * columns * TElement.Size, columns, new FactorPerColumn(f), path);
+                }
+            }
+        });
+        GC.KeepAlive(data);
+        GC.KeepAlive(scale);
         return result;
     }
 
-    private static Float8Codec? CodecOf(Tensor x) =>
-        x.dtype == Float8Format.E4M3.Type ? Float8Codec.E4M3 : x.dtype == Float8Format.E5M2.Type ? Float8Codec.E5M2 : null;
+    private static bool CanDecode(Tensor data, ScalarType type, out Float8Codec codec)
+    {
+        codec = data.dtype == Float8Format.E4M3.Type ? Float8Codec.E4M3 : Float8Codec.E5M2;
+        return data.device_type == TorchSharp.DeviceType.CPU && data.is_contiguous() && type is ScalarType.Float32 or ScalarType.BFloat16
+            && (data.dtype == Float8Format.E4M3.Type || data.dtype == Float8Format.E5M2.Type);
+    }
 
     private static bool Covers(Tensor x) =>
         x.device_type == TorchSharp.DeviceType.CPU && x.is_contiguous() && x.dtype is ScalarType.Float32 or ScalarType.BFloat16;
 
     private static unsafe byte* Pointer(Tensor x) => (byte*)TensorMemory.Address(x);
-
-    private static void Split(long count, Action<int, long, long> part)
-    {
-        var threads = (int)Math.Clamp(count / ElementsPerThread, 1, Environment.ProcessorCount);
-        if (threads == 1)
-        {
-            part(0, 0, count);
-            return;
-        }
-
-        var length = (count + threads - 1) / threads;
-        Parallel.For(0, threads, index =>
-        {
-            var start = index * length;
-            if (start < count) part(index, start, Math.Min(length, count - start));
-        });
-    }
 }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Titan.Kernels.Casts;
 
-/// <summary>The element-wise work of a float8 recipe. Every implementation gives the same bytes; they differ in speed.</summary>
+/// <summary>The work of a float8 recipe on the elements of a matrix. Every implementation gives the same bytes; they differ in speed.</summary>
 public interface ICastKernels
 {
     /// <summary>Name for reports.</summary>
@@ -12,6 +12,12 @@ public interface ICastKernels
     /// <summary>The largest magnitude in x: 0-d fp32. NaN if x holds one.</summary>
     Tensor Amax(Tensor x);
 
+    /// <summary>The largest magnitude of each vector along a dimension.</summary>
+    /// <param name="x">[R, C] fp32 or bf16.</param>
+    /// <param name="dimension">The dimension that is reduced away: 1 gives [R, 1], 0 gives [1, C].</param>
+    /// <returns>fp32; zeros where the dimension is empty.</returns>
+    Tensor AmaxAlong(Tensor x, int dimension);
+
     /// <summary>round(clamp(x * scale)) to float8, nearest even. NaN stays NaN.</summary>
     /// <param name="x">[...] fp32 or bf16.</param>
     /// <param name="scale">0-d fp32, or fp32 that broadcasts over x.</param>
@@ -19,8 +25,32 @@ public interface ICastKernels
     /// <returns>Contiguous, x's shape.</returns>
     Tensor Cast(Tensor x, Tensor scale, Float8Format format);
 
-    /// <summary>The exact bf16 values of float8 elements.</summary>
-    Tensor Decode(Tensor x);
+    /// <summary>Casts blocks of consecutive elements, each with an e8m0 scale of its own (OCP microscaling; numbers as <see cref="BlockScale"/> says).</summary>
+    /// <param name="x">[R, C] fp32 or bf16; the dimension of the blocks is a multiple of their length.</param>
+    /// <param name="dimension">The dimension along which a block lies, the one that the matmul contracts.</param>
+    /// <param name="length">Elements in a block.</param>
+    /// <param name="format">The element format.</param>
+    /// <param name="rounding">Floor, Ceil, Even or RoundUp.</param>
+    /// <returns>The elements [R, C] and the scale bytes, [R, C / length] or [R / length, C] in e8m0; value = element * 2^(byte - 127).</returns>
+    (Tensor Data, Tensor Scale) CastBlocks(Tensor x, int dimension, int length, Float8Format format, ScaleRounding rounding);
+
+    /// <summary>The exact values of float8 elements.</summary>
+    /// <param name="data">Float8, any shape.</param>
+    /// <param name="type">bf16 or fp32, both hold every float8 value.</param>
+    Tensor Decode(Tensor data, ScalarType type);
+
+    /// <summary>The values of block-scaled elements: element * 2^(byte - 127); exact but for magnitudes that <paramref name="type"/> cannot hold (below 2^-126).</summary>
+    /// <param name="data">[R, C] float8.</param>
+    /// <param name="scale">e8m0, [R, C / L] or [R / L, C].</param>
+    /// <param name="type">bf16 or fp32.</param>
+    Tensor DecodeBlocks(Tensor data, Tensor scale, ScalarType type);
+
+    /// <summary>product * left * right in fp32, rounded once: gives a product of scaled operands its scale back.</summary>
+    /// <param name="product">[R, C] bf16 or fp32; overwritten where the result fits into it.</param>
+    /// <param name="left">fp32: 0-d or [R, 1].</param>
+    /// <param name="right">fp32: 0-d or [1, C].</param>
+    /// <param name="type">Dtype of the result.</param>
+    Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type);
 }
 
 /// <summary>The implementations.</summary>

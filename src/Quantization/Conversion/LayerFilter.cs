@@ -24,6 +24,8 @@ public sealed class LayerFilter
             throw new TitanException(ExitCode.Usage, "filter_fqns holds an empty entry, which would match every layer; for no filter use an empty list");
         (this.recipe, this.multiple) = (recipe, multiple);
         auto = entries.Contains(AutoFilter);
+        if (auto && recipe.AutoSkip(new LinearShape(16, 16)) is null)
+            throw new TitanException(ExitCode.Usage, $"filter_fqns entry '{AutoFilter}': the recipe has no size rule; name the layers to skip, or drop the entry");
         parts = [.. entries.Where(e => e != AutoFilter)];
         hits = parts.Distinct().ToDictionary(p => p, _ => 0);
     }

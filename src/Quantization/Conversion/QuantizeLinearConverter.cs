@@ -11,6 +11,8 @@ namespace Titan.Quantization.Conversion;
 public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(RecipeMetadata Metadata, IQuantizationRecipe Recipe)> recipes, MatmulCounter counter)
     : IModelConverter
 {
+    private LinearEngine? engine;
+
     /// <summary>The converter's name.</summary>
     public string Name => $"quantize.linear.{family}";
 
@@ -35,21 +37,25 @@ public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(Recipe
         var chosen = (QuantizeOptions)options;
         var (metadata, recipe) = Choose(chosen.Own.RecipeName);
         var name = $"{family}/{metadata.Name}";
-        if (recipe.Requires.Refusal(context.Device, chosen.Own.Emulate) is { } refusal)
+        var emulate = chosen.Own.Emulate || recipe.Emulated;
+        if (recipe.Requires.Refusal(context.Device, emulate) is { } refusal)
             throw new TitanException(ExitCode.Hardware, $"recipe '{name}' {refusal}");
 
         var recipeOptions = chosen.OfRecipe[metadata.Name];
         var described = recipe.Describe(recipeOptions);
-        var engine = new LinearEngine(name, described, context.Device, context.Fused, chosen.Own.Emulate, counter);
-        var filter = new LayerFilter(chosen.Own.FilterFqns, recipe, described.RequiredMultiple);
+        engine = new LinearEngine(name, described, context.Device, context.Fused, emulate, counter);
+        var filter = new LayerFilter(chosen.Own.FilterFqns ?? recipe.DefaultFilterFqns, recipe, described.RequiredMultiple);
         var linears = model.Linears.ToList();
         // Decide about every layer first: an error must not leave a model that is half converted.
         var decisions = linears.Select(l => filter.SkippedBy(l.Fqn, l.Linear.Shape)).ToList();
-        filter.ThrowIfUnused([.. linears.Select(l => l.Fqn)]);
+        if (chosen.Own.FilterFqns is not null) filter.ThrowIfUnused([.. linears.Select(l => l.Fqn)]);
         var layers = linears.Zip(decisions, (l, skippedBy) => new LayerConversion(
             l.Fqn, l.Linear.Shape, skippedBy is null ? name : null, skippedBy, skippedBy is null ? engine.Backend : "high precision")).ToList();
         foreach (var ((_, slot, linear), skippedBy) in linears.Zip(decisions))
             if (skippedBy is null) slot.Replace(new QuantizedLinear(linear, engine), Name);
         return new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. recipe.Notes(recipeOptions, context.Dimensions)]);
     }
+
+    /// <inheritdoc />
+    public void AfterOptimizerStep() => engine?.ReleaseSharedCasts();
 }

@@ -9,9 +9,9 @@ public sealed record QuantizeLinearOptions
     [Description("The recipe; none for the family's default.")]
     public string? RecipeName { get; init; }
 
-    /// <summary>Parts of FQNs to skip.</summary>
-    [Description("Layers whose FQN contains one of these are skipped; auto_filter_small_kn also skips those too small to gain.")]
-    public IReadOnlyList<string> FilterFqns { get; init; } = [];
+    /// <summary>Parts of FQNs to skip; null for the recipe's own.</summary>
+    [Description("Layers whose FQN contains one of these are skipped; auto_filter_small_kn also skips those too small to gain. None: the recipe's own (mx: output, float8: no filter).")]
+    public IReadOnlyList<string>? FilterFqns { get; init; }
 
     /// <summary>Matmuls in fp32 on dequantised operands.</summary>
     [Description("Multiply dequantised operands in fp32: slow, runs anywhere, for tests.")]

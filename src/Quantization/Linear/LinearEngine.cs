@@ -22,19 +22,7 @@ public sealed class LinearEngine
     public LinearEngine(string name, LinearRecipe recipe, DeviceCapability device, bool fused, bool emulate, MatmulCounter counter)
     {
         recipe.Validate(name);
-        foreach (var cast in recipe.Casts())
-        {
-            if (cast is not OperandCast.Scaled scaled) continue;
-            if (scaled.Granularity is ScaleGranularity.Block or ScaleGranularity.Tile)
-                throw new TitanException(ExitCode.Plugin,
-                    $"recipe '{name}': scale granularity {scaled.Granularity} cannot be executed by this version; tensorwise, rowwise and custom casts can");
-            if (scaled.Rounding is not (ScaleRounding.None or ScaleRounding.PowerOfTwo))
-                throw new TitanException(ExitCode.Plugin,
-                    $"recipe '{name}': scale rounding {scaled.Rounding} belongs to block scales; with {scaled.Granularity} use None or PowerOfTwo");
-            if (scaled.Format == Float8Format.E8M0)
-                throw new TitanException(ExitCode.Plugin, $"recipe '{name}': {scaled.Format} is a format of scales; cast operands to e4m3 or e5m2");
-        }
-
+        foreach (var cast in recipe.Casts().OfType<OperandCast.Scaled>()) Check(name, cast, device, emulate);
         (Name, Recipe, Counter) = (name, recipe, counter);
         Kernels = fused ? CastKernels.Fused : CastKernels.Plain;
         matmul = emulate ? new EmulatedMatmul() : device.IsCuda ? new ScaledMmMatmul() : new DecodedMatmul(Kernels);
@@ -54,10 +42,20 @@ public sealed class LinearEngine
 
     internal ICastKernels Kernels { get; }
 
-    /// <summary>Whether X is cast once for both its matmuls, so that backward can keep the float8 bytes instead of the input.</summary>
-    internal bool SharesInputCast => Recipe.GradWeight.Right == Recipe.Output.Left && IsTensorwise(Recipe.Output.Left);
+    /// <summary>Casts of layer inputs that several layers read.</summary>
+    internal SharedInputCast Inputs { get; } = new();
 
-    internal static bool IsTensorwise(OperandCast cast) => cast is OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise };
+    /// <summary>Drops the cast that waits for a next reader of the same input, so that its memory is free between steps.</summary>
+    public void ReleaseSharedCasts() => Inputs.Dispose();
+
+    /// <summary>Whether X is cast once for both its matmuls, so that backward can keep the float8 bytes instead of the input.</summary>
+    internal bool SharesInputCast => Recipe.GradWeight.Right == Recipe.Output.Left && IsSameBothWays(Recipe.Output.Left);
+
+    /// <summary>Whether G is cast once for both its matmuls.</summary>
+    internal bool SharesGradientCast => Recipe.GradWeight.Left == Recipe.GradInput.Left && IsSameBothWays(Recipe.GradInput.Left);
+
+    /// <summary>Whether a cast gives the same bytes and scales whichever dimension is contracted.</summary>
+    private static bool IsSameBothWays(OperandCast cast) => cast is OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise };
 
     /// <summary>Casts an operand; the result holds either a quantised tensor or one in high precision.</summary>
     internal Operand Cast(Tensor x, OperandCast cast, int contracted) => cast switch
@@ -73,12 +71,16 @@ public sealed class LinearEngine
         if (left.Quantized is { } a && right.Quantized is { } b)
         {
             Counter.Increment();
-            return matmul.Multiply(a, b, type, recipe.FastAccumulation);
+            // Blocks filled up the contracted dimension of one operand; the other follows.
+            var inner = Math.Max(a.Data.shape[1], b.Data.shape[0]);
+            using var filledA = Padding.Extend(a, 1, inner);
+            using var filledB = Padding.Extend(b, 0, inner);
+            return matmul.Multiply(filledA, filledB, type, recipe.FastAccumulation);
         }
 
         using var l = left.InHighPrecision(type);
         using var r = right.InHighPrecision(type);
-        return l.mm(r);
+        return Abstractions.Matmul.Multiply(l, r);
     }
 
     private static Tensor Transposed(Tensor x, IQuantizer quantizer)
@@ -87,5 +89,18 @@ public sealed class LinearEngine
         using var rows = t.contiguous();
         using var result = quantizer.QuantizeDequantize(rows);
         return result.t();
+    }
+
+    private static void Check(string name, OperandCast.Scaled cast, DeviceCapability device, bool emulate)
+    {
+        var inside = cast.Granularity is ScaleGranularity.Block or ScaleGranularity.Tile;
+        var microscaling = QuantizedTensor.IsMicroscaling(cast.Rounding);
+        if (microscaling && cast.Granularity is not ScaleGranularity.Block)
+            throw new TitanException(ExitCode.Plugin, $"recipe '{name}': scale rounding {cast.Rounding} belongs to block scales; with {cast.Granularity} use None or PowerOfTwo");
+        if (cast.Format == Float8Format.E8M0)
+            throw new TitanException(ExitCode.Plugin, $"recipe '{name}': {cast.Format} is a format of scales; cast operands to e4m3 or e5m2");
+        if (inside && device.IsCuda && !emulate && !(microscaling && cast.Granularity is ScaleGranularity.Block { Length: 32 }))
+            throw new TitanException(ExitCode.Hardware,
+                $"recipe '{name}': no CUDA kernel multiplies operands with scale granularity {cast.Granularity} and rounding {cast.Rounding}; set emulate = true to run it anyway, slowly");
     }
 }

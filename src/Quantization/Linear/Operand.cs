@@ -7,9 +7,10 @@ namespace Titan.Quantization.Linear;
 internal sealed record Operand(QuantizedTensor? Quantized, Tensor? Plain) : IDisposable
 {
     /// <summary>The transposed operand; shares memory.</summary>
-    public Operand Transpose() => new(
-        Quantized is { } q ? new QuantizedTensor(q.Data.t(), q.Scale.dim() == 2 ? q.Scale.t() : q.Scale.alias(), q.Format) : null,
-        Plain?.t());
+    public Operand Transpose() => new(Quantized?.Transpose(), Plain?.t());
+
+    /// <summary>The same operand under handles of its own.</summary>
+    public Operand Alias() => new(Quantized is { } q ? q with { Data = q.Data.alias(), Scale = q.Scale.alias() } : null, Plain?.alias());
 
     public Tensor InHighPrecision(ScalarType type)
     {

@@ -35,6 +35,7 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     /// <returns>[..., N], of x's dtype.</returns>
     public override Tensor forward(Tensor x)
     {
+        if (x.dim() < 1 || x.shape[^1] != Shape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", x.shape)}]; expected [..., {Shape.K}]");
         var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad, Weight.Parameter.requires_grad);
         if (bias is null) return y;
         using (y)

@@ -25,8 +25,11 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         var engine = (LinearEngine)inputs[3];
         var recipe = engine.Recipe.Output;
         var type = x.dtype;
-        using var rows = Rows(x);
-        var castX = engine.Cast(rows, recipe.Left, AlongRows);
+        var castX = engine.Inputs.Take(x, recipe.Left, () =>
+        {
+            using var rows = Rows(x);
+            return engine.Cast(rows, recipe.Left, AlongRows);
+        });
         using var w = source.Gather(source.Parameter.dtype);
         using var castW = engine.Cast(w, recipe.Right, AlongRows);
         using var right = castW.Transpose();
@@ -60,7 +63,7 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         var g = Rows(gradient);
 
         bool needsInput = (bool)context.get_data("needs_input_gradient"), needsWeight = (bool)context.get_data("needs_weight_gradient");
-        var sharesG = recipe.GradWeight.Left == recipe.GradInput.Left && LinearEngine.IsTensorwise(recipe.GradWeight.Left);
+        var sharesG = engine.SharesGradientCast;
         var castG = needsInput || sharesG ? engine.Cast(g, recipe.GradInput.Left, AlongRows) : null;
         Tensor? gradInput = null, gradWeight = null;
         if (needsInput)

@@ -1,3 +1,4 @@
+using Titan.Abstractions;
 using Titan.Kernels.Casts;
 using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
@@ -5,28 +6,35 @@ using static TorchSharp.torch;
 namespace Titan.Quantization.Matmuls;
 
 /// <summary>
-/// The CPU backend: every float8 value is exact in bf16, so decode and multiply in bf16 (fp32 accumulation), then apply both inverse scales.
-/// The unscaled sum is rounded once to bf16 before scaling, which bf16's range always holds.
+/// The CPU backend: every float8 value, also times the power of two of its block, is exact in bf16. So decode, multiply with fp32 accumulation (in bf16, or in fp32 on a CPU
+/// that has no bf16 product), then apply the scales that are outside of the sum. A bf16 product rounds the unscaled sum once more, which bf16's range always holds.
 /// </summary>
 internal sealed class DecodedMatmul(ICastKernels kernels) : IFloat8Matmul
 {
-    public string Name => $"decode + bf16 ({kernels.Name})";
+    private static readonly ScalarType Type = Abstractions.Matmul.ComputeType(ScalarType.BFloat16, TorchSharp.DeviceType.CPU);
+
+    public string Name => $"decode + {(Type == ScalarType.BFloat16 ? "bf16" : "fp32")} ({kernels.Name})";
 
     public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
     {
         using var scope = NewDisposeScope();
-        var product = Decode(left.Data).mm(Decode(right.Data));
-        var inverse = left.Scale.reciprocal() * right.Scale.reciprocal();
-        if (inverse.numel() > 1 || type != ScalarType.BFloat16) return product.to(ScalarType.Float32).mul_(inverse).to(type).MoveToOuterDisposeScope();
-        // A 0-d fp32 factor multiplies in fp32 and rounds once.
-        return product.mul_(inverse).MoveToOuterDisposeScope();
+        // The scale of a tile is any number: its products with float8 values need fp32.
+        var wide = left.Tile is not null || right.Tile is not null ? ScalarType.Float32 : Type;
+        var product = Decode(left, wide).mm(Decode(right, wide));
+        if (left.ScalesInside && right.ScalesInside) return product.to(type).MoveToOuterDisposeScope();
+        return kernels.Rescale(product, Outside(left), Outside(right), type).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Decodes a transposed view without making it contiguous in float8 first: the memory is decoded as it lies and viewed the same way.</summary>
-    private Tensor Decode(Tensor x)
+    private static Tensor Outside(QuantizedTensor x) => x.ScalesInside ? ones([]) : x.Scale.reciprocal();
+
+    private Tensor Decode(QuantizedTensor x, ScalarType type)
     {
-        if (x.is_contiguous()) return kernels.Decode(x);
-        using var t = x.t();
-        return t.is_contiguous() ? kernels.Decode(t).t() : kernels.Decode(x.contiguous());
+        if (x.Tile is not null) return x.Dequantize();
+        // A transposed view is decoded as it lies in memory, and viewed the same way.
+        if (!x.Data.is_contiguous() && x.Data.t().is_contiguous()) return DecodeAsItLies(x.Transpose(), type).t();
+        return DecodeAsItLies(x, type);
     }
+
+    private Tensor DecodeAsItLies(QuantizedTensor x, ScalarType type) =>
+        x.HasBlocks ? kernels.DecodeBlocks(x.Data.contiguous(), x.Scale.contiguous(), type) : kernels.Decode(x.Data.contiguous(), type);
 }

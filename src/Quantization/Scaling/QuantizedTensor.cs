@@ -4,48 +4,74 @@ using static TorchSharp.torch;
 
 namespace Titan.Quantization.Scaling;
 
-/// <summary>A matrix in float8.</summary>
+/// <summary>A matrix in float8, in one of three forms that its scale tells apart:
+/// <list type="bullet">
+/// <item>fp32 [] or [R, 1] or [1, C]: one multiplicative scale for all, or per row or column; value = element / scale;</item>
+/// <item>e8m0 [R, C / L] or [R / L, C]: one per block; value = element * 2^(byte - 127);</item>
+/// <item>fp32 with <see cref="Tile"/>: one multiplicative scale per tile.</item>
+/// </list>
+/// </summary>
 /// <param name="Data">[R, C] float8.</param>
-/// <param name="Scale">fp32, multiplicative: 0-d for one scale; [R, 1] or [1, C] for one per row or column.</param>
+/// <param name="Scale">The scales.</param>
 /// <param name="Format">The format of the elements.</param>
-public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format Format) : IDisposable
+/// <param name="Tile">Rows and columns of a tile with an fp32 scale; null for the other forms.</param>
+public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format Format, (int Rows, int Columns)? Tile = null) : IDisposable
 {
-    /// <summary>Casts a matrix.</summary>
+    /// <summary>Whether the scales are e8m0, one per block.</summary>
+    public bool HasBlocks => Scale.dtype == Float8Format.E8M0.Type;
+
+    /// <summary>Whether scales differ along the dimension that a matmul contracts, so that they cannot be applied to its result.</summary>
+    public bool ScalesInside => HasBlocks || Tile is not null;
+
+    /// <summary>Casts a matrix. Blocks and tiles that lie along the contracted dimension fill it up with zeros to a multiple of their length.</summary>
     /// <param name="x">[R, C] fp32 or bf16.</param>
-    /// <param name="cast">Tensorwise or rowwise.</param>
-    /// <param name="contracted">The dimension that the matmul contracts; a rowwise cast has one scale per vector along it.</param>
-    /// <param name="kernels">What does the element-wise work.</param>
+    /// <param name="cast">The cast.</param>
+    /// <param name="contracted">The dimension that the matmul contracts.</param>
+    /// <param name="kernels">What does the work on the elements.</param>
     public static QuantizedTensor Cast(Tensor x, OperandCast.Scaled cast, int contracted, ICastKernels kernels)
     {
-        using var amax = cast.Granularity is ScaleGranularity.Rowwise ? AmaxAlong(x, contracted) : kernels.Amax(x);
-        var scale = ScaleMath.FromAmax(amax, cast.Format, cast.Rounding);
-        return new QuantizedTensor(kernels.Cast(x, scale, cast.Format), scale, cast.Format);
+        switch (cast.Granularity)
+        {
+            case ScaleGranularity.Block block when IsMicroscaling(cast.Rounding):
+                using (var filled = Padding.Fill(x, contracted, block.Length))
+                {
+                    var (data, scales) = kernels.CastBlocks(filled, contracted, block.Length, cast.Format, cast.Rounding);
+                    return new QuantizedTensor(data, scales, cast.Format);
+                }
+
+            case ScaleGranularity.Block block:
+                return TileCast.Cast(x, contracted == 1 ? (1, block.Length) : (block.Length, 1), contracted, cast, kernels);
+            case ScaleGranularity.Tile tile:
+                return TileCast.Cast(x, contracted == 1 ? (tile.Rows, tile.Columns) : (tile.Columns, tile.Rows), contracted, cast, kernels);
+            default:
+                using (var amax = cast.Granularity is ScaleGranularity.Rowwise ? kernels.AmaxAlong(x, contracted) : kernels.Amax(x))
+                {
+                    var scale = ScaleMath.FromAmax(amax, cast.Format, cast.Rounding);
+                    return new QuantizedTensor(kernels.Cast(x, scale, cast.Format), scale, cast.Format);
+                }
+        }
     }
 
-    /// <summary>The values, data / scale in fp32 (IEEE division, as the emulated matmul of the reference does).</summary>
+    /// <summary>Whether a rounding makes e8m0 scales, not fp32 ones.</summary>
+    public static bool IsMicroscaling(ScaleRounding rounding) => rounding is not (ScaleRounding.None or ScaleRounding.PowerOfTwo);
+
+    /// <summary>The values in fp32; where the scale is a factor by IEEE division, as the emulated matmul of the reference does.</summary>
     public Tensor Dequantize()
     {
+        if (HasBlocks) return CastKernels.Plain.DecodeBlocks(Data, Scale, ScalarType.Float32);
         using var wide = Data.to(ScalarType.Float32);
-        return wide / Scale;
+        if (Tile is not { } tile) return wide / Scale;
+        using var each = TileCast.Expand(Scale, tile, Data.shape);
+        return wide / each;
     }
+
+    /// <summary>The transposed matrix; shares memory.</summary>
+    public QuantizedTensor Transpose() => new(Data.t(), Scale.dim() == 2 ? Scale.t() : Scale.alias(), Format, Tile is { } t ? (t.Columns, t.Rows) : null);
 
     /// <inheritdoc />
     public void Dispose()
     {
         Data.Dispose();
         Scale.Dispose();
-    }
-
-    private static Tensor AmaxAlong(Tensor x, int dimension)
-    {
-        using var scope = NewDisposeScope();
-        if (x.shape[dimension] == 0)
-        {
-            var shape = x.shape.ToArray();
-            shape[dimension] = 1;
-            return zeros(shape, device: x.device).MoveToOuterDisposeScope();
-        }
-
-        return x.abs().amax([dimension], keepdim: true).to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 }

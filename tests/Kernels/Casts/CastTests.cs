@@ -59,14 +59,17 @@ public class CastTests
         // Three rounds and a rest: 64 at a time, and one at a time.
         var codes = Enumerable.Range(0, 256 * 3 + 37).Select(i => (byte)i).ToArray();
         var bytes = AtenGateway.ViewDtype(tensor(codes), type.Type);
-        var decoded = Named(name).Decode(bytes);
-        Assert.Equal(ScalarType.BFloat16, decoded.dtype);
-        var result = decoded.to(ScalarType.Float32).data<float>().ToArray();
-        for (var i = 0; i < codes.Length; i++)
+        foreach (var target in new[] { ScalarType.BFloat16, ScalarType.Float32 })
         {
-            var expected = oracle.Decode(codes[i]);
-            Assert.True(double.IsNaN(expected) ? float.IsNaN(result[i]) : expected == result[i] && float.IsNegative(result[i]) == codes[i] >= 0x80,
-                $"code {codes[i]:x2}: expected {expected}, got {result[i]}");
+            var decoded = Named(name).Decode(bytes, target);
+            Assert.Equal(target, decoded.dtype);
+            var result = decoded.to(ScalarType.Float32).data<float>().ToArray();
+            for (var i = 0; i < codes.Length; i++)
+            {
+                var expected = oracle.Decode(codes[i]);
+                Assert.True(double.IsNaN(expected) ? float.IsNaN(result[i]) : expected == result[i] && float.IsNegative(result[i]) == codes[i] >= 0x80,
+                    $"code {codes[i]:x2}: expected {expected}, got {result[i]}");
+            }
         }
     }
 
@@ -111,7 +114,8 @@ public class CastTests
                 var bytes = fused.Cast(x, scale, type);
                 Assert.Equal(x.shape, bytes.shape);
                 Assert.Equal(Bytes(plain), Bytes(bytes));
-                Assert.Equal(0, CastKernels.Plain.Decode(bytes).ne(fused.Decode(bytes)).sum().item<long>());
+                foreach (var target in new[] { ScalarType.BFloat16, ScalarType.Float32 })
+                    Assert.Equal(0, CastKernels.Plain.Decode(bytes, target).ne(fused.Decode(bytes, target)).sum().item<long>());
             }
         }, iter: 60, threads: 1);
     }
@@ -127,7 +131,7 @@ public class CastTests
         Assert.Equal(77f, amax.item<float>());
         var bytes = CastKernels.Fused.Cast(x, tensor(5f), Float8Format.E4M3);
         Assert.Equal(Bytes(CastKernels.Plain.Cast(x, tensor(5f), Float8Format.E4M3)), Bytes(bytes));
-        Assert.Equal(0, CastKernels.Plain.Decode(bytes).ne(CastKernels.Fused.Decode(bytes)).sum().item<long>());
+        Assert.Equal(0, CastKernels.Plain.Decode(bytes, ScalarType.BFloat16).ne(CastKernels.Fused.Decode(bytes, ScalarType.BFloat16)).sum().item<long>());
     }
 
     private static void Check(string name, string format, Tensor x, float[] values, float scale)
@@ -142,7 +146,7 @@ public class CastTests
         }
     }
 
-    private static ICastKernels Named(string name) => name == "plain" ? CastKernels.Plain : new FusedCasts(Enum.Parse<SimdPath>(name));
+    internal static ICastKernels Named(string name) => name == "plain" ? CastKernels.Plain : new FusedCasts(Enum.Parse<SimdPath>(name));
 
     private static (Float8Format Type, Float8Oracle Oracle) Format(string name) =>
         name == "e4m3" ? (Float8Format.E4M3, Float8Oracle.E4M3) : (Float8Format.E5M2, Float8Oracle.E5M2);

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Kernels.Casts;
 using Titan.Quantization.Linear;
@@ -6,50 +7,75 @@ using static TorchSharp.torch;
 
 namespace Titan.Quantization.Tests.Linear;
 
+/// <summary>Replays every case that the reference implementation computed.</summary>
 public class GoldenTests
 {
-    public static TheoryData<string, bool> Cases()
-    {
-        var data = new TheoryData<string, bool>();
-        foreach (var name in Golden.Tensorwise.Cases)
-            foreach (var fused in new[] { true, false })
-                data.Add(name, fused);
-        return data;
-    }
+    public static TheoryData<string, bool> Float8Cases() => Each(Golden.Float8Linear);
+
+    public static TheoryData<string, bool> MxLinearCases() => Each(Golden.MxLinear);
 
     [Fact]
-    public void TheVectorsCoverOrdinaryAndSpecialTensors() =>
-        Assert.Equal(["inf", "nan", "normal16x16x32", "normal16x16x32", "normal64x48x96", "tiny", "zero"], Golden.Tensorwise.Cases.Select(c => c.Split('.')[0]).Order());
+    public void The_vectors_cover_each_recipe_and_ordinary_and_special_tensors()
+    {
+        var cases = Golden.Float8Linear.Cases.Select(c => c.Split('.')).ToList();
+        Assert.Equal(["rowwise", "rowwise_with_gw_hp", "tensorwise"], cases.Select(c => c[^1]).Distinct().Order());
+        Assert.Equal(["col", "inf", "nan", "normal16x16x32", "normal64x48x96", "row", "tiny", "zero"], cases.Select(c => c[0]).Distinct().Order());
+        Assert.Equal(2, Golden.MxLinear.Cases.Count());
+    }
 
     [Theory]
-    [MemberData(nameof(Cases))]
-    public void BytesAndScalesAreThoseOfTheReference(string name, bool fused)
+    [MemberData(nameof(Float8Cases))]
+    public void Bytes_and_scales_are_those_of_the_reference(string name, bool fused)
     {
         using var scope = NewDisposeScope();
         var kernels = fused ? CastKernels.Fused : CastKernels.Plain;
-        foreach (var (tensorName, cast, format) in new[] { ("x", "cast0", Float8Format.E4M3), ("g", "cast1", Float8Format.E5M2) })
+        var recipe = RecipeOf(name);
+        var seen = new HashSet<string>();
+        var i = 0;
+        foreach (var entry in Golden.Float8Linear.Parameters(name).GetProperty("casts").EnumerateArray())
         {
-            var tensorwise = new OperandCast.Scaled(format, new ScaleGranularity.Tensorwise(), ScaleRounding.None);
-            var quantized = QuantizedTensor.Cast(Golden.Tensorwise[$"{name}.{tensorName}"], tensorwise, 1, kernels);
-            float expectedScale = Golden.Tensorwise[$"{name}.{cast}.scale"].item<float>(), scale = quantized.Scale.item<float>();
-            Assert.True(expectedScale.Equals(scale) && float.IsNegative(expectedScale) == float.IsNegative(scale) || float.IsNaN(expectedScale) && float.IsNaN(scale),
-                $"{tensorName}: scale {scale:g9}, expected {expectedScale:g9}");
-            byte[] expected = Golden.Tensorwise[$"{name}.{cast}.data"].data<byte>().ToArray(), bytes = Numbers.Bytes(quantized.Data);
-            Assert.Equal(expected.Select(b => Canonical(b, format)), bytes.Select(b => Canonical(b, format)));
+            var role = entry.GetProperty("role").GetString()!;
+            var first = seen.Add(role);
+            // The reference casts the weight transposed, [K, N].
+            var (x, cast) = role switch
+            {
+                "INPUT" => (Golden.Float8Linear[$"{name}.x"], first ? recipe.Output.Left : recipe.GradWeight.Right),
+                "WEIGHT" => (Golden.Float8Linear[$"{name}.w"].t().contiguous(), first ? recipe.Output.Right : recipe.GradInput.Right),
+                _ => (Golden.Float8Linear[$"{name}.g"], first ? recipe.GradInput.Left : recipe.GradWeight.Left),
+            };
+            var scaled = (OperandCast.Scaled)cast;
+            var along = entry.GetProperty("reduced_dim");
+            Assert.Equal(along.ValueKind == JsonValueKind.Null, scaled.Granularity is ScaleGranularity.Tensorwise);
+            var quantized = QuantizedTensor.Cast(x, scaled, along.ValueKind != JsonValueKind.Null && along.GetInt32() == 0 ? 0 : 1, kernels);
+            Tensor scale = Golden.Float8Linear[$"{name}.cast{i}.scale"];
+            float[] expected = [.. scale.data<float>()], actual = [.. quantized.Scale.contiguous().data<float>()];
+            Assert.Equal(expected.Select(BitConverter.SingleToUInt32Bits).Select(Nan), actual.Select(BitConverter.SingleToUInt32Bits).Select(Nan));
+            Assert.Equal(Golden.Canonical(Golden.Float8Linear.Bytes($"{name}.cast{i}.data"), scaled.Format), Golden.Canonical(Numbers.Bytes(quantized.Data), scaled.Format));
+            i++;
         }
+
+        Assert.True(i >= 4);
+
+        static uint Nan(uint bits) => (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : bits;
     }
 
     [Theory]
-    [MemberData(nameof(Cases))]
-    public void OutputAndGradientsAreThoseOfTheReference(string name, bool fused)
+    [MemberData(nameof(Float8Cases))]
+    public void Output_and_gradients_are_those_of_the_reference(string name, bool fused) => Replay(Golden.Float8Linear, name, RecipeOf(name), fused);
+
+    [Theory]
+    [MemberData(nameof(MxLinearCases))]
+    public void Output_and_gradients_of_the_mx_linear_are_those_of_the_reference(string name, bool fused) => Replay(Golden.MxLinear, name, Numbers.MxFloor, fused);
+
+    private static void Replay(Golden golden, string name, LinearRecipe recipe, bool fused)
     {
         using var scope = NewDisposeScope();
-        Tensor x = Golden.Tensorwise[$"{name}.x"], w = Golden.Tensorwise[$"{name}.w"], g = Golden.Tensorwise[$"{name}.g"];
+        Tensor x = golden[$"{name}.x"], w = golden[$"{name}.w"], g = golden[$"{name}.g"];
         foreach (var emulate in new[] { true, false })
         {
-            var layer = new QuantizedLinear(Numbers.Layer(w), Numbers.Engine(Numbers.Tensorwise, fused, emulate));
+            var layer = new QuantizedLinear(Numbers.Layer(w), Numbers.Engine(recipe, fused, emulate));
             var (y, gradX, gradW) = Numbers.Run(layer, x, g);
-            // Summation order differs; the decoding backend also rounds the unscaled sum to bf16.
+            // Summation order differs; the decoding backend may also round the unscaled sum to bf16.
             var bound = emulate ? 50 : 45;
             Same("y", y, bound);
             Same("grad_x", gradX, bound);
@@ -58,7 +84,7 @@ public class GoldenTests
 
         void Same(string what, Tensor actual, double bound)
         {
-            var expected = Golden.Tensorwise[$"{name}.{what}"];
+            var expected = golden[$"{name}.{what}"];
             Assert.Equal(expected.dtype, actual.dtype);
             Assert.Equal(expected.shape, actual.shape);
             Assert.Equal(0, expected.isnan().ne(actual.isnan()).sum().item<long>());
@@ -67,6 +93,22 @@ public class GoldenTests
         }
     }
 
-    /// <summary>All NaN codes as one; the sign of a NaN says nothing.</summary>
-    private static byte Canonical(byte code, Float8Format format) => (code & 0x7f) > (format == Float8Format.E4M3 ? 0x7e : 0x7c) ? (byte)0x7f : code;
+    private static LinearRecipe RecipeOf(string name) => name.Split('.')[^1] switch
+    {
+        "tensorwise" => Numbers.Tensorwise,
+        "rowwise" => Numbers.Rowwise,
+        _ => Numbers.RowwiseWithHighPrecisionGradWeight,
+    };
+
+    private static TheoryData<string, bool> Each(Golden golden)
+    {
+        var data = new TheoryData<string, bool>();
+        foreach (var name in golden.Cases)
+        {
+            data.Add(name, true);
+            data.Add(name, false);
+        }
+
+        return data;
+    }
 }

@@ -14,15 +14,15 @@ public sealed class LifetimeTests : IDisposable
     public void Dispose() => set_num_threads(threads);
 
     [Theory]
-    [InlineData(false), InlineData(true)]
-    public void TwoThousandStepsLeaveNoTensorBehind(bool emulate)
+    [InlineData("tensorwise", 2000, false), InlineData("tensorwise", 2000, true), InlineData("rowwise", 500, false), InlineData("mxfp8_rceil", 500, false)]
+    public void ManyStepsLeaveNoTensorBehind(string recipe, int steps, bool emulate)
     {
         using var outer = NewDisposeScope();
-        Tensor x = randn(16, 32), w = randn(32, 32), g = randn(16, 32);
-        var first = new QuantizedLinear(Numbers.Layer(w), Numbers.Engine(Numbers.Tensorwise, emulate: emulate));
-        var second = new QuantizedLinear(Numbers.Layer(w), Numbers.Engine(Numbers.Tensorwise, emulate: emulate));
+        Tensor x = randn(32, 32), w = randn(32, 32), g = randn(32, 32);
+        var first = new QuantizedLinear(Numbers.Layer(w), Numbers.Engine(Numbers.All[recipe], emulate: emulate));
+        var second = new QuantizedLinear(Numbers.Layer(w), Numbers.Engine(Numbers.All[recipe], emulate: emulate));
         long after3 = 0;
-        for (var i = 0; i < 2000; i++)
+        for (var i = 0; i < steps; i++)
         {
             using (NewDisposeScope())
             {
@@ -34,7 +34,7 @@ public sealed class LifetimeTests : IDisposable
             if (i == 3) after3 = Tensor.TotalCount;
         }
 
-        Assert.True(Tensor.TotalCount <= after3 + 4, $"{after3} tensors after 3 steps, {Tensor.TotalCount} after 2000");
+        Assert.True(Tensor.TotalCount <= after3 + 4, $"{after3} tensors after 3 steps, {Tensor.TotalCount} after {steps}");
     }
 
     [Fact]

@@ -1,0 +1,103 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Titan.Kernels.Casts;
+
+/// <summary>An element type in memory; the kernels compute in fp32. Written once over this, each kernel is compiled for each type.</summary>
+internal unsafe interface IElement
+{
+    static abstract int Size { get; }
+
+    static abstract float Load(byte* source, long index);
+
+    /// <summary>32 consecutive elements.</summary>
+    static abstract (Vector256<float>, Vector256<float>, Vector256<float>, Vector256<float>) Load32(byte* source, long index);
+
+    /// <summary>64 consecutive elements.</summary>
+    static abstract (Vector512<float>, Vector512<float>, Vector512<float>, Vector512<float>) Load64(byte* source, long index);
+
+    /// <summary>Rounds to nearest even.</summary>
+    static abstract void Store(byte* target, long index, float value);
+
+    /// <summary>Rounds 16 elements to nearest even.</summary>
+    static abstract void Store16(byte* target, long index, Vector256<float> a, Vector256<float> b);
+}
+
+internal readonly unsafe struct Float32Element : IElement
+{
+    public static int Size => 4;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Load(byte* source, long index) => ((float*)source)[index];
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector256<float>, Vector256<float>, Vector256<float>, Vector256<float>) Load32(byte* source, long index)
+    {
+        var p = (float*)source + index;
+        return (Vector256.Load(p), Vector256.Load(p + 8), Vector256.Load(p + 16), Vector256.Load(p + 24));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector512<float>, Vector512<float>, Vector512<float>, Vector512<float>) Load64(byte* source, long index)
+    {
+        var p = (float*)source + index;
+        return (Vector512.Load(p), Vector512.Load(p + 16), Vector512.Load(p + 32), Vector512.Load(p + 48));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(byte* target, long index, float value) => ((float*)target)[index] = value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store16(byte* target, long index, Vector256<float> a, Vector256<float> b)
+    {
+        a.Store((float*)target + index);
+        b.Store((float*)target + index + 8);
+    }
+}
+
+internal readonly unsafe struct BFloat16Element : IElement
+{
+    public static int Size => 2;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Load(byte* source, long index) => BitConverter.UInt32BitsToSingle((uint)((ushort*)source)[index] << 16);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector256<float>, Vector256<float>, Vector256<float>, Vector256<float>) Load32(byte* source, long index)
+    {
+        var p = (ushort*)source + index;
+        var (a, b) = Vector256.Widen(Vector256.Load(p));
+        var (c, d) = Vector256.Widen(Vector256.Load(p + 16));
+        return ((a << 16).AsSingle(), (b << 16).AsSingle(), (c << 16).AsSingle(), (d << 16).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector512<float>, Vector512<float>, Vector512<float>, Vector512<float>) Load64(byte* source, long index)
+    {
+        var p = (ushort*)source + index;
+        var (a, b) = Vector512.Widen(Vector512.Load(p));
+        var (c, d) = Vector512.Widen(Vector512.Load(p + 32));
+        return ((a << 16).AsSingle(), (b << 16).AsSingle(), (c << 16).AsSingle(), (d << 16).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(byte* target, long index, float value)
+    {
+        var bits = BitConverter.SingleToUInt32Bits(value);
+        // Adding could carry a NaN's mantissa into the sign.
+        ((ushort*)target)[index] = float.IsNaN(value) ? (ushort)(0x7fc0 | ((bits >> 16) & 0x8000)) : (ushort)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store16(byte* target, long index, Vector256<float> a, Vector256<float> b) =>
+        Vector256.Narrow(Round(a), Round(b)).Store((ushort*)target + index);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<uint> Round(Vector256<float> value)
+    {
+        var bits = value.AsUInt32();
+        var rounded = (bits + Vector256.Create(0x7fffu) + ((bits >>> 16) & Vector256.Create(1u))) >>> 16;
+        var nan = ((bits >>> 16) & Vector256.Create(0x8000u)) | Vector256.Create(0x7fc0u);
+        return Vector256.ConditionalSelect(Vector256.Equals(value, value).AsUInt32(), rounded, nan);
+    }
+}

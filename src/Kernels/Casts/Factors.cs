@@ -1,0 +1,38 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Titan.Kernels.Casts;
+
+/// <summary>What the elements of a row are multiplied by: one number, or one for each column.</summary>
+internal interface IFactors
+{
+    float At(long column);
+
+    Vector256<float> At8(long column);
+
+    Vector512<float> At16(long column);
+}
+
+internal readonly struct OneFactor(float value) : IFactors
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float At(long column) => value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector256<float> At8(long column) => Vector256.Create(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> At16(long column) => Vector512.Create(value);
+}
+
+internal readonly unsafe struct FactorPerColumn(float* values) : IFactors
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float At(long column) => values[column];
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector256<float> At8(long column) => Vector256.Load(values + column);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> At16(long column) => Vector512.Load(values + column);
+}
