@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Plugins;
 using Titan.Quantization.Roofline;
 
 namespace Titan.Host.Tests;
@@ -48,6 +49,17 @@ public sealed class EstimateTests
         var estimate = Assert.Single(Of([], ["--model.flavor", "8B"]), e => e.Recipe.Name == "float8/tensorwise");
         Assert.Equal(225, estimate.Layers.Where(l => l.SkippedBy is null).Sum(l => l.Count));
         Assert.Contains(estimate.Notes, n => n.StartsWith("the job has no quantising converter", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_recipe_that_cannot_be_described_is_left_out_and_named()
+    {
+        var session = JobSession.Open(["--model.flavor", "8B"]);
+        session.Catalog.Recipes.Add(new Exported<IQuantizationRecipe, RecipeMetadata>("acme", new RecipeMetadata { Family = "float8", Name = "broken" }, new BrokenRecipe()));
+        var warnings = new List<string>();
+        var recipes = NamedRecipe.All(session, warnings.Add);
+        Assert.Contains(recipes, r => r.Name == "float8/tensorwise");
+        Assert.Equal("recipe float8/broken of plugin acme is left out: on purpose", Assert.Single(warnings));
     }
 
     [Fact]
@@ -127,6 +139,11 @@ public sealed class EstimateTests
         Assert.Equal((int)ExitCode.Usage, exit);
     }
 
+    private sealed class BrokenRecipe : QuantizationRecipe<NoOptions>
+    {
+        public override LinearRecipe Describe(NoOptions options) => throw new InvalidOperationException("on purpose");
+    }
+
     private static IReadOnlyList<Estimate> Of(string[] own, string[] job) =>
-        Estimate.Of(JobSession.Open(job), EstimateRequest.Of("H100", own.Contains("--fused"), own.Contains("--no-fused"), null));
+        Estimate.Of(JobSession.Open(job), EstimateRequest.Of("H100", own.Contains("--fused"), own.Contains("--no-fused"), null), _ => { });
 }

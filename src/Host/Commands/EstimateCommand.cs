@@ -47,10 +47,12 @@ internal static class EstimateCommand
     private static string OfJob(EstimateRequest request, IReadOnlyList<string> args, bool json)
     {
         var session = JobSession.Open(args);
-        foreach (var warning in session.Job.Warnings) Console.Error.WriteLine($"titan: note: {warning}");
-        var estimates = Estimate.Of(session, request);
+        foreach (var warning in session.Job.Warnings) Warn(warning);
+        var estimates = Estimate.Of(session, request, Warn);
         return json ? EstimateJson.Of(estimates) + Environment.NewLine : string.Join(Environment.NewLine, estimates.Select(EstimateText.Render));
     }
+
+    private static void Warn(string text) => Console.Error.WriteLine($"titan: note: {text}");
 
     private static string OfShapes(string given, EstimateRequest request, IReadOnlyList<string> args, bool json)
     {
@@ -60,7 +62,7 @@ internal static class EstimateCommand
             throw new TitanException(ExitCode.Usage, $"'{flag}' has no effect with --shapes, which takes the place of a job; remove one of them (--plugins.* and --quantize.* may stay)");
         var session = JobSession.Open(args);
         var fused = request.Fused ?? false;
-        var recipes = NamedRecipe.All(session).Select(r => (Recipe: r, Shapes: ShapeEstimate.Of(r, request.Gpu, fused, shapes))).ToList();
+        var recipes = NamedRecipe.All(session, Warn).Select(r => (Recipe: r, Shapes: ShapeEstimate.Of(r, request.Gpu, fused, shapes))).ToList();
         if (recipes.Count == 0) throw new TitanException(ExitCode.Plugin, "no recipe is loaded, so there is nothing to estimate; 'titan plugin list' shows what was found");
         return json
             ? EstimateJson.Of(request.Gpu, fused, recipes) + Environment.NewLine

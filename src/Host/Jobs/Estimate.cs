@@ -28,14 +28,17 @@ public sealed partial record Estimate(string Model, NamedRecipe Recipe, GpuSpec 
     public double SpeedUp => Bf16Seconds / Seconds;
 
     /// <summary>Estimates a job. Without a quantising converter in the job: every loaded recipe, as if it converted each layer that it can.</summary>
+    /// <param name="session">The job and its plugins.</param>
+    /// <param name="request">What the command was asked.</param>
+    /// <param name="warn">Told of recipes that had to be left out.</param>
     /// <exception cref="TitanException">When no recipe is loaded.</exception>
-    public static IReadOnlyList<Estimate> Of(JobSession session, EstimateRequest request)
+    public static IReadOnlyList<Estimate> Of(JobSession session, EstimateRequest request, Action<string> warn)
     {
         var config = session.Job.Config;
         var converters = session.Converters.Choose(session.Job, session.Schema);
         var plan = Plan.Of(config, converters);
         var chosen = NamedRecipe.OfJob(converters);
-        var recipes = chosen.Count > 0 ? chosen : NamedRecipe.All(session);
+        var recipes = chosen.Count > 0 ? chosen : NamedRecipe.All(session, warn);
         if (recipes.Count == 0) throw new TitanException(ExitCode.Plugin, "no recipe is loaded, so there is nothing to estimate; 'titan plugin list' shows what was found");
         var tokens = request.Tokens ?? (long)config.Training.LocalBatchSize * config.Training.SeqLen / Math.Max(1, config.Parallelism.ContextParallelDegree);
         var fused = request.Fused ?? (config.Compile.Enable && config.Compile.Components.Contains("model"));

@@ -22,11 +22,29 @@ public sealed record NamedRecipe(string Name, LinearRecipe Recipe)
         return recipes;
     }
 
-    /// <summary>Every recipe that is loaded.</summary>
-    public static IReadOnlyList<NamedRecipe> All(JobSession session) => [.. session.Catalog.Recipes.Select(r => Described(
-        $"{r.Metadata.Family}/{r.Metadata.Name}", r.Part,
-        // The first record of a section is the converter's own.
-        session.Job.Config.PluginSections[$"quantize.linear.{r.Metadata.Family}"].Skip(1).First(o => o.GetType() == r.Part.OptionsType)))];
+    /// <summary>Every recipe that is loaded. One that cannot be described is left out, so that a bad plugin takes no other with it.</summary>
+    /// <param name="session">The session.</param>
+    /// <param name="warn">Told which was left out, and why.</param>
+    public static IReadOnlyList<NamedRecipe> All(JobSession session, Action<string> warn)
+    {
+        var recipes = new List<NamedRecipe>();
+        foreach (var (plugin, metadata, recipe) in session.Catalog.Recipes)
+        {
+            var name = $"{metadata.Family}/{metadata.Name}";
+            // The first record of a section is the converter's own.
+            var options = session.Job.Config.PluginSections[$"quantize.linear.{metadata.Family}"].Skip(1).FirstOrDefault(o => o.GetType() == recipe.OptionsType);
+            try
+            {
+                recipes.Add(Described(name, recipe, options ?? Activator.CreateInstance(recipe.OptionsType)!));
+            }
+            catch (Exception e)
+            {
+                warn($"recipe {name} of plugin {plugin} is left out: {e.Message.ReplaceLineEndings(" ")}");
+            }
+        }
+
+        return recipes;
+    }
 
     private static NamedRecipe Described(string name, IQuantizationRecipe recipe, object options)
     {
