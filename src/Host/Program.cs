@@ -42,6 +42,7 @@ internal static class Commands
                 Console.Write(json ? plan.ToJson() + Environment.NewLine : plan.ToText());
                 return 0;
             }),
+            EstimateCommand.Create(JobHelp),
             Config(),
             Plugin(),
             Job("doctor", "Checks this machine: libtorch, CPU, disk, plugins.", [], (rest, _) => Task.FromResult(DoctorCommand.Run(PluginFlags.Read(rest)))),
