@@ -17,4 +17,15 @@ public sealed class RowwiseWithGradWeightHighPrecisionRecipe : QuantizationRecip
         Output: new(E4M3.Rowwise, E4M3.Rowwise, FastAccumulation: true),
         GradInput: new(E4M3.Rowwise, E4M3.TensorwisePowerOfTwo),
         GradWeight: MatmulRecipe.HighPrecision);
+
+    /// <summary>
+    /// Upstream has no rule for this recipe. This one is rowwise's, corrected by what the roofline says of the casts that fall away; docs/estimate.md derives it.
+    /// </summary>
+    public override string? AutoSkip(LinearShape shape) => shape switch
+    {
+        { N: <= 2048 } => "N <= 2048",
+        { K: <= 512 } => "K <= 512",
+        { N: <= 4096, K: <= 2048 } => "N <= 4096 and K <= 2048",
+        _ => null,
+    };
 }

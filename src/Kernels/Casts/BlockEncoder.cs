@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using Titan.Abstractions;
+using Titan.Kernels.Simd;
 
 namespace Titan.Kernels.Casts;
 

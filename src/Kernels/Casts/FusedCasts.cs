@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
+using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
 namespace Titan.Kernels.Casts;

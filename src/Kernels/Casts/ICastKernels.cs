@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
 namespace Titan.Kernels.Casts;

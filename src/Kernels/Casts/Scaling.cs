@@ -1,3 +1,5 @@
+using Titan.Kernels.Simd;
+
 namespace Titan.Kernels.Casts;
 
 /// <summary>Multiplies a row by its factors, from one element type to another.</summary>

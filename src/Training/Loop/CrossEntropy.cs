@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Fused;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -15,8 +16,9 @@ internal static class CrossEntropy
         return nn.functional.cross_entropy(logits.reshape(-1, logits.shape[^1]).to(ScalarType.Float32), labels, null, Ignored, nn.Reduction.Sum).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The same in chunks of rows, forward and gradient together, so that no fp32 copy of all logits is ever made.</summary>
-    public static Tensor Chunked(Tensor logits, Tensor labels) => ChunkedCrossEntropy.Apply(logits, labels);
+    /// <summary>The same, forward and gradient together, a few rows at a time, so that no fp32 copy of all logits is ever made.</summary>
+    public static Tensor Chunked(Tensor logits, Tensor labels) =>
+        FusedCrossEntropy.Covers(logits) ? FusedCrossEntropy.Sum(logits, labels) : ChunkedCrossEntropy.Apply(logits, labels);
 
     private sealed class ChunkedCrossEntropy : GuardedFunction<ChunkedCrossEntropy>
     {

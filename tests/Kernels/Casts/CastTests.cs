@@ -3,6 +3,7 @@ using CsCheck;
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
 using Titan.Kernels.Casts;
+using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
 namespace Titan.Kernels.Tests.Casts;

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Plugins.Float8Rowwise;
 using Titan.Quantization.Roofline;
 
 namespace Titan.Quantization.Tests.Roofline;
@@ -12,10 +13,10 @@ public sealed class GwHpSizeRuleTests
     private static readonly GpuSpec H100 = GpuSpecs.Default;
 
     /// <summary>What the derived rule skips.</summary>
-    private static bool Rule(long k, long n) => n <= 2048 || k <= 512 || (n <= 4096 && k <= 2048);
+    private static bool Rule(long k, long n) => new RowwiseWithGradWeightHighPrecisionRecipe().AutoSkip(new LinearShape(k, n)) is not null;
 
     /// <summary>What torchao's rule for rowwise skips.</summary>
-    private static bool RowwiseRule(long k, long n) => n <= 2048 || k <= 1024 || (n <= 4096 && k <= 2048);
+    private static bool RowwiseRule(long k, long n) => new RowwiseRecipe().AutoSkip(new LinearShape(k, n)) is not null;
 
     [Fact]
     public void The_measured_means_give_exactly_upstreams_rule_for_rowwise() =>

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Fused;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Models.Llama3;
@@ -6,8 +7,9 @@ namespace Titan.Training.Models.Llama3;
 /// <summary>What every block needs besides its input.</summary>
 /// <param name="Cos">[S, D/2].</param>
 /// <param name="Sin">[S, D/2].</param>
+/// <param name="Fused">The same numbers for the fused kernel; null for the plain operations.</param>
 /// <param name="Mask">[B, 1, S, S] bool, true where attention may look; null for plain causal attention.</param>
-internal sealed record BlockContext(Tensor Cos, Tensor Sin, Tensor? Mask);
+internal sealed record BlockContext(Tensor Cos, Tensor Sin, RotaryTable? Fused, Tensor? Mask);
 
 /// <summary>Grouped-query causal attention: x [B, S, dim] to [B, S, dim].</summary>
 internal sealed class Attention : nn.Module<Tensor, BlockContext, Tensor>, ISlotOwner
@@ -34,9 +36,11 @@ internal sealed class Attention : nn.Module<Tensor, BlockContext, Tensor>, ISlot
     {
         using var scope = NewDisposeScope();
         long b = x.shape[0], s = x.shape[1], d = args.HeadDimension;
-        var q = RotaryEmbedding.Apply(wq.forward(x).view(b, s, args.Heads, d), context.Cos, context.Sin).transpose(1, 2);
-        var k = RotaryEmbedding.Apply(wk.forward(x).view(b, s, args.KvHeads, d), context.Cos, context.Sin).transpose(1, 2);
-        var v = wv.forward(x).view(b, s, args.KvHeads, d).transpose(1, 2);
+        // Where bf16 products are slow, attention's are computed in fp32 as well.
+        var type = Matmul.ComputeType(x.dtype, x.device_type);
+        var q = Rotate(wq.forward(x).view(b, s, args.Heads, d), context).to(type).transpose(1, 2);
+        var k = Rotate(wk.forward(x).view(b, s, args.KvHeads, d), context).to(type).transpose(1, 2);
+        var v = wv.forward(x).view(b, s, args.KvHeads, d).to(type).transpose(1, 2);
         if (args.KvHeads != args.Heads)
         {
             k = Repeat(k, args.Heads / args.KvHeads);
@@ -44,8 +48,11 @@ internal sealed class Attention : nn.Module<Tensor, BlockContext, Tensor>, ISlot
         }
 
         var y = nn.functional.scaled_dot_product_attention(q, k, v, context.Mask, 0, context.Mask is null);
-        return wo.forward(y.transpose(1, 2).reshape(b, s, args.Dimension)).MoveToOuterDisposeScope();
+        return wo.forward(y.transpose(1, 2).reshape(b, s, args.Dimension).to(x.dtype)).MoveToOuterDisposeScope();
     }
+
+    private static Tensor Rotate(Tensor x, BlockContext context) =>
+        context.Fused is { } table ? FusedRotary.Rotate(x, table) : RotaryEmbedding.Apply(x, context.Cos, context.Sin);
 
     /// <summary>[B, KV, S, D] to [B, KV * n, S, D], each head n times in a row.</summary>
     private static Tensor Repeat(Tensor x, int n)

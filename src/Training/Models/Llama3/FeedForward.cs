@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Fused;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Models.Llama3;
@@ -17,11 +18,15 @@ internal sealed class FeedForward : nn.Module<Tensor, Tensor>, ISlotOwner
         w3 = new ModuleSlot(this, "w3", new Linear(args.Dimension, args.FeedForward, false, device, type));
     }
 
+    /// <summary>Whether silu(w1 x) * w3 x is one pass.</summary>
+    public bool Fused { get; set; }
+
     public IReadOnlyList<ModuleSlot> Slots => [w1, w2, w3];
 
     public override Tensor forward(Tensor x)
     {
         using var scope = NewDisposeScope();
-        return w2.forward(nn.functional.silu(w1.forward(x)) * w3.forward(x)).MoveToOuterDisposeScope();
+        Tensor gate = w1.forward(x), up = w3.forward(x);
+        return w2.forward(Fused ? FusedSwiGlu.Multiply(gate, up) : nn.functional.silu(gate) * up).MoveToOuterDisposeScope();
     }
 }

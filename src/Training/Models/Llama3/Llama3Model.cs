@@ -1,6 +1,6 @@
 using TorchSharp;
 using Titan.Abstractions;
-using Titan.Kernels.Aten;
+using Titan.Kernels.Fused;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Models.Llama3;
@@ -14,7 +14,8 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner
     private readonly List<TransformerBlock> blocks = [];
     private readonly RmsNorm norm;
     private readonly ModuleSlot output;
-    private (Tensor Cos, Tensor Sin)? tables;
+    private (Tensor Cos, Tensor Sin, RotaryTable? Fused)? tables;
+    private bool fused;
 
     /// <summary>Builds the model with uninitialised parameters.</summary>
     /// <param name="args">Its arguments.</param>
@@ -60,15 +61,17 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner
     /// <inheritdoc />
     public override void UseFusedKernels()
     {
-        foreach (var layer in blocks.SelectMany(b => b.Norms).Append(norm)) layer.Kernel = AtenGateway.RmsNorm;
+        foreach (var block in blocks) block.UseFusedKernels();
+        norm.Kernel = FusedRmsNorm.Normalize;
+        fused = true;
     }
 
     /// <inheritdoc />
     public override Tensor forward(Tensor tokens)
     {
         using var scope = NewDisposeScope();
-        tables ??= RotaryEmbedding.Tables(length, args.HeadDimension, args.RopeTheta, tokens.device);
-        var context = new BlockContext(tables.Value.Cos, tables.Value.Sin, args.DocumentMask ? DocumentMask(tokens) : null);
+        tables ??= Tables(tokens.device);
+        var context = new BlockContext(tables.Value.Cos, tables.Value.Sin, tables.Value.Fused, args.DocumentMask ? DocumentMask(tokens) : null);
         var h = embeddings.call(tokens);
         Probe?.Invoke("tok_embeddings", h);
         for (var i = 0; i < blocks.Count; i++)
@@ -107,6 +110,12 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner
         }
 
         set_rng_state(state);
+    }
+
+    private (Tensor Cos, Tensor Sin, RotaryTable? Fused) Tables(Device device)
+    {
+        var (cos, sin) = RotaryEmbedding.Tables(length, args.HeadDimension, args.RopeTheta, device);
+        return (cos, sin, fused && device.type == DeviceType.CPU ? new RotaryTable(cos, sin) : null);
     }
 
     /// <summary>0.02 where a layer reads the residual stream, less with depth where it writes to it (upstream: wo, w2 and w3).</summary>

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Fused;
 using Titan.Training.Activation;
 using static TorchSharp.torch;
 
@@ -26,7 +27,12 @@ internal sealed class TransformerBlock : nn.Module<Tensor, BlockContext, Tensor>
 
     public BlockCheckpointing Checkpointing { get; set; }
 
-    public IEnumerable<RmsNorm> Norms => [attention_norm, ffn_norm];
+    /// <summary>Puts fused kernels into the norms and the feed-forward layer.</summary>
+    public void UseFusedKernels()
+    {
+        attention_norm.Kernel = ffn_norm.Kernel = FusedRmsNorm.Normalize;
+        feed_forward.Fused = true;
+    }
 
     public override Tensor forward(Tensor x, BlockContext context)
     {

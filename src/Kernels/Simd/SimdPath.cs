@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 
-namespace Titan.Kernels.Casts;
+namespace Titan.Kernels.Simd;
 
 /// <summary>How wide the fused casts work. All give the same bits; tests run each.</summary>
 internal enum SimdPath

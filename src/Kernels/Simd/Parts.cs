@@ -1,4 +1,4 @@
-namespace Titan.Kernels.Casts;
+namespace Titan.Kernels.Simd;
 
 /// <summary>Splits work over threads, where there is enough of it: starting a second thread costs as much as half a million elements of these kernels.</summary>
 internal static class Parts

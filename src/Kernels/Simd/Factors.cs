@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Titan.Kernels.Casts;
+namespace Titan.Kernels.Simd;
 
 /// <summary>What the elements of a row are multiplied by: one number, or one for each column.</summary>
 internal interface IFactors

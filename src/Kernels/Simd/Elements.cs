@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Titan.Kernels.Casts;
+namespace Titan.Kernels.Simd;
 
 /// <summary>An element type in memory; the kernels compute in fp32. Written once over this, each kernel is compiled for each type.</summary>
 internal unsafe interface IElement

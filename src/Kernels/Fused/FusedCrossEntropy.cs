@@ -1,0 +1,133 @@
+using System.Runtime.Intrinsics;
+using Titan.Abstractions;
+using Titan.Kernels.Simd;
+using static TorchSharp.torch;
+
+namespace Titan.Kernels.Fused;
+
+/// <summary>
+/// The sum of the tokens' cross-entropies, row by row: loss and gradient are made together, in fp32, while a row is in the cache; no fp32 copy of the logits exists.
+/// <code>
+/// loss         = Σ over rows of log Σ exp(x - max) + max - x[label]
+/// d loss / d x = softmax(x) - one-hot(label)
+/// </code>
+/// Logits [..., V], labels [rows] int64; a row whose label is -100 counts for nothing. Kept for backward: the gradient, in the logits' dtype.
+/// </summary>
+public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
+{
+    private const long Ignored = -100;
+
+    /// <summary>Whether this kernel can read the logits.</summary>
+    public static bool Covers(Tensor logits) => CpuMemory.Covers(logits.dtype, logits.device_type);
+
+    /// <summary>The sum over all rows, 0-d fp32.</summary>
+    public static Tensor Sum(Tensor logits, Tensor labels)
+    {
+        if (logits.dim() < 2 || labels.dtype != ScalarType.Int64 || labels.numel() != logits.numel() / logits.shape[^1])
+            throw new ArgumentException($"cross_entropy: logits [{string.Join(", ", logits.shape)}], labels {labels.dtype} [{string.Join(", ", labels.shape)}]; expected [..., V] and one int64 per row");
+        return Apply(logits, labels);
+    }
+
+    /// <inheritdoc />
+    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    {
+        var logits = ((Tensor)inputs[0]).contiguous();
+        var labels = ((Tensor)inputs[1]).contiguous();
+        var (loss, gradient) = logits.dtype == ScalarType.Float32
+            ? Forward<Float32Element>(logits, labels, SimdPaths.Best)
+            : Forward<BFloat16Element>(logits, labels, SimdPaths.Best);
+        context.save_for_backward([gradient]);
+        return tensor((float)loss);
+    }
+
+    /// <inheritdoc />
+    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) => [context.get_saved_variables()[0].mul(gradient), null];
+
+    internal static unsafe (double Loss, Tensor Gradient) Forward<TElement>(Tensor logits, Tensor labels, SimdPath path) where TElement : struct, IElement
+    {
+        long width = logits.shape[^1], rows = logits.numel() / width;
+        var gradient = empty(logits.shape, dtype: logits.dtype);
+        byte* from = CpuMemory.Pointer(logits), to = CpuMemory.Pointer(gradient);
+        var label = (long*)CpuMemory.Pointer(labels);
+        for (var r = 0L; r < rows; r++)
+            if (label[r] != Ignored && (label[r] < 0 || label[r] >= width)) throw new ArgumentException($"cross_entropy: label {label[r]} in row {r}; expected 0 to {width - 1}, or {Ignored}");
+        // Row by row in double, then added in order: the number of threads does not change the sum.
+        var losses = new double[rows];
+        Parts.Split(rows, 8 * width, (_, start, count) =>
+        {
+            for (var r = start; r < start + count; r++)
+            {
+                byte* source = from + r * width * TElement.Size, target = to + r * width * TElement.Size;
+                if (label[r] == Ignored) new Span<byte>(target, (int)(width * TElement.Size)).Clear();
+                else losses[r] = Row<TElement>(source, target, label[r], width, path);
+            }
+        });
+        GC.KeepAlive(logits);
+        GC.KeepAlive(labels);
+        return (losses.Sum(), gradient);
+    }
+
+    private static unsafe double Row<TElement>(byte* source, byte* target, long label, long width, SimdPath path) where TElement : struct, IElement
+    {
+        var max = Max<TElement>(source, width, path);
+        var sum = SumOfExponentials<TElement>(source, max, width, path);
+        float scale = 1 / sum;
+        long i = 0;
+        if (path != SimdPath.Portable)
+        {
+            var highest = Vector256.Create(max);
+            for (; i + 32 <= width; i += 32)
+            {
+                var (a, b, c, d) = TElement.Load32(source, i);
+                TElement.Store16(target, i, Vector256.Exp(a - highest) * scale, Vector256.Exp(b - highest) * scale);
+                TElement.Store16(target, i + 16, Vector256.Exp(c - highest) * scale, Vector256.Exp(d - highest) * scale);
+            }
+        }
+
+        for (; i < width; i++) TElement.Store(target, i, MathF.Exp(TElement.Load(source, i) - max) * scale);
+        var at = TElement.Load(source, label);
+        TElement.Store(target, label, MathF.Exp(at - max) * scale - 1);
+        return Math.Log(sum) + max - at;
+    }
+
+    /// <summary>NaN if the row holds one: it must reach the loss.</summary>
+    private static unsafe float Max<TElement>(byte* source, long width, SimdPath path) where TElement : struct, IElement
+    {
+        var result = float.NegativeInfinity;
+        long i = 0;
+        if (path != SimdPath.Portable && width >= 32)
+        {
+            var best = Vector256.Create(float.NegativeInfinity);
+            for (; i + 32 <= width; i += 32)
+            {
+                var (a, b, c, d) = TElement.Load32(source, i);
+                best = Vector256.Max(best, Vector256.Max(Vector256.Max(a, b), Vector256.Max(c, d)));
+            }
+
+            for (var k = 0; k < 8; k++) result = MathF.Max(result, best[k]);
+        }
+
+        for (; i < width; i++) result = MathF.Max(result, TElement.Load(source, i));
+        return result;
+    }
+
+    private static unsafe float SumOfExponentials<TElement>(byte* source, float max, long width, SimdPath path) where TElement : struct, IElement
+    {
+        Vector256<float> one = default, two = default;
+        var highest = Vector256.Create(max);
+        long i = 0;
+        if (path != SimdPath.Portable)
+        {
+            for (; i + 32 <= width; i += 32)
+            {
+                var (a, b, c, d) = TElement.Load32(source, i);
+                one += Vector256.Exp(a - highest) + Vector256.Exp(b - highest);
+                two += Vector256.Exp(c - highest) + Vector256.Exp(d - highest);
+            }
+        }
+
+        var sum = Vector256.Sum(one + two);
+        for (; i < width; i++) sum += MathF.Exp(TElement.Load(source, i) - max);
+        return sum;
+    }
+}

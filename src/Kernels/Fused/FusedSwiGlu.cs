@@ -1,0 +1,119 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Titan.Abstractions;
+using Titan.Kernels.Simd;
+using static TorchSharp.torch;
+
+namespace Titan.Kernels.Fused;
+
+/// <summary>
+/// silu(a) · b in one pass, computed in fp32 and rounded once (Shazeer, 2020). With s = sigmoid(a):
+/// <code>
+/// y  = a · s · b
+/// da = g · b · s · (1 + a · (1 - s))
+/// db = g · a · s
+/// </code>
+/// Kept for backward: a and b. All shapes alike.
+/// </summary>
+public sealed class FusedSwiGlu : GuardedFunction<FusedSwiGlu>
+{
+    /// <summary>silu(a) · b.</summary>
+    public static Tensor Multiply(Tensor a, Tensor b)
+    {
+        if (!a.shape.AsSpan().SequenceEqual(b.shape) || a.dtype != b.dtype)
+            throw new ArgumentException($"swiglu: {a.dtype} [{string.Join(", ", a.shape)}] and {b.dtype} [{string.Join(", ", b.shape)}]; expected two of one shape and dtype");
+        if (CpuMemory.Covers(a.dtype, a.device_type)) return Apply(a, b);
+        using var gate = nn.functional.silu(a);
+        return gate * b;
+    }
+
+    /// <inheritdoc />
+    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    {
+        Tensor a = ((Tensor)inputs[0]).contiguous(), b = ((Tensor)inputs[1]).contiguous();
+        context.save_for_backward([a, b]);
+        return a.dtype == ScalarType.Float32 ? Forward<Float32Element>(a, b, SimdPaths.Best) : Forward<BFloat16Element>(a, b, SimdPaths.Best);
+    }
+
+    /// <inheritdoc />
+    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
+    {
+        var saved = context.get_saved_variables();
+        var g = gradient.contiguous();
+        var (da, db) = g.dtype == ScalarType.Float32 ? Backward<Float32Element>(g, saved[0], saved[1], SimdPaths.Best) : Backward<BFloat16Element>(g, saved[0], saved[1], SimdPaths.Best);
+        return [da, db];
+    }
+
+    internal static unsafe Tensor Forward<TElement>(Tensor a, Tensor b, SimdPath path) where TElement : struct, IElement
+    {
+        var y = empty(a.shape, dtype: a.dtype);
+        byte* first = CpuMemory.Pointer(a), second = CpuMemory.Pointer(b), target = CpuMemory.Pointer(y);
+        Parts.Split(a.numel(), 4, (_, start, count) =>
+        {
+            long i = start, end = start + count;
+            if (path != SimdPath.Portable)
+            {
+                for (; i + 32 <= end; i += 32)
+                {
+                    var (a0, a1, a2, a3) = TElement.Load32(first, i);
+                    var (b0, b1, b2, b3) = TElement.Load32(second, i);
+                    TElement.Store16(target, i, a0 * Sigmoid(a0) * b0, a1 * Sigmoid(a1) * b1);
+                    TElement.Store16(target, i + 16, a2 * Sigmoid(a2) * b2, a3 * Sigmoid(a3) * b3);
+                }
+            }
+
+            for (; i < end; i++)
+            {
+                var x = TElement.Load(first, i);
+                TElement.Store(target, i, x * Sigmoid(x) * TElement.Load(second, i));
+            }
+        });
+        GC.KeepAlive(a);
+        GC.KeepAlive(b);
+        return y;
+    }
+
+    internal static unsafe (Tensor DA, Tensor DB) Backward<TElement>(Tensor g, Tensor a, Tensor b, SimdPath path) where TElement : struct, IElement
+    {
+        Tensor da = empty(a.shape, dtype: a.dtype), db = empty(a.shape, dtype: a.dtype);
+        byte* gradients = CpuMemory.Pointer(g), first = CpuMemory.Pointer(a), second = CpuMemory.Pointer(b), targetA = CpuMemory.Pointer(da), targetB = CpuMemory.Pointer(db);
+        Parts.Split(a.numel(), 4, (_, start, count) =>
+        {
+            long i = start, end = start + count;
+            if (path != SimdPath.Portable)
+            {
+                for (; i + 32 <= end; i += 32)
+                {
+                    var (g0, g1, g2, g3) = TElement.Load32(gradients, i);
+                    var (a0, a1, a2, a3) = TElement.Load32(first, i);
+                    var (b0, b1, b2, b3) = TElement.Load32(second, i);
+                    Vector256<float> s0 = Sigmoid(a0), s1 = Sigmoid(a1), s2 = Sigmoid(a2), s3 = Sigmoid(a3);
+                    TElement.Store16(targetA, i, Slope(g0, a0, b0, s0), Slope(g1, a1, b1, s1));
+                    TElement.Store16(targetA, i + 16, Slope(g2, a2, b2, s2), Slope(g3, a3, b3, s3));
+                    TElement.Store16(targetB, i, g0 * a0 * s0, g1 * a1 * s1);
+                    TElement.Store16(targetB, i + 16, g2 * a2 * s2, g3 * a3 * s3);
+                }
+            }
+
+            for (; i < end; i++)
+            {
+                float gi = TElement.Load(gradients, i), ai = TElement.Load(first, i), s = Sigmoid(ai);
+                TElement.Store(targetA, i, gi * TElement.Load(second, i) * s * (1 + ai * (1 - s)));
+                TElement.Store(targetB, i, gi * ai * s);
+            }
+        });
+        GC.KeepAlive(g);
+        GC.KeepAlive(a);
+        GC.KeepAlive(b);
+        return (da, db);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Slope(Vector256<float> g, Vector256<float> a, Vector256<float> b, Vector256<float> s) =>
+        g * b * s * (Vector256<float>.One + a * (Vector256<float>.One - s));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Sigmoid(Vector256<float> x) => Vector256<float>.One / (Vector256<float>.One + Vector256.Exp(-x));
+
+    private static float Sigmoid(float x) => 1 / (1 + MathF.Exp(-x));
+}
