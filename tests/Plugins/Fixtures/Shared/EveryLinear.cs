@@ -6,6 +6,7 @@ public abstract class EveryLinear(string name) : IModelConverter
         var layers = new List<LayerConversion>();
         foreach (var (fqn, slot, linear) in model.Linears)
         {
+            Before(layers.Count);
             slot.Replace(new Around(linear, slot.Module, Forward), name);
             layers.Add(new LayerConversion(fqn, linear.Shape, name, null, "fixture"));
         }
@@ -14,6 +15,9 @@ public abstract class EveryLinear(string name) : IModelConverter
     }
 
     protected virtual string Summary => name;
+
+    /// <summary>Called before layer <paramref name="index"/> is replaced.</summary>
+    protected virtual void Before(int index) { }
 
     /// <summary>What the layer computes: x [..., K] to [..., N].</summary>
     protected virtual Tensor Forward(Tensor x, nn.Module<Tensor, Tensor> linear) => linear.call(x);
