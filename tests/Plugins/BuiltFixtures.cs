@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json;
+using Titan.Abstractions;
 using Titan.Host.Plugins;
 
 namespace Titan.Plugins.Tests;
@@ -13,11 +14,16 @@ public sealed class BuiltFixtures
     // bin/PROJECT/CONFIGURATION: the tool lies beside this test's own output.
     private static readonly string Configuration = Path.GetFileName(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
 
+    private static readonly string Loaded = typeof(IModelConverter).Assembly.Location;
+
+    // The file itself, not the link to it here: a link is as old as this build, and every fixture would be compiled again.
+    private static readonly string Contract = Path.GetDirectoryName(new FileInfo(Loaded).ResolveLinkTarget(true)?.FullName ?? Loaded) + Path.DirectorySeparatorChar;
+
     private static readonly Lazy<(int Code, string Output)> Build = new(() =>
     {
         var folder = Path.Combine(StagedPlugin.Repository, "tests", "Plugins", "Fixtures");
         return Processes.Run("dotnet", folder,
-            ["build", "Fixtures.csproj", "-c", "Release", "--nologo", "-v", "quiet", $"-p:ContractFolder={AppContext.BaseDirectory}", $"-p:TitanPluginManifestTool={ManifestTool}"]);
+            ["build", "Fixtures.csproj", "-c", "Release", "--nologo", "-v", "quiet", $"-p:ContractFolder={Contract}", $"-p:TitanPluginManifestTool={ManifestTool}"]);
     });
 
     public BuiltFixtures() => Assert.True(Build.Value.Code == 0, Build.Value.Output);
