@@ -27,7 +27,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
     [InlineData("NeedsNewerGpu", PluginStatus.Active, "", "")]
     public void Each_plugin_gets_its_own_outcome_with_the_real_cause_and_a_next_step(string project, PluginStatus status, string reason, string nextStep)
     {
-        var record = every.Catalog.Records.Single(r => r.Folder == BuiltFixtures.Folder(project));
+        var record = (project.EndsWith("Hangs", StringComparison.Ordinal) ? every.Hanging : every.Catalog).Records.Single(r => r.Folder == BuiltFixtures.Folder(project));
         Assert.Contains(reason, record.Reason, StringComparison.Ordinal);
         Assert.Equal(status, record.Status);
         Assert.Contains(nextStep, record.NextStep, StringComparison.Ordinal);
@@ -69,15 +69,25 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
         public EveryFixture()
         {
             _ = new BuiltFixtures();
-            Catalog = PluginCatalog.Load(PluginOptions.Default with { Path = [BuiltFixtures.Plugins], LoadLimit = TimeSpan.FromSeconds(3) });
+            string[] hang = ["staticconstructorhangs", "moduleinitialiserhangs"];
+            Hanging = PluginCatalog.Load(PluginOptions.Default with { Path = [BuiltFixtures.Plugins], Allow = hang, LoadLimit = TimeSpan.FromSeconds(1) });
+            // The usual limit for the others: a busy machine is no mistake of theirs.
+            Catalog = PluginCatalog.Load(PluginOptions.Default with { Path = [BuiltFixtures.Plugins], Disable = hang });
         }
 
         public static ConversionContext OnCpu { get; } = new(DeviceCapability.Cpu, false, new ParallelDimensions(1, 1, 1, 1, 1));
 
         public PluginCatalog Catalog { get; }
 
+        /// <summary>The two that never finish loading, with a limit that a test can wait for.</summary>
+        public PluginCatalog Hanging { get; }
+
         public IModelConverter Converter(string name) => Catalog.Converters.Single(c => c.Metadata.Name == name).Part;
 
-        public void Dispose() => Catalog.Dispose();
+        public void Dispose()
+        {
+            Catalog.Dispose();
+            Hanging.Dispose();
+        }
     }
 }
