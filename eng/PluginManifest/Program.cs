@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Titan.Host.Plugins;
 
-// Stages a built plugin as the folder that a user drops in, with its manifest. Called by Titan.Plugin.targets after each build of a plugin.
+// Stages a built plugin as the folder that a user drops in, with its manifest. Called by Titan.Abstractions.targets after each build of a plugin.
 if (args is not [var id, var version, var assembly, var stage])
 {
     Console.Error.WriteLine("usage: Titan.PluginManifest ID VERSION ASSEMBLY STAGE_FOLDER");

@@ -13,15 +13,16 @@ try
 {
     return await Commands.Root().Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (TitanException e)
-{
-    Console.Error.WriteLine("titan: error: " + (verbose ? e.ToString() : e.Message));
-    return (int)e.Code;
-}
 catch (Exception e)
 {
-    Console.Error.WriteLine($"titan: error: {(verbose ? e.ToString() : $"{e.GetType().Name}: {e.Message.ReplaceLineEndings(" ")} (this should not happen; --verbose shows where)")}");
-    return (int)ExitCode.RunFailed;
+    var (code, message) = PluginFault.Explain(e) ?? e switch
+    {
+        TitanException known => (known.Code, known.Message),
+        _ => (ExitCode.RunFailed, $"{e.GetType().Name}: {e.Message.ReplaceLineEndings(" ")} (this should not happen; --verbose shows where)"),
+    };
+    Console.Error.WriteLine($"titan: error: {message}");
+    if (verbose) Console.Error.WriteLine(e);
+    return (int)code;
 }
 
 /// <summary>The command line.</summary>

@@ -1,6 +1,3 @@
-using System.Diagnostics;
-using Titan.Host.Plugins;
-
 namespace Titan.Plugins.Tests;
 
 /// <summary>Plugins as a third party writes them: in a project outside the repository, against the packed contract.</summary>
@@ -10,7 +7,6 @@ public sealed class OutsidePluginTests(OutsidePluginTests.PackedContract contrac
         [ExportRecipe("acme", "all_e4m3", IsDefault = true, Status = ExportStatus.Prototype, Summary = "e4m3 everywhere")]
         public sealed class Recipe : QuantizationRecipe<NoOptions>
         {
-            BODY
             public override LinearRecipe Describe(NoOptions options) => new(
                 new(E4M3.Tensorwise, E4M3.Tensorwise), new(E4M3.Tensorwise, E4M3.Tensorwise), new(E4M3.Tensorwise, E4M3.Tensorwise));
         }
@@ -19,12 +15,15 @@ public sealed class OutsidePluginTests(OutsidePluginTests.PackedContract contrac
     [Fact]
     public void A_recipe_from_outside_is_dropped_into_a_folder_and_trains()
     {
-        var folder = contract.Build("good", Good.Replace("BODY", ""));
+        var folder = contract.Build("good", Good);
         var dump = Directory.CreateTempSubdirectory("titan-outside").FullName;
         try
         {
-            var (code, output) = Run(Path.Combine(AppContext.BaseDirectory, "titan"), dump,
-                $"train --plugins.path {folder} --model.converters quantize.linear.acme --model.flavor cpu_small --training.seq_len 32 --training.steps 2 --activation_checkpoint.mode none --job.dump_folder {dump}");
+            var (code, output) = Processes.Run(Processes.Titan, dump,
+            [
+                "train", "--plugins.path", folder, "--model.converters", "quantize.linear.acme", "--model.flavor", "cpu_small", "--training.seq_len", "32", "--training.steps", "2",
+                "--activation_checkpoint.mode", "none", "--job.dump_folder", dump,
+            ]);
             Assert.True(code == 0, output);
             Assert.Contains("acme/all_e4m3", output, StringComparison.Ordinal);
             Assert.Contains("float8_matmuls: 87", output, StringComparison.Ordinal);
@@ -33,28 +32,6 @@ public sealed class OutsidePluginTests(OutsidePluginTests.PackedContract contrac
         {
             Directory.Delete(dump, true);
         }
-    }
-
-    [Theory]
-    [InlineData("ctor", "public Recipe() => throw new InvalidOperationException(\"thrown by the constructor\");", "thrown by the constructor")]
-    [InlineData("static", "static Recipe() => throw new InvalidOperationException(\"thrown by the static constructor\");", "thrown by the static constructor")]
-    public void A_plugin_that_throws_while_it_loads_is_named_with_its_own_message(string name, string body, string message)
-    {
-        var catalog = PluginCatalog.Load(new PluginOptions([contract.Build(name, Good.Replace("BODY", body))], [], []));
-        var record = catalog.Records.Single(r => r.Id == name);
-        Assert.Equal(PluginStatus.Malfunctioned, record.Status);
-        Assert.Contains(message, record.Reason, StringComparison.Ordinal);
-        Assert.Contains(catalog.Recipes, r => r.Metadata.Name == "tensorwise");
-    }
-
-    private static (int Code, string Output) Run(string program, string folder, string arguments)
-    {
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
-        using var process = Process.Start(start)!;
-        var error = process.StandardError.ReadToEndAsync();
-        var output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return (process.ExitCode, output + error.Result);
     }
 
     /// <summary>The contract as a package in a folder, and projects that are built against it.</summary>
@@ -66,7 +43,7 @@ public sealed class OutsidePluginTests(OutsidePluginTests.PackedContract contrac
         public PackedContract()
         {
             var project = Path.Combine(StagedPlugin.Repository, "src", "Abstractions", "Titan.Abstractions.csproj");
-            var (code, output) = Run("dotnet", root, $"pack {project} -c Release --no-build -p:PackageVersion={version} -o {root}/feed");
+            var (code, output) = Processes.Run("dotnet", root, ["pack", project, "-c", "Release", "--no-build", $"-p:PackageVersion={version}", "-o", $"{root}/feed"]);
             Assert.True(code == 0, output);
         }
 
@@ -88,7 +65,7 @@ public sealed class OutsidePluginTests(OutsidePluginTests.PackedContract contrac
                   </ItemGroup>
                 </Project>
                 """);
-            var (code, output) = Run("dotnet", folder, "build -c Release --nologo");
+            var (code, output) = Processes.Run("dotnet", folder, ["build", "-c", "Release", "--nologo"]);
             Assert.True(code == 0, output);
             return Path.Combine(folder, "bin", "Release", "net10.0", "plugin", id);
         }

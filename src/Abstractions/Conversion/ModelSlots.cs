@@ -12,6 +12,7 @@ public sealed class ModelSlots
     {
         Model = model;
         Collect(model, "");
+        foreach (var (fqn, slot) in slots) slot.Fqn = fqn;
     }
 
     /// <summary>The whole model.</summary>

@@ -10,6 +10,9 @@ namespace Titan.Abstractions;
 /// </summary>
 public sealed class ModuleSlot
 {
+    /// <summary>The key in <see cref="Exception.Data"/> of the FQN of the layer whose forward threw.</summary>
+    public const string FailedLayer = "titan.layer";
+
     private static readonly FieldInfo Children = typeof(nn.Module).GetField("_internal_submodules", BindingFlags.Instance | BindingFlags.NonPublic)
         ?? throw new InvalidOperationException("this version of TorchSharp keeps its submodules elsewhere");
 
@@ -31,8 +34,21 @@ public sealed class ModuleSlot
     /// <summary>The converter that replaced the module, or null.</summary>
     public string? ReplacedBy { get; private set; }
 
+    /// <summary>The name within the whole model, once somebody has looked at it as a whole.</summary>
+    internal string? Fqn { get; set; }
+
     /// <summary>Calls the module.</summary>
-    public Tensor forward(Tensor x) => Module.call(x);
+    public Tensor forward(Tensor x)
+    {
+        try
+        {
+            return Module.call(x);
+        }
+        catch (Exception e) when (Note(e))
+        {
+            throw;
+        }
+    }
 
     /// <summary>Puts another module into the slot. Its parameters must keep their names, so that checkpoints fit.</summary>
     /// <param name="module">The new module. The old one is not disposed: the new one may use its parameters.</param>
@@ -42,10 +58,17 @@ public sealed class ModuleSlot
     {
         if (ReplacedBy is not null)
             throw new TitanException(ExitCode.Plugin,
-                $"converters '{ReplacedBy}' and '{converter}' both claim layer '{Name}'; exclude it from one of them (filter_fqns) or drop one from model.converters");
+                $"converters '{ReplacedBy}' and '{converter}' both claim layer '{Fqn ?? Name}'; exclude it from one of them (filter_fqns) or drop one from model.converters");
         ((IDictionary<string, nn.Module>)Children.GetValue(parent)!)[Name] = module;
         Module = module;
         ReplacedBy = converter;
+    }
+
+    /// <summary>Leaves the layer's name on an exception that passes, and never catches it.</summary>
+    private bool Note(Exception exception)
+    {
+        if (!exception.Data.Contains(FailedLayer)) exception.Data[FailedLayer] = Fqn ?? Name;
+        return false;
     }
 }
 

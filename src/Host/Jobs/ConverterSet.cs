@@ -51,6 +51,9 @@ public sealed class ConverterSet
     {
         if (!converters.TryGetValue(name, out var found))
         {
+            // Its owner may be here and broken: then that is what to say.
+            if (catalog.Records.FirstOrDefault(r => r.Status != PluginStatus.Active && r.Exports.Any(e => NameOf(e) == name)) is { } owner)
+                throw new TitanException(ExitCode.Plugin, $"model.converters: '{name}' belongs to plugin '{owner.Id}', which is {owner.Status}: {owner.Reason}; {owner.NextStep}");
             var broken = catalog.Records.Where(r => r.Status != PluginStatus.Active).Select(r => r.Id).ToList();
             throw new TitanException(ExitCode.Usage,
                 $"model.converters: '{name}': no loaded plugin has this converter; known: {string.Join(", ", Names)}{Nearest.Hint(name, Names)}" +
@@ -72,4 +75,9 @@ public sealed class ConverterSet
 
         return (name, quantize, new QuantizeOptions(own, found.Recipes.Select((r, i) => (r.Metadata.Name, Options: records[i + 1])).ToDictionary(r => r.Name, r => r.Options)));
     }
+
+    private static string? NameOf(PluginExport export) => export.Kind switch
+    {
+        "recipe" => $"quantize.linear.{export.Name.Split('/')[0]}", "converter" => export.Name, _ => null,
+    };
 }

@@ -1,3 +1,4 @@
+using McMaster.NETCore.Plugins;
 using Titan.Abstractions;
 
 namespace Titan.Host.Plugins;
@@ -8,13 +9,21 @@ namespace Titan.Host.Plugins;
 /// <param name="Allow">When not empty: load only these.</param>
 public sealed record PluginOptions(IReadOnlyList<string> Path, IReadOnlyList<string> Disable, IReadOnlyList<string> Allow)
 {
+    /// <summary>How long a plugin may take to load.</summary>
+    public TimeSpan LoadLimit { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>The contract that plugins must fit.</summary>
+    public Version Contract { get; init; } = PluginCatalog.Contract;
+
     /// <summary>Everything that is found.</summary>
     public static PluginOptions Default { get; } = new([], [], []);
 }
 
 /// <summary>All plugins that were found, and what the active ones add.</summary>
-public sealed class PluginCatalog
+public sealed class PluginCatalog : IDisposable
 {
+    private readonly List<PluginLoader> loaders = [];
+
     private PluginCatalog(IReadOnlyList<PluginRecord> records) => Records = records;
 
     /// <summary>The host's version of the contract.</summary>
@@ -38,7 +47,7 @@ public sealed class PluginCatalog
     {
         var folders = PluginFolders.Find(options.Path, out var missing);
         if (missing.Count > 0) throw new TitanException(ExitCode.Plugin, $"plugin folder '{missing[0]}' does not exist; correct plugins.path or {PluginFolders.Variable}");
-        var records = folders.Select(f => PluginInspection.Inspect(f, Contract)).ToList();
+        var records = folders.Select(f => PluginInspection.Inspect(f, options.Contract)).ToList();
         Chosen(records, options);
         NewestOnly(records);
         NoSharedNames(records);
@@ -49,14 +58,27 @@ public sealed class PluginCatalog
     public static PluginCatalog Load(PluginOptions options)
     {
         var catalog = Inspect(options);
-        catalog.Records = [.. catalog.Records.Select(r => r.Status == PluginStatus.Active ? catalog.LoadOne(r) : r)];
+        catalog.Records = [.. catalog.Records.Select(r => r.Status == PluginStatus.Active ? catalog.LoadOne(r, options.LoadLimit) : r)];
         return catalog;
     }
 
-    private PluginRecord LoadOne(PluginRecord record)
+    /// <summary>
+    /// Lets go of the plugins. Their code leaves memory once nothing refers to it, which no program can force: a thread, a cache or a live tensor of a plugin's keeps it.
+    /// </summary>
+    public void Dispose()
     {
-        var (loaded, parts) = PluginComposition.Load(record);
+        Recipes.Clear();
+        Converters.Clear();
+        Parallelisms.Clear();
+        foreach (var loader in loaders) loader.Dispose();
+        loaders.Clear();
+    }
+
+    private PluginRecord LoadOne(PluginRecord record, TimeSpan limit)
+    {
+        var (loaded, parts) = PluginComposition.Load(record, limit);
         if (parts is null) return loaded;
+        loaders.Add(parts.Loader);
         Recipes.AddRange(parts.Recipes.Select(r => new Exported<IQuantizationRecipe, RecipeMetadata>(record.Id, r.Metadata, r.Part)));
         Converters.AddRange(parts.Converters.Select(c => new Exported<IModelConverter, ConverterMetadata>(record.Id, c.Metadata, c.Part)));
         Parallelisms.AddRange(parts.Parallelisms.Select(p => new Exported<IParallelism, ParallelismMetadata>(record.Id, p.Metadata, p.Part)));

@@ -17,12 +17,12 @@ public sealed record Exported<TPart, TMetadata>(string PluginId, TMetadata Metad
 /// <summary>Loads one plugin into a context of its own and constructs its parts, in a container of its own, so that a bad plugin takes no other with it.</summary>
 internal static class PluginComposition
 {
-    /// <summary>A plugin that takes longer to construct is given up: a static constructor may wait forever.</summary>
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
-
     private static readonly Type[] Shared = [typeof(IQuantizationRecipe), typeof(TorchSharp.torch.Tensor), typeof(ExportAttribute)];
 
-    public static (PluginRecord Record, Parts? Parts) Load(PluginRecord record)
+    /// <summary>Loads a plugin that passed inspection.</summary>
+    /// <param name="record">The plugin.</param>
+    /// <param name="limit">A plugin that takes longer is given up: a static constructor may wait forever.</param>
+    public static (PluginRecord Record, Parts? Parts) Load(PluginRecord record, TimeSpan limit)
     {
         Parts? parts = null;
         Exception? failure = null;
@@ -31,7 +31,7 @@ internal static class PluginComposition
         {
             try
             {
-                parts = Compose(Path.GetFullPath(Path.Combine(record.Folder, record.Manifest!.Assembly)));
+                parts = Compose(record);
             }
             catch (Exception e)
             {
@@ -39,26 +39,36 @@ internal static class PluginComposition
             }
         }) { IsBackground = true, Name = $"load {record.Id}" };
         thread.Start();
-        if (!thread.Join(Limit))
-            return (record.As(PluginStatus.Malfunctioned, $"did not finish loading within {Limit.TotalSeconds} s", "look at its static constructors, or disable it: --plugins.disable " + record.Id), null);
+        var disable = $"disable it: --plugins.disable {record.Id}";
+        if (!thread.Join(limit))
+            return (record.As(PluginStatus.Malfunctioned, $"did not finish loading within {limit.TotalSeconds} s", $"look at its static constructors and module initialisers, or {disable}"), null);
         if (failure is not null)
-            return (record.As(PluginStatus.Malfunctioned, $"fails while it loads: {Cause(failure)}", "report it to its author, or disable it: --plugins.disable " + record.Id), null);
-        return parts!.Count < record.Exports.Count
-            ? (record.As(PluginStatus.Malfunctioned, $"exports {parts.Count} of the {record.Exports.Count} parts that its attributes declare", "an exported class must be public and implement the contract's interface"), null)
+            return (record.As(PluginStatus.Malfunctioned, $"fails while it loads: {Cause(failure)}", Remedy(failure) ?? $"report it to its author, or {disable}"), null);
+        // Both ways: what is not declared could claim a name that no check has seen.
+        var declared = record.Exports.Select(e => $"{e.Kind} {e.Name}").ToList();
+        var found = parts!.Names.ToList();
+        if (declared.Except(found).FirstOrDefault() is { } absent)
+            return (record.As(PluginStatus.Malfunctioned, $"does not export {absent}, which its manifest lists", "an exported class must not be abstract and must implement the contract's interface"), null);
+        return found.Except(declared).FirstOrDefault() is { } hidden
+            ? (record.As(PluginStatus.Malfunctioned, $"exports {hidden}, which its manifest does not list", "export with [ExportRecipe], [ExportConverter] or [ExportParallelism] alone"), null)
             : (record, parts);
     }
 
-    private static Parts Compose(string assembly)
+    private static Parts Compose(PluginRecord record)
     {
-        var loader = PluginLoader.CreateFromAssemblyFile(assembly, isUnloadable: true, Shared);
+        var loader = PluginLoader.CreateFromAssemblyFile(Path.GetFullPath(Path.Combine(record.Folder, record.Manifest!.Assembly)), isUnloadable: true, Shared);
         var main = loader.LoadDefaultAssembly();
+        PluginFault.Register(main, record.Id);
         _ = main.GetTypes();    // forces type-load errors now, with all their texts
         using var container = new ContainerConfiguration().WithAssembly(main).CreateContainer();
-        var parts = new Parts();
+        var parts = new Parts { Loader = loader };
         container.SatisfyImports(parts);
         foreach (var recipe in parts.RecipeFactories) parts.Recipes.Add((recipe.Metadata, recipe.CreateExport().Value));
         foreach (var converter in parts.ConverterFactories) parts.Converters.Add((converter.Metadata, converter.CreateExport().Value));
         foreach (var parallelism in parts.ParallelismFactories) parts.Parallelisms.Add((parallelism.Metadata, parallelism.CreateExport().Value));
+        // The configuration of every job is built from these types, so a bad one must not come that far.
+        foreach (var type in parts.Recipes.Select(r => r.Part.OptionsType).Concat(parts.Converters.Select(c => c.Part.OptionsType)))
+            if (type?.GetConstructor([]) is null) throw new InvalidOperationException($"its options type {type?.Name ?? "null"} has no public constructor without parameters");
         return parts;
     }
 
@@ -81,8 +91,22 @@ internal static class PluginComposition
         }
     }
 
+    /// <summary>What helps where more is known than that the plugin is broken; else null.</summary>
+    internal static string? Remedy(Exception exception)
+    {
+        for (var at = exception; at is not null; at = at is ReflectionTypeLoadException { LoaderExceptions: [{ } first, ..] } ? first : at.InnerException)
+        {
+            if (at is FileNotFoundException { FileName: { Length: > 0 } name })
+                return $"its author must ship {name.Split(',')[0]}.dll in its folder; EnableDynamicLoading does so for every reference that is not Private=\"false\"";
+        }
+
+        return null;
+    }
+
     internal sealed class Parts
     {
+        public required PluginLoader Loader { get; init; }
+
         [ImportMany]
         public IEnumerable<ExportFactory<IQuantizationRecipe, RecipeMetadata>> RecipeFactories { get; set; } = [];
 
@@ -98,6 +122,8 @@ internal static class PluginComposition
 
         public List<(ParallelismMetadata Metadata, IParallelism Part)> Parallelisms { get; } = [];
 
-        public int Count => Recipes.Count + Converters.Count + Parallelisms.Count;
+        /// <summary>Kind and name of each export, as a manifest has them.</summary>
+        public IEnumerable<string> Names =>
+            [.. Recipes.Select(r => $"recipe {r.Metadata.Family}/{r.Metadata.Name}"), .. Converters.Select(c => $"converter {c.Metadata.Name}"), .. Parallelisms.Select(p => $"parallelism {p.Metadata.Dimension}")];
     }
 }

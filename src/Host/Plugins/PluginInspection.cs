@@ -5,7 +5,7 @@ using System.Text.RegularExpressions;
 
 namespace Titan.Host.Plugins;
 
-/// <summary>Looks at a plugin folder without running any of its code, in this order: manifest, contract range, platform, hashes, metadata of the assembly.</summary>
+/// <summary>Looks at a plugin folder without running any of its code, in this order: manifest, contract range, platform, files and hashes, metadata of the assembly.</summary>
 public static partial class PluginInspection
 {
     private static readonly string[] HostOwned = ["Titan.Abstractions.dll", "TorchSharp.dll", "System.Composition.AttributedModel.dll"];
@@ -23,6 +23,11 @@ public static partial class PluginInspection
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return record.As(PluginStatus.Malfunctioned, $"its files cannot be read: {e.Message}", "check the folder's permissions");
+        }
+        catch (Exception e)
+        {
+            // Metadata can be wrong in more ways than one can list; none of them is the host's end.
+            return record.As(PluginStatus.Malfunctioned, $"cannot be inspected: {e.GetType().Name}: {e.Message.ReplaceLineEndings(" ")}", "build the plugin again");
         }
     }
 
@@ -42,6 +47,8 @@ public static partial class PluginInspection
         }
 
         record = record with { Id = manifest.Id, Version = manifest.Version, Exports = manifest.Exports, Manifest = manifest };
+        if (manifest.Schema != PluginManifest.Format)
+            return record.As(PluginStatus.Incompatible, $"its manifest has format {manifest.Schema}, this host reads {PluginManifest.Format}", manifest.Schema > PluginManifest.Format ? "upgrade Titan" : "build the plugin again");
         if (!IdPattern().IsMatch(manifest.Id)) return record.As(PluginStatus.Malfunctioned, $"its id '{manifest.Id}' is not made of lower-case letters, digits, dots and dashes", "set PluginId in its project");
         if (!Version.TryParse(manifest.Version.Split('-', '+')[0], out _)) return record.As(PluginStatus.Malfunctioned, $"its version '{manifest.Version}' is not a version", "set Version in its project");
         if (ContractRange.Parse(manifest.Contract) is not { } range)
@@ -50,11 +57,14 @@ public static partial class PluginInspection
             return record.As(PluginStatus.Incompatible, $"needs contract {range}, this host has {contract.ToString(2)}", contract < range.Least ? "upgrade Titan, or use an older version of the plugin" : "use a newer version of the plugin");
         if (manifest.Rids.Count > 0 && !manifest.Rids.Contains(RuntimeInformation.RuntimeIdentifier) && !manifest.Rids.Contains(PortableRid()))
             return record.As(PluginStatus.Unsupported, $"is for {string.Join(", ", manifest.Rids)}, this is {PortableRid()}", "get the plugin's build for this platform");
-        return Hashes(record, manifest) ?? Metadata(record, manifest, contract);
+        return Files(record, manifest) ?? Metadata(record, manifest, contract);
     }
 
-    private static PluginRecord? Hashes(PluginRecord record, PluginManifest manifest)
+    private static PluginRecord? Files(PluginRecord record, PluginManifest manifest)
     {
+        var present = Directory.EnumerateFiles(record.Folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(record.Folder, f).Replace('\\', '/')).ToList();
+        if (present.FirstOrDefault(f => HostOwned.Contains(Path.GetFileName(f), StringComparer.OrdinalIgnoreCase)) is { } owned)
+            return record.As(PluginStatus.Malfunctioned, $"ships its own {owned}, which belongs to the host", "reference the package with ExcludeAssets=\"runtime;native\" and build again");
         if (manifest.Files.All(f => f.Path != manifest.Assembly)) return record.As(PluginStatus.Malfunctioned, $"its manifest does not list its assembly '{manifest.Assembly}'", "build the plugin again");
         foreach (var file in manifest.Files)
         {
@@ -67,7 +77,9 @@ public static partial class PluginInspection
                 return record.As(PluginStatus.Modified, $"its file '{file.Path}' differs from the manifest's SHA-256", "get the plugin again from where it came from, or build it again");
         }
 
-        return null;
+        return present.Except(manifest.Files.Select(f => f.Path)).FirstOrDefault(f => f != PluginManifest.FileName) is { } extra
+            ? record.As(PluginStatus.Modified, $"its file '{extra}' is not in its manifest", "remove the file, or build the plugin again")
+            : null;
     }
 
     private static PluginRecord Metadata(PluginRecord record, PluginManifest manifest, Version contract)
@@ -87,12 +99,16 @@ public static partial class PluginInspection
             return record.As(PluginStatus.Malfunctioned, $"'{manifest.Assembly}' does not reference Titan.Abstractions", "reference the package Titan.Abstractions");
         if (built.Major != contract.Major || built.Minor > contract.Minor)
             return record.As(PluginStatus.Incompatible, $"was built against contract {built.ToString(2)}, this host has {contract.ToString(2)}", built > contract ? "upgrade Titan" : "use a newer version of the plugin");
-        if (HostOwned.FirstOrDefault(f => File.Exists(Path.Combine(record.Folder, f))) is { } owned)
-            return record.As(PluginStatus.Malfunctioned, $"ships its own {owned}, which belongs to the host", "reference the package with ExcludeAssets=\"runtime;native\" and build again");
-        return assembly.Exports.Count == 0
-            ? record.As(PluginStatus.Malfunctioned, "exports nothing", "mark a class with [ExportRecipe], [ExportConverter] or [ExportParallelism]")
+        if (assembly.Exports.Count == 0) return record.As(PluginStatus.Malfunctioned, "exports nothing", "mark a class with [ExportRecipe], [ExportConverter] or [ExportParallelism]");
+        if (assembly.Exports.FirstOrDefault(e => e.Kind == "converter" && e.Name.StartsWith("quantize.", StringComparison.Ordinal)) is { } reserved)
+            return record.As(PluginStatus.Malfunctioned, $"exports converter {reserved.Name}, but names that start with 'quantize.' belong to recipe families", "export a recipe, or give the converter another name");
+        var difference = Names(manifest.Exports).Except(Names(assembly.Exports)).Concat(Names(assembly.Exports).Except(Names(manifest.Exports))).FirstOrDefault();
+        return difference is not null
+            ? record.As(PluginStatus.Malfunctioned, $"its manifest and '{manifest.Assembly}' disagree about {difference}", "build the plugin again; the build makes the manifest")
             : record with { Exports = assembly.Exports };
     }
+
+    private static IEnumerable<string> Names(IEnumerable<PluginExport> exports) => exports.Select(e => $"{e.Kind} {e.Name}");
 
     private static string PortableRid() =>
         $"{(OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux")}-{RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant()}";

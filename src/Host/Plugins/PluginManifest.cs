@@ -9,16 +9,22 @@ public sealed record PluginManifest
     /// <summary>The manifest's file name.</summary>
     public const string FileName = "titan-plugin.json";
 
+    /// <summary>The version of the manifest's format; docs/titan-plugin.schema.json describes it.</summary>
+    public const int Format = 1;
+
     /// <summary>How manifests are written and read.</summary>
     public static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
     {
         WriteIndented = true,
+        // A null or a missing part is as wrong as an unknown one.
+        RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
     /// <summary>Version of the manifest's format.</summary>
-    public int Schema { get; init; } = 1;
+    public int Schema { get; init; } = Format;
 
     /// <summary>Lower-case letters, digits, dots and dashes.</summary>
     public required string Id { get; init; }

@@ -35,6 +35,8 @@ public static class ModelBuilder
     {
         foreach (var report in reports.Where(r => r.Converted == 0))
         {
+            if (report.Layers.Count == 0)
+                throw new TitanException(ExitCode.Plugin, $"{report.Converter} converted nothing: its report lists no layer; drop it from model.converters or report it to its author");
             var rules = report.Layers.GroupBy(l => l.SkippedBy).Select(g => $"{g.Count()} by {g.Key}");
             throw new TitanException(ExitCode.Usage,
                 $"{report.Converter} converted 0 of {report.Layers.Count} linears ({string.Join("; ", rules)}); loosen filter_fqns or drop the converter from model.converters");
@@ -46,14 +48,29 @@ public static class ModelBuilder
 
     private static ConversionReport Convert(string name, IModelConverter converter, object options, ModelSlots slots, ConversionContext context)
     {
+        var before = slots.All.ToDictionary(s => s.Fqn, s => (s.Slot.Module, (s.Slot.Module as ILinear)?.Weight));
+        ConversionReport report;
         try
         {
-            return converter.Convert(slots, options, context);
+            report = converter.Convert(slots, options, context) ?? throw new InvalidOperationException("it returned no report");
         }
         catch (Exception e) when (e is not TitanException)
         {
-            throw new TitanException(ExitCode.Plugin, $"converter '{name}' failed: {e.GetType().Name}: {e.Message}; drop it from model.converters or report it to its author", e);
+            var changed = slots.All.Where(IsChanged).ToList();
+            var place = changed.Count == 0 ? "before it changed a layer" : $"after {changed.Count} of {slots.All.Count} layers, the last of them {changed[^1].Fqn}";
+            var shape = changed.Count > 0 && changed[^1].Slot.Module is ILinear linear ? $" ({linear.Shape})" : "";
+            throw new TitanException(ExitCode.Plugin, $"converter '{name}' failed {place}{shape}: {e.GetType().Name}: {e.Message}; drop it from model.converters or report it to its author", e);
         }
+
+        // A report is a claim: a layer that is called converted must have another module or another source of its weight.
+        var unchanged = report.Layers.Where(l => l.Recipe is not null && !slots.All.Any(s => s.Fqn == l.Fqn && IsChanged(s))).ToList();
+        if (unchanged.Count > 0)
+            throw new TitanException(ExitCode.Plugin,
+                $"converter '{name}' converted {report.Converted - unchanged.Count} of {report.Converted} layers that it reports as converted: {unchanged[0].Fqn} is as it was; drop it from model.converters or report it to its author");
+        return report;
+
+        bool IsChanged((string Fqn, ModuleSlot Slot) entry) =>
+            !before.TryGetValue(entry.Fqn, out var was) || was.Module != entry.Slot.Module || was.Weight != (entry.Slot.Module as ILinear)?.Weight;
     }
 
     private static void SetCheckpointing(LanguageModel model, ActivationCheckpointSection section)

@@ -1,0 +1,45 @@
+using System.Diagnostics;
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.Loader;
+using Titan.Abstractions;
+
+namespace Titan.Host.Plugins;
+
+/// <summary>
+/// Whose fault an exception is: the plugin whose code is on its stack. So every call of an extension is covered, also those that come back through
+/// a layer, an autograd function or an enumerator, and no call site has to think of it.
+/// </summary>
+public static class PluginFault
+{
+    // Weak: to remember a plugin must not keep it loaded.
+    private static readonly ConditionalWeakTable<AssemblyLoadContext, string> Owners = [];
+
+    /// <summary>The id of the plugin that an exception comes from, or null.</summary>
+    public static string? OwnerOf(Exception exception)
+    {
+        for (var at = exception; at is not null; at = at.InnerException)
+        {
+            foreach (var frame in new StackTrace(at, fNeedFileInfo: false).GetFrames())
+                if (frame.GetMethod()?.Module.Assembly is { } assembly && OwnerOf(assembly) is { } id) return id;
+        }
+
+        return null;
+    }
+
+    /// <summary>The exit code and the one line for an exception that comes from a plugin; null for any other.</summary>
+    public static (ExitCode Code, string Message)? Explain(Exception exception)
+    {
+        if (OwnerOf(exception) is not { } id) return null;
+        // A plugin that throws the contract's own exception says itself what is wrong; it only forgets who says so.
+        if (exception is TitanException known) return (known.Code, known.Message.Contains($"'{id}'", StringComparison.Ordinal) ? known.Message : $"plugin '{id}': {known.Message}");
+        var layer = exception.Data[ModuleSlot.FailedLayer] is string fqn ? $" in layer {fqn}" : "";
+        return (ExitCode.Plugin,
+            $"plugin '{id}' failed{layer}: {PluginComposition.Cause(exception)}; earlier checkpoints are kept; {PluginComposition.Remedy(exception) ?? "drop it from model.converters, or report it to its author"}");
+    }
+
+    internal static void Register(Assembly main, string id) => Owners.AddOrUpdate(AssemblyLoadContext.GetLoadContext(main)!, id);
+
+    private static string? OwnerOf(Assembly assembly) =>
+        AssemblyLoadContext.GetLoadContext(assembly) is { } context && Owners.TryGetValue(context, out var id) ? id : null;
+}

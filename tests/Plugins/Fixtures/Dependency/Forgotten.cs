@@ -1,0 +1,6 @@
+namespace Acme.Dependency;
+
+public class Forgotten
+{
+    public static string Text => "found";
+}

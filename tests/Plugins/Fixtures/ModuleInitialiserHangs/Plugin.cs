@@ -1,0 +1,6 @@
+[ExportRecipe("acme_module_initialiser_hangs", "one", IsDefault = true)]
+public sealed class Plugin : EverythingE4M3
+{
+    [System.Runtime.CompilerServices.ModuleInitializer]
+    internal static void Initialise() => Thread.Sleep(Timeout.Infinite);
+}

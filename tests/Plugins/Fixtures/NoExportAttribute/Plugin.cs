@@ -1,0 +1,1 @@
+public sealed class Plugin : EverythingE4M3;

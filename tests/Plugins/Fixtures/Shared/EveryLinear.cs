@@ -1,0 +1,45 @@
+/// <summary>A converter that puts a layer of its own in the place of every linear.</summary>
+public abstract class EveryLinear(string name) : IModelConverter
+{
+    public virtual ConversionReport Convert(ModelSlots model, object options, ConversionContext context)
+    {
+        var layers = new List<LayerConversion>();
+        foreach (var (fqn, slot, linear) in model.Linears)
+        {
+            Before(layers.Count);
+            slot.Replace(new Around(linear, slot.Module, Forward), name);
+            layers.Add(new LayerConversion(fqn, linear.Shape, name, null, "fixture"));
+        }
+
+        return new ConversionReport(name, Summary, ExportStatus.Prototype, layers, []);
+    }
+
+    protected virtual string Summary => name;
+
+    /// <summary>Called before layer <paramref name="index"/> is replaced.</summary>
+    protected virtual void Before(int index) { }
+
+    /// <summary>What the layer computes: x [..., K] to [..., N].</summary>
+    protected virtual Tensor Forward(Tensor x, nn.Module<Tensor, Tensor> linear) => linear.call(x);
+
+    private sealed class Around : nn.Module<Tensor, Tensor>, ILinear
+    {
+        private readonly ILinear linear;
+        private readonly nn.Module<Tensor, Tensor> module;
+        private readonly Func<Tensor, nn.Module<Tensor, Tensor>, Tensor> compute;
+
+        public Around(ILinear linear, nn.Module<Tensor, Tensor> module, Func<Tensor, nn.Module<Tensor, Tensor>, Tensor> compute) : base(nameof(Around))
+        {
+            (this.linear, this.module, this.compute) = (linear, module, compute);
+            register_parameter("weight", linear.Weight.Parameter);
+        }
+
+        public LinearShape Shape => linear.Shape;
+
+        public IWeightSource Weight { get => linear.Weight; set => linear.Weight = value; }
+
+        public TorchSharp.Modules.Parameter? Bias => linear.Bias;
+
+        public override Tensor forward(Tensor x) => compute(x, module);
+    }
+}
