@@ -11,7 +11,11 @@ var verbose = args.Contains("--verbose");
 args = [.. args.Where(a => a != "--verbose")];
 try
 {
-    return await Commands.Root().Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    var parsed = Commands.Root().Parse(args);
+    // The library would print its help and return 1.
+    if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction)
+        throw new TitanException(ExitCode.Usage, $"{string.Join(" ", parsed.Errors.Select(e => e.Message.ReplaceLineEndings(" ")))} 'titan --help' shows the commands");
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
 catch (Exception e)
 {

@@ -38,4 +38,118 @@ public sealed class BadInputTests
             Directory.Delete(folder, true);
         }
     }
+
+    [Theory]
+    [InlineData(ExitCode.Usage, "'trane'", "trane")]
+    [InlineData(ExitCode.Usage, "Required command", "config")]
+    [InlineData(ExitCode.Usage, "Required argument", "plugin inspect")]
+    [InlineData(ExitCode.Usage, "expected a flag", "train 100")]
+    [InlineData(ExitCode.Usage, "syntax.toml:2:", "config check --job.config_file FOLDER/syntax.toml")]
+    [InlineData(ExitCode.Usage, "unknown.toml:2: training.stepz", "config check --job.config_file FOLDER/unknown.toml")]
+    [InlineData(ExitCode.Usage, "type.toml:2: training.steps = \"many\": expected a whole number", "config check --job.config_file FOLDER/type.toml")]
+    [InlineData(ExitCode.Usage, "not valid TOML", "config check --job.config_file FOLDER/binary.txt")]
+    [InlineData(ExitCode.Usage, "is a folder", "config check --job.config_file FOLDER")]
+    [InlineData(ExitCode.Usage, "no such model; known: llama3", "plan --model.name llama9")]
+    [InlineData(ExitCode.Usage, "checkpoint.keep_latest_k = 1", "plan --checkpoint.keep_latest_k 1")]
+    [InlineData(ExitCode.Usage, "checkpoint.load_step = -2", "plan --checkpoint.load_step -2")]
+    [InlineData(ExitCode.Usage, "'weights' is not one of: model", "plan --checkpoint.exclude_from_loading weights")]
+    [InlineData(ExitCode.Data, "has no document", "train --training.dataset text --training.dataset_path FOLDER/empty.txt")]
+    [InlineData(ExitCode.Data, "is binary", "train --training.dataset text --training.dataset_path FOLDER/binary.txt")]
+    [InlineData(ExitCode.Data, "lines.jsonl:2: not valid JSON", "train --training.dataset text --training.dataset_path FOLDER/lines.jsonl")]
+    [InlineData(ExitCode.Data, "holds no file that ends in", "train --training.dataset text --training.dataset_path FOLDER/nothing")]
+    [InlineData(ExitCode.Data, "it lacks \"merges\"", "train --model.hf_assets_path FOLDER/broken_tokenizer")]
+    [InlineData(ExitCode.Data, "has 5001 entries, model llama3/cpu_small only 2048", "train --model.hf_assets_path FOLDER/large_tokenizer")]
+    [InlineData(ExitCode.Data, "job.dump_folder = 'FOLDER/empty.txt' cannot be written", "train --job.dump_folder FOLDER/empty.txt")]
+    [InlineData(ExitCode.Data, "job.dump_folder = '' cannot be written", "train --job.dump_folder=")]
+    [InlineData(ExitCode.Data, "checkpoint folder 'FOLDER/empty.txt' cannot be written", "train --checkpoint.enable --checkpoint.folder FOLDER/empty.txt")]
+    [InlineData(ExitCode.Data, "checkpoint folder '/proc/titan' cannot be written", "train --checkpoint.enable --checkpoint.folder /proc/titan")]
+    [InlineData(ExitCode.Data, "but holds pytorch_model.bin", "train --checkpoint.enable --checkpoint.initial_load_path FOLDER/foreign")]
+    [InlineData(ExitCode.Data, "holds pytorch_model.bin, which is not a checkpoint of this program", "train --checkpoint.enable --checkpoint.folder FOLDER/foreign")]
+    public void A_bad_file_or_folder_is_named_with_the_way_out_and_left_as_it_was(ExitCode code, string text, string command)
+    {
+        var folder = Directory.CreateTempSubdirectory("titan-bad").FullName;
+        try
+        {
+            Prepare(folder);
+            var before = Snapshot(folder);
+            string[] args = [.. command.Replace("FOLDER", folder).Split(' ')];
+            if (args[0] == "train" && args.Length > 2)
+                args = [.. TitanProcess.SmallJob(args.Any(a => a.StartsWith("--job.dump_folder", StringComparison.Ordinal)) ? folder : Path.Combine(folder, "run"), 1), .. args[1..]];
+            var (exit, output) = TitanProcess.Run(args);
+            Assert.Contains(text.Replace("FOLDER", folder), output, StringComparison.Ordinal);
+            Assert.Single(output.Split('\n'), l => l.StartsWith("titan: error: ", StringComparison.Ordinal));
+            Assert.DoesNotContain("   at ", output, StringComparison.Ordinal);
+            Assert.DoesNotContain("should not happen", output, StringComparison.Ordinal);
+            Assert.Equal((int)code, exit);
+            Assert.Equal(before, Snapshot(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, true);
+        }
+    }
+
+    [Fact]
+    public void A_checkpoint_that_is_damaged_or_of_another_model_is_said_and_kept()
+    {
+        var folder = Directory.CreateTempSubdirectory("titan-damaged").FullName;
+        try
+        {
+            var job = TitanProcess.SmallJob(folder, 1, "--checkpoint.enable", "--training.dataset", "titan_sample_validation");
+            var seeded = TitanProcess.Run([.. job, "--checkpoint.create_seed_checkpoint"]);
+            Assert.True(seeded.ExitCode == 0, seeded.Output);
+            Fails("does not fit this model", "--model.flavor", "debugmodel");
+            Fails("has no such checkpoint; it has: 0", "--checkpoint.load_step", "7");
+
+            var file = Path.Combine(folder, "checkpoint", "step-0", "model.safetensors");
+            using (var cut = File.OpenWrite(file)) cut.SetLength(cut.Length - 1);
+            Fails("is damaged: model.safetensors has", "--checkpoint.load_step", "0");
+            var (code, output) = TitanProcess.Run(job);
+            Assert.True(code == 0, output);
+            Assert.Contains("step-0.corrupt", output, StringComparison.Ordinal);
+            Assert.Contains("training starts over", output, StringComparison.Ordinal);
+            Assert.True(File.Exists(Path.Combine(folder, "checkpoint", "step-0.corrupt", "model.safetensors")));
+
+            void Fails(string text, params string[] more)
+            {
+                var before = Snapshot(Path.Combine(folder, "checkpoint", "step-0"));
+                var (exit, said) = TitanProcess.Run([.. job, .. more]);
+                Assert.Contains(text, said, StringComparison.Ordinal);
+                Assert.DoesNotContain("   at ", said, StringComparison.Ordinal);
+                Assert.Equal((int)ExitCode.Data, exit);
+                Assert.Equal(before, Snapshot(Path.Combine(folder, "checkpoint", "step-0")));
+            }
+        }
+        finally
+        {
+            Directory.Delete(folder, true);
+        }
+    }
+
+    private static void Prepare(string folder)
+    {
+        Write("syntax.toml", "[training]\nsteps = = 3\n");
+        Write("unknown.toml", "[training]\nstepz = 3\n");
+        Write("type.toml", "[training]\nsteps = \"many\"\n");
+        Write("empty.txt", "");
+        File.WriteAllBytes(Path.Combine(folder, "binary.txt"), new byte[1000]);
+        Write("lines.jsonl", "{\"text\": \"one\"}\n{\"text\": \n");
+        Directory.CreateDirectory(Path.Combine(folder, "nothing"));
+        Write("foreign/pytorch_model.bin", "x");
+        Write("broken_tokenizer/tokenizer.json", """{"model": {"type": "BPE", "vocab": {"a": 0}}}""");
+        var shipped = Path.Combine(Training.Data.SampleAssets.Root, "tokenizer", "tokenizer.json");
+        Write("large_tokenizer/tokenizer.json", File.ReadAllText(shipped).Replace("\"added_tokens\":[", "\"added_tokens\":[{\"id\":5000,\"content\":\"<|new|>\"},"));
+
+        void Write(string name, string text)
+        {
+            var path = Path.Combine(folder, name);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            File.WriteAllText(path, text);
+        }
+    }
+
+    /// <summary>The files with their content, without what the run itself may write.</summary>
+    private static Dictionary<string, string> Snapshot(string folder) => Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
+        .Where(f => !f.StartsWith(Path.Combine(folder, "run"), StringComparison.Ordinal) && Path.GetFileName(f) != ".lock")
+        .ToDictionary(f => f, f => Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(f))));
 }

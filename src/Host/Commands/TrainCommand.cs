@@ -67,8 +67,8 @@ internal static class TrainCommand
             foreach (var record in session.Catalog.Records.Where(r => r.Status is not (PluginStatus.Active or PluginStatus.Disabled or PluginStatus.Superseded)))
                 log.Warn($"plugin {record.Id}: {record.Status}: {record.Reason}; {record.NextStep}");
             if (config.Job.PrintConfig) log.Info(ConfigPrinter.ToJson(session.Job, session.Schema));
-            var folder = RunFolder.Create(config);
-            if (config.Job.SaveConfigFile is { } file) File.WriteAllText(Path.Combine(folder, file), ConfigPrinter.ToJson(session.Job, session.Schema));
+            RunFolder.Create(config);
+            if (config.Job.SaveConfigFile is { } file) RunFolder.Write(config, file, ConfigPrinter.ToJson(session.Job, session.Schema));
 
             using var trainer = new Trainer(new TrainerDependencies(
                 config, models, session.Converters.Choose(session.Job, session.Schema), session.Counter, session.PluginVersions, log.Info, log.Warn, log.Colour)
@@ -76,7 +76,7 @@ internal static class TrainCommand
                 Progress = log.Progress,
             });
             foreach (var report in trainer.Reports) log.Info(ReportText.Render(report).TrimEnd());
-            File.WriteAllText(Path.Combine(folder, "run.json"), PluginReport.ToJson(new { conversion = trainer.Reports, plugins = session.PluginVersions, seed = trainer.Seed }));
+            RunFolder.Write(config, "run.json", PluginReport.ToJson(new { conversion = trainer.Reports, plugins = session.PluginVersions, seed = trainer.Seed }));
             if (config.Model.PrintAfterConversion) log.Info(trainer.Describe());
             trainer.Run(signals.Token);
             log.ClearProgress();

@@ -10,6 +10,9 @@ internal static class JobRules
     {
         if ((int)values["checkpoint.keep_latest_k"]! is 1 or < 0)
             Error("checkpoint.keep_latest_k", "expected 0 (keep all) or 2 and more: with 1, a save that fails would leave no checkpoint");
+        if ((int)values["checkpoint.load_step"]! < -1) Error("checkpoint.load_step", "expected a step, or -1 for the newest");
+        if ((bool)values["checkpoint.create_seed_checkpoint"]! && (bool)values["checkpoint.load_only"]!)
+            Error("checkpoint.load_only", "create_seed_checkpoint saves; drop one of the two");
         if ((int)values["validation.steps"]! is 0 or < -1) Error("validation.steps", "expected 1 or more, or -1 for the whole set");
         if ((string)values["activation_checkpoint.mode"]! == "memory_budget")
             Error("activation_checkpoint.mode", "memory_budget is not supported yet; use selective, full or none");
@@ -28,6 +31,12 @@ internal static class JobRules
         NoEffect("parallelism.pipeline_parallel_microbatch_size", "parallelism.pipeline_parallel_degree");
         NoEffect("parallelism.enable_async_tensor_parallel", "parallelism.tensor_parallel_degree");
         NoEffect("parallelism.disable_loss_parallel", "parallelism.tensor_parallel_degree");
+
+        if (!(bool)values["checkpoint.enable"]!)
+        {
+            foreach (var key in new[] { "checkpoint.initial_load_path", "checkpoint.load_step", "checkpoint.load_only", "checkpoint.exclude_from_loading" })
+                if (origins.ContainsKey(key)) notes.Add($"{key} has no effect: checkpoint.enable is false");
+        }
 
         void Error(string key, string rule) => errors.Add($"{Origin(key)}: {key} = {ValueConversion.Show(values[key])}: {rule}");
 

@@ -9,6 +9,9 @@ public sealed record CheckpointManifest
     /// <summary>The manifest's file name.</summary>
     public const string FileName = "manifest.json";
 
+    /// <summary>The file with the manifest's own SHA-256, as sha256sum writes and checks it.</summary>
+    public const string SealName = FileName + ".sha256";
+
     /// <summary>Version of the format.</summary>
     public int Format { get; init; } = CurrentFormat;
 

@@ -21,12 +21,16 @@ public sealed record CheckpointContents(
 /// </summary>
 public sealed partial class CheckpointStore : IDisposable
 {
+    // What IOException.HResult is when a file is locked: errno on Linux and macOS, a Win32 code on Windows.
+    private const int WouldBlock = 11, WouldBlockOnMac = 35, SharingViolation = unchecked((int)0x80070020);
+
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
 
     private readonly string root;
     private readonly int keep;
     private readonly Action<string> warn;
     private readonly FileStream? ownership;
+    private readonly bool writable;
 
     /// <summary>Opens the folder.</summary>
     /// <param name="root">The folder; made when it is missing and <paramref name="writable"/>.</param>
@@ -35,13 +39,13 @@ public sealed partial class CheckpointStore : IDisposable
     /// <param name="warn">Receives warnings.</param>
     public CheckpointStore(string root, int keep, bool writable, Action<string> warn)
     {
-        (this.root, this.keep, this.warn) = (root, keep, warn);
+        (this.root, this.keep, this.writable, this.warn) = (root, keep, writable, warn);
         if (!writable) return;
         try
         {
             Directory.CreateDirectory(root);
             ownership = Lock();
-            foreach (var left in Directory.EnumerateDirectories(root, ".*.tmp")) Directory.Delete(left, recursive: true);
+            RemoveLeftovers();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -50,10 +54,16 @@ public sealed partial class CheckpointStore : IDisposable
     }
 
     /// <summary>The committed steps, newest first.</summary>
-    public IReadOnlyList<long> Steps => Directory.Exists(root)
-        ? [.. Directory.EnumerateDirectories(root).Select(d => StepName().Match(Path.GetFileName(d))).Where(m => m.Success)
-            .Select(m => long.Parse(m.Groups[1].Value, CultureInfo.InvariantCulture)).Where(s => File.Exists(Path.Combine(Folder(s), CheckpointManifest.FileName))).OrderDescending()]
+    public IReadOnlyList<long> Steps => [.. Named.Where(IsCommitted)];
+
+    /// <summary>All folders with the name of a step, newest first.</summary>
+    private IEnumerable<long> Named => Directory.Exists(root)
+        ? Directory.EnumerateDirectories(root).Select(d => StepName().Match(Path.GetFileName(d))).Where(m => m.Success)
+            .Select(m => long.Parse(m.Groups[1].Value, CultureInfo.InvariantCulture)).OrderDescending()
         : [];
+
+    /// <summary>Makes a new file; tests make files that fail.</summary>
+    internal Func<string, FileStream> CreateFile { get; init; } = SafetensorsFile.HashedFile.Create;
 
     /// <summary>The folder of a step.</summary>
     public string Folder(long step) => Path.Combine(root, $"step-{step}");
@@ -70,46 +80,54 @@ public sealed partial class CheckpointStore : IDisposable
             Failpoint.Hit("before-first-byte");
             var files = new List<CheckpointFile>();
             foreach (var (name, tensors) in contents.Tensors)
-                files.Add(Describe(name, SafetensorsFile.Write(Path.Combine(temporary, name), tensors)));
-            foreach (var (name, text) in contents.Texts)
-                files.Add(Describe(name, WriteText(Path.Combine(temporary, name), text)));
+            {
+                using var file = new SafetensorsFile.HashedFile(CreateFile(Path.Combine(temporary, name)));
+                files.Add(Describe(name, SafetensorsFile.Write(file, tensors)));
+            }
+
+            foreach (var (name, content) in contents.Texts)
+                files.Add(Describe(name, WriteText(Path.Combine(temporary, name), content)));
             Failpoint.Hit("before-manifest");
             var manifest = new CheckpointManifest { Step = step, Files = files, Metadata = contents.Metadata };
-            WriteText(Path.Combine(temporary, CheckpointManifest.FileName), JsonSerializer.Serialize(manifest, Json));
+            var text = JsonSerializer.Serialize(manifest, Json);
+            WriteText(Path.Combine(temporary, CheckpointManifest.FileName), text);
+            WriteText(Path.Combine(temporary, CheckpointManifest.SealName), OpenedCheckpoint.Seal(Encoding.UTF8.GetBytes(text)));
             DirectorySync.Flush(temporary);
             Failpoint.Hit("before-rename");
-            Commit(temporary, Folder(step));
+            Commit(temporary, step);
             Failpoint.Hit("after-rename");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             TryDelete(temporary);
-            throw new TitanException(ExitCode.Data, $"checkpoint step-{step} could not be saved in '{root}': {e.Message}; earlier checkpoints are untouched", e);
+            throw new TitanException(ExitCode.Data, $"checkpoint step-{step} could not be saved in '{root}': {e.Message}; earlier checkpoints are untouched; make room or set job.dump_folder to a folder with more", e);
         }
 
-        Retain();
+        Retain(step);
 
         CheckpointFile Describe(string name, string hash) => new(name, new FileInfo(Path.Combine(temporary, name)).Length, hash);
     }
 
     /// <summary>
-    /// The newest checkpoint that is whole, or null when there is none. A damaged one is renamed to <c>step-N.corrupt</c> with a warning, and the one before it is tried.
+    /// The newest checkpoint that is whole, or null when there is none. A damaged one is renamed to <c>step-N.corrupt</c> with a warning, and the one before it is tried;
+    /// a store that is not writable passes over it and leaves it.
     /// </summary>
     public OpenedCheckpoint? OpenNewest()
     {
         var steps = Steps;
+        foreach (var step in Named.Where(s => !IsCommitted(s) && s > steps.FirstOrDefault(-1)))
+            warn($"'{Folder(step)}' has no {CheckpointManifest.FileName}, so it is no whole checkpoint of this program; it is left alone and " +
+                (steps.Count > 0 ? $"step-{steps[0]} is used: {step - steps[0]} steps are lost" : "there is no other: training starts over"));
         for (var i = 0; i < steps.Count; i++)
         {
             try
             {
-                return OpenedCheckpoint.Open(Folder(steps[i]));
+                return OpenedCheckpoint.Open(Folder(steps[i]), steps[i]);
             }
             catch (CorruptCheckpointException e)
             {
-                var aside = Folder(steps[i]) + ".corrupt";
-                for (var n = 2; Directory.Exists(aside); n++) aside = Folder(steps[i]) + $".corrupt{n}";
-                Directory.Move(Folder(steps[i]), aside);
-                warn($"checkpoint step-{steps[i]} is damaged ({e.Message}) and was renamed to {Path.GetFileName(aside)}; " +
+                var done = writable ? $"was renamed to {Path.GetFileName(SetAside(steps[i], "corrupt"))}" : "is passed over";
+                warn($"checkpoint step-{steps[i]} in '{root}' is damaged ({e.Message}) and {done}; " +
                     (i + 1 < steps.Count ? $"falling back to step-{steps[i + 1]}: {steps[i] - steps[i + 1]} steps are lost" : "there is no earlier one: training starts over"));
             }
         }
@@ -125,19 +143,25 @@ public sealed partial class CheckpointStore : IDisposable
     {
         if (!Steps.Contains(step))
             throw new TitanException(ExitCode.Data, $"checkpoint.load_step = {step}: '{root}' has no such checkpoint; it has: {(Steps.Count == 0 ? "none" : string.Join(", ", Steps))}");
-        return OpenFolder(Folder(step));
+        return OpenFolder(Folder(step), step);
     }
 
     /// <summary>A checkpoint anywhere.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/>.</exception>
-    public static OpenedCheckpoint OpenFolder(string folder)
+    public static OpenedCheckpoint OpenFolder(string folder) => OpenFolder(folder, null);
+
+    /// <inheritdoc />
+    public void Dispose() => ownership?.Dispose();
+
+    private static OpenedCheckpoint OpenFolder(string folder, long? step)
     {
-        if (!Directory.Exists(folder)) throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' does not exist");
+        if (File.Exists(folder)) throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' is a file; name the step-N folder that this program saved");
+        if (!Directory.Exists(folder)) throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' does not exist; name a step-N folder that this program saved");
         if (!File.Exists(Path.Combine(folder, CheckpointManifest.FileName)))
             throw new TitanException(ExitCode.Data, $"'{folder}' has no {CheckpointManifest.FileName}{(Foreign(folder) is { } f ? $" but holds {f}" : "")}: expected a step-N folder that this program saved");
         try
         {
-            return OpenedCheckpoint.Open(folder);
+            return OpenedCheckpoint.Open(folder, step);
         }
         catch (CorruptCheckpointException e)
         {
@@ -145,24 +169,51 @@ public sealed partial class CheckpointStore : IDisposable
         }
     }
 
-    /// <inheritdoc />
-    public void Dispose() => ownership?.Dispose();
+    private bool IsCommitted(long step) => File.Exists(Path.Combine(Folder(step), CheckpointManifest.FileName));
 
     private FileStream Lock()
     {
         var path = Path.Combine(root, ".lock");
         try
         {
-            // Held open for as long as the process lives: a crash frees it.
-            var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+            // Held open for as long as the process lives: a crash frees it. None, because on Unix only that locks out others.
+            var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             file.SetLength(0);
             file.Write(Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)));
             file.Flush();
             return file;
         }
-        catch (IOException)
+        catch (IOException e) when (e.HResult is WouldBlock or WouldBlockOnMac or SharingViolation)
         {
-            throw new TitanException(ExitCode.Data, $"checkpoint folder '{root}' is in use by another run (its pid is in {path}); wait for it, or choose another job.dump_folder");
+            throw new TitanException(ExitCode.Data, $"checkpoint folder '{root}' is in use by another run (its pid is in {path}); wait for it, or choose another job.dump_folder", e);
+        }
+    }
+
+    /// <summary>Removes what an interrupted save or removal left. A checkpoint that was about to be replaced, and was not, comes back.</summary>
+    private void RemoveLeftovers()
+    {
+        foreach (var left in Directory.EnumerateDirectories(root, ".*.tmp"))
+        {
+            if (Leftover().Match(Path.GetFileName(left)) is not { Success: true } match) continue;
+            var final = Folder(long.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture));
+            if (match.Groups[1].Value == "replaced" && !Directory.Exists(final)) Directory.Move(left, final);
+            else Directory.Delete(left, recursive: true);
+        }
+    }
+
+    /// <summary>Renames a step's folder to a name that no checkpoint has.</summary>
+    private string SetAside(long step, string why)
+    {
+        var aside = $"{Folder(step)}.{why}";
+        for (var n = 2; Path.Exists(aside); n++) aside = $"{Folder(step)}.{why}{n}";
+        try
+        {
+            Directory.Move(Folder(step), aside);
+            return aside;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new TitanException(ExitCode.Data, $"'{Folder(step)}' is damaged and cannot be renamed: {e.Message}; move it away", e);
         }
     }
 
@@ -173,24 +224,37 @@ public sealed partial class CheckpointStore : IDisposable
         if (free < needed) throw new IOException($"it needs {needed / 1e6:F0} MB, {free / 1e6:F0} MB are free");
     }
 
-    private void Commit(string temporary, string final)
+    private void Commit(string temporary, long step)
     {
+        var final = Folder(step);
         string? old = null;
+        if (Directory.Exists(final) && !IsCommitted(step))
+            warn($"'{final}' is no checkpoint of this program and was renamed to {Path.GetFileName(SetAside(step, "other"))}");
         if (Directory.Exists(final))
         {
-            old = Path.Combine(root, $".replaced.{Guid.NewGuid():N}.tmp");
+            old = Path.Combine(root, $".replaced-{step}.{Guid.NewGuid():N}.tmp");
             Directory.Move(final, old);
         }
 
-        Directory.Move(temporary, final);
+        try
+        {
+            Directory.Move(temporary, final);
+        }
+        catch (IOException) when (old is not null)
+        {
+            Directory.Move(old, final);
+            throw;
+        }
+
         DirectorySync.Flush(root);
         if (old is not null) TryDelete(old);
     }
 
-    private void Retain()
+    private void Retain(long saved)
     {
         if (keep == 0) return;
-        foreach (var step in Steps.Skip(keep))
+        // A run that went back to an earlier step saves below the highest: what it just saved stays.
+        foreach (var step in Steps.Where(s => s != saved).Skip(keep - 1))
         {
             var doomed = Path.Combine(root, $".delete-{step}.{Guid.NewGuid():N}.tmp");
             try
@@ -206,9 +270,9 @@ public sealed partial class CheckpointStore : IDisposable
         }
     }
 
-    private static string WriteText(string path, string text)
+    private string WriteText(string path, string text)
     {
-        using var file = new SafetensorsFile.HashedFile(path);
+        using var file = new SafetensorsFile.HashedFile(CreateFile(path));
         var bytes = Encoding.UTF8.GetBytes(text);
         file.Write(bytes.AsSpan(0, bytes.Length / 2));
         if (path.EndsWith(CheckpointManifest.FileName, StringComparison.Ordinal)) Failpoint.Hit("mid-manifest");
@@ -233,6 +297,9 @@ public sealed partial class CheckpointStore : IDisposable
         Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Select(Path.GetFileName)
             .FirstOrDefault(f => f!.EndsWith(".distcp", StringComparison.Ordinal) || f.EndsWith(".pt", StringComparison.Ordinal) || f.EndsWith(".bin", StringComparison.Ordinal) || f.EndsWith(".pkl", StringComparison.Ordinal));
 
-    [GeneratedRegex("^step-(0|[1-9][0-9]{0,17})$")]
+    [GeneratedRegex(@"^step-(0|[1-9][0-9]{0,17})\z")]
     private static partial Regex StepName();
+
+    [GeneratedRegex(@"^\.(step|replaced|delete)-([0-9]{1,18})\.[0-9a-f]{32}\.tmp\z")]
+    private static partial Regex Leftover();
 }

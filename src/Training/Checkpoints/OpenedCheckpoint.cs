@@ -11,6 +11,8 @@ internal sealed class CorruptCheckpointException(string message) : Exception(mes
 /// <summary>A checkpoint whose files all have the length and SHA-256 that its manifest records.</summary>
 public sealed class OpenedCheckpoint
 {
+    private const long LargestManifest = 16 << 20;
+
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
 
     private OpenedCheckpoint(string folder, CheckpointManifest manifest) => (Folder, Manifest) = (folder, manifest);
@@ -46,36 +48,79 @@ public sealed class OpenedCheckpoint
         foreach (var (name, tensor) in targets) SafetensorsFile.ReadInto(Path.Combine(Folder, file), entries[name], tensor);
     }
 
-    internal static OpenedCheckpoint Open(string folder)
+    /// <summary>Opens a folder whose every byte is what was saved.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="step">The step that its name says, null when the name says nothing.</param>
+    /// <exception cref="CorruptCheckpointException">When it is not.</exception>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when it cannot be told: a newer format, or the disk does not read.</exception>
+    internal static OpenedCheckpoint Open(string folder, long? step)
     {
-        CheckpointManifest manifest;
         try
         {
-            manifest = JsonSerializer.Deserialize<CheckpointManifest>(File.ReadAllText(Path.Combine(folder, CheckpointManifest.FileName)), Json)
-                ?? throw new CorruptCheckpointException("its manifest is empty");
+            var manifest = ReadManifest(folder);
+            if (step is not null && manifest.Step != step) throw new CorruptCheckpointException($"its manifest is of step {manifest.Step}");
+            CheckFiles(folder, manifest);
+            return new OpenedCheckpoint(folder, manifest);
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CorruptCheckpointException($"its manifest is not valid JSON: {e.Message}");
+            // The disk may only be away: nothing is said about the checkpoint, and it stays where it is.
+            throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' cannot be read: {e.Message}; nothing was changed, try again or choose another step with checkpoint.load_step", e);
         }
+    }
 
-        if (manifest.Format > CheckpointManifest.CurrentFormat)
-            throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' has format {manifest.Format}, this program reads up to {CheckpointManifest.CurrentFormat}; use a newer Titan");
-        if (manifest.Files.Count == 0 || manifest.Files.Select(f => f.Name).Distinct().Count() != manifest.Files.Count) throw new CorruptCheckpointException("its manifest lists no files, or one twice");
+    private static CheckpointManifest ReadManifest(string folder)
+    {
+        var bytes = File.ReadAllBytes(Regular(folder, CheckpointManifest.FileName, LargestManifest).FullName);
+        var seal = new FileInfo(Path.Combine(folder, CheckpointManifest.SealName));
+        var isSealed = seal.Exists && File.ReadAllText(Regular(folder, seal.Name, 1024).FullName) == Seal(bytes);
+        if (seal.Exists && !isSealed) throw new CorruptCheckpointException("the SHA-256 of its manifest differs");
+        try
+        {
+            using var document = JsonDocument.Parse(bytes);
+            if (document.RootElement.TryGetProperty("format", out var format) && format.TryGetInt64(out var number) && number > CheckpointManifest.CurrentFormat)
+                throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' has format {number}, this program reads up to {CheckpointManifest.CurrentFormat}; use a newer Titan");
+            if (!isSealed) throw new CorruptCheckpointException($"{CheckpointManifest.SealName} is missing");
+            return document.Deserialize<CheckpointManifest>(Json) is { Files: not null, Metadata: not null, Format: CheckpointManifest.CurrentFormat } manifest
+                ? manifest
+                : throw new CorruptCheckpointException("its manifest lacks format, files or metadata");
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            throw new CorruptCheckpointException($"its manifest is not the JSON that was expected: {e.Message}");
+        }
+    }
+
+    private static void CheckFiles(string folder, CheckpointManifest manifest)
+    {
+        if (manifest.Files.Count == 0) throw new CorruptCheckpointException("its manifest lists no files");
+        var listed = new HashSet<string>(StringComparer.Ordinal) { CheckpointManifest.FileName, CheckpointManifest.SealName };
         foreach (var file in manifest.Files)
         {
+            if (file is not { Name.Length: > 0, Sha256.Length: 64 }) throw new CorruptCheckpointException($"its manifest lists {file?.Name ?? "a file"} without name or SHA-256");
             if (file.Name != Path.GetFileName(file.Name) || file.Name is "." or "..") throw new CorruptCheckpointException($"its manifest names '{file.Name}', which is not in the folder");
-            var info = new FileInfo(Path.Combine(folder, file.Name));
-            if (!info.Exists) throw new CorruptCheckpointException($"{file.Name} is missing");
-            if (info.LinkTarget is not null) throw new CorruptCheckpointException($"{file.Name} is a link");
+            if (!listed.Add(file.Name)) throw new CorruptCheckpointException($"its manifest lists {file.Name} twice");
+            var info = Regular(folder, file.Name, long.MaxValue);
             if (info.Length != file.Length) throw new CorruptCheckpointException($"{file.Name} has {info.Length} bytes, expected {file.Length}");
             using var stream = info.OpenRead();
             if (System.Convert.ToHexStringLower(SHA256.HashData(stream)) != file.Sha256) throw new CorruptCheckpointException($"the SHA-256 of {file.Name} differs");
         }
 
-        var extra = Directory.EnumerateFiles(folder).Select(Path.GetFileName).FirstOrDefault(f => f != CheckpointManifest.FileName && manifest.Files.All(m => m.Name != f));
-        return extra is null ? new OpenedCheckpoint(folder, manifest) : throw new CorruptCheckpointException($"{extra} is not in its manifest");
+        if (Directory.EnumerateFiles(folder).Select(f => Path.GetFileName(f)).FirstOrDefault(f => !listed.Contains(f)) is { } extra)
+            throw new CorruptCheckpointException($"{extra} is not in its manifest");
     }
+
+    /// <summary>A file of the folder itself: what a link points to may be anything, and a pipe never ends.</summary>
+    private static FileInfo Regular(string folder, string name, long largest)
+    {
+        var info = new FileInfo(Path.Combine(folder, name));
+        if (info.LinkTarget is not null) throw new CorruptCheckpointException($"{name} is a link");
+        if (!info.Exists) throw new CorruptCheckpointException($"{name} is missing");
+        return info.Length <= largest ? info : throw new CorruptCheckpointException($"{name} has {info.Length} bytes, expected {largest} at most");
+    }
+
+    /// <summary>The line that seals a manifest.</summary>
+    internal static string Seal(byte[] manifest) => $"{System.Convert.ToHexStringLower(SHA256.HashData(manifest))}  {CheckpointManifest.FileName}\n";
 
     private static string Few(string what, List<string> names) =>
         names.Count == 0 ? "" : $"{names.Count} {what} ({string.Join(", ", names.Take(3))}{(names.Count > 3 ? ", ..." : "")}); ";

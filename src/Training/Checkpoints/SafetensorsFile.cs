@@ -35,6 +35,12 @@ public static class SafetensorsFile
     /// <param name="tensors">In any layout and on any device; written contiguous.</param>
     public static string Write(string path, IReadOnlyList<(string Name, Tensor Tensor)> tensors)
     {
+        using var file = new HashedFile(HashedFile.Create(path));
+        return Write(file, tensors);
+    }
+
+    internal static string Write(HashedFile file, IReadOnlyList<(string Name, Tensor Tensor)> tensors)
+    {
         var header = new Dictionary<string, object>();
         long offset = 0;
         foreach (var (name, tensor) in tensors)
@@ -46,7 +52,6 @@ public static class SafetensorsFile
         }
 
         var json = JsonSerializer.SerializeToUtf8Bytes(header);
-        using var file = new HashedFile(path);
         Span<byte> size = stackalloc byte[8];
         var padding = (8 - json.Length % 8) % 8;
         BinaryPrimitives.WriteInt64LittleEndian(size, json.Length + padding);
@@ -149,10 +154,11 @@ public static class SafetensorsFile
     }
 
     /// <summary>Hashes what it writes, and syncs the file at the end.</summary>
-    internal sealed class HashedFile(string path) : IDisposable
+    internal sealed class HashedFile(FileStream stream) : IDisposable
     {
-        private readonly FileStream stream = new(path, FileMode.CreateNew, FileAccess.Write);
         private readonly IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+
+        public static FileStream Create(string path) => new(path, FileMode.CreateNew, FileAccess.Write);
 
         public void Write(ReadOnlySpan<byte> bytes)
         {

@@ -16,7 +16,9 @@ public sealed record Batch(long[] Inputs, long[] Labels, int BatchSize, int SeqL
 /// <param name="Epoch">How often the corpus was read to its end.</param>
 /// <param name="Document">Documents of this epoch that were passed, over all ranks.</param>
 /// <param name="Buffer">Tokens that were read and not yet given out.</param>
-public sealed record DataState(string Fingerprint, string Tokenizer, int Epoch, long Document, int[] Buffer);
+/// <param name="Rank">The data-parallel rank whose documents these are.</param>
+/// <param name="World">Data-parallel ranks among which the documents are split.</param>
+public sealed record DataState(string Fingerprint, string Tokenizer, int Epoch, long Document, int[] Buffer, int Rank, int World);
 
 /// <summary>
 /// Packs documents into sequences as upstream does: BOS, document, EOS into one stream; seq_len + 1 tokens a sequence, of which the first seq_len are inputs and the last
@@ -35,7 +37,8 @@ public sealed class DataLoader : IDisposable
     private IEnumerator<string> documents;
     private int epoch;
     private long document;
-    private long ownDocuments;
+    private bool isWholeEpoch = true;
+    private bool hasTokens;
 
     /// <summary>Opens the stream at its start.</summary>
     public DataLoader(Corpus corpus, ITokenizer tokenizer, int rank, int world, int batchSize, int seqLen, bool infinite)
@@ -68,18 +71,22 @@ public sealed class DataLoader : IDisposable
     }
 
     /// <summary>Where the stream is.</summary>
-    public DataState Save() => new(corpus.Fingerprint, tokenizer.Hash, epoch, document, [.. buffer]);
+    public DataState Save() => new(corpus.Fingerprint, tokenizer.Hash, epoch, document, [.. buffer], rank, world);
 
     /// <summary>Goes to a saved position.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the position is of another corpus or tokenizer.</exception>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the position is of another corpus, tokenizer, or split among ranks.</exception>
     public void Restore(DataState state)
     {
         var different = state.Fingerprint != corpus.Fingerprint ? $"the files of dataset '{corpus.Name}'" : state.Tokenizer != tokenizer.Hash ? "the tokenizer" : null;
         if (different is not null)
             throw new TitanException(ExitCode.Data, $"the checkpoint's data position does not fit: {different} changed since; start the data over with --checkpoint.exclude_from_loading dataloader");
+        if ((state.Rank, state.World) != (rank, world))
+            throw new TitanException(ExitCode.Data,
+                $"the checkpoint's data position is of data-parallel rank {state.Rank} of {state.World}, this is rank {rank} of {world}; use as many ranks, or start the data over with --checkpoint.exclude_from_loading dataloader");
         documents.Dispose();
         documents = corpus.Documents(state.Document).GetEnumerator();
-        (epoch, document, ownDocuments) = (state.Epoch, state.Document, state.Document);
+        // What of this epoch was before the position may have held all of the rank's documents.
+        (epoch, document, isWholeEpoch, hasTokens) = (state.Epoch, state.Document, false, false);
         buffer.Clear();
         foreach (var token in state.Buffer) buffer.Enqueue(token);
     }
@@ -92,19 +99,22 @@ public sealed class DataLoader : IDisposable
         while (documents.MoveNext())
         {
             if (document++ % world != rank) continue;
-            ownDocuments++;
+            var before = buffer.Count;
             if (tokenizer.BosId is { } bos) buffer.Enqueue(bos);
             foreach (var token in tokenizer.Encode(documents.Current)) buffer.Enqueue(token);
             if (tokenizer.EosId is { } eos) buffer.Enqueue(eos);
+            hasTokens |= buffer.Count > before;
             return true;
         }
 
-        if (ownDocuments == 0)
-            throw new TitanException(ExitCode.Data, $"dataset '{corpus.Name}' has no document{(world > 1 ? $" for data-parallel rank {rank} of {world}" : "")}; check training.dataset_path");
+        // Without this, starting over would go on for ever.
+        if (isWholeEpoch && !hasTokens)
+            throw new TitanException(ExitCode.Data,
+                $"dataset '{corpus.Name}' has {(document == 0 ? "no document" : $"no text in its {document} documents")}{(world > 1 ? $" for data-parallel rank {rank} of {world}" : "")}; check training.dataset_path");
         if (!infinite) return false;
         documents.Dispose();
         documents = corpus.Documents().GetEnumerator();
-        document = 0;
+        (document, isWholeEpoch, hasTokens) = (0, true, false);
         Repeated?.Invoke(++epoch);
         return true;
     }

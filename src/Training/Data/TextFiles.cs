@@ -13,6 +13,8 @@ namespace Titan.Training.Data;
 /// </summary>
 public static class TextFiles
 {
+    private const string Expected = "expected one object with a string field \"text\" per line";
+
     private static readonly string[] Extensions = [".txt", ".jsonl", ".json", ".txt.gz", ".jsonl.gz", ".json.gz", ".parquet"];
 
     /// <summary>The files that a path names: itself, or all in the folder and below, in ordinal order.</summary>
@@ -26,8 +28,15 @@ public static class TextFiles
         }
 
         if (!Directory.Exists(path)) throw new TitanException(ExitCode.Data, $"dataset path '{path}' does not exist; set training.dataset_path to a file or folder of text");
-        var files = Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Where(IsKnown).Order(StringComparer.Ordinal).ToList();
-        return files.Count > 0 ? files : throw new TitanException(ExitCode.Data, $"dataset folder '{path}' holds no {string.Join(", ", Extensions)} file");
+        try
+        {
+            var files = Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Where(IsKnown).Order(StringComparer.Ordinal).ToList();
+            return files.Count > 0 ? files : throw new TitanException(ExitCode.Data, $"dataset folder '{path}' holds no file that ends in one of: {string.Join(", ", Extensions)}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new TitanException(ExitCode.Data, $"dataset folder '{path}' cannot be listed: {e.Message}", e);
+        }
     }
 
     /// <summary>The documents of a file, in order.</summary>
@@ -43,7 +52,7 @@ public static class TextFiles
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException or DecoderFallbackException)
             {
-                throw new TitanException(ExitCode.Data, $"dataset file '{path}' cannot be read: {(e is DecoderFallbackException ? "it is not UTF-8 text" : e.Message)}", e);
+                throw new TitanException(ExitCode.Data, $"dataset file '{path}' cannot be read: {(e is DecoderFallbackException ? "it is not UTF-8 text" : e.Message)}; replace it, or set training.dataset_path to another", e);
             }
 
             yield return each.Current;
@@ -103,38 +112,57 @@ public static class TextFiles
         }
         catch (JsonException e)
         {
-            throw new TitanException(ExitCode.Data, $"{path}:{number}: not valid JSON: {e.Message}", e);
+            throw new TitanException(ExitCode.Data, $"{path}:{number}: not valid JSON at byte {e.BytePositionInLine}: {Expected}", e);
+        }
+        catch (InvalidOperationException e)
+        {
+            // Half of a surrogate pair, as "\ud83d" alone, is valid JSON and no text.
+            throw new TitanException(ExitCode.Data, $"{path}:{number}: \"text\" is not valid Unicode: {Expected}", e);
         }
 
-        throw new TitanException(ExitCode.Data, $"{path}:{number}: expected an object with a string field \"text\"");
+        throw new TitanException(ExitCode.Data, $"{path}:{number}: no such object: {Expected}");
     }
 
-    private static List<string> ReadParquet(string path)
+    /// <summary>A row group at a time, so that a file may be larger than memory.</summary>
+    private static IEnumerable<string> ReadParquet(string path)
+    {
+        var reader = Parquet(path, () => ParquetReader.CreateAsync(path));
+        try
+        {
+            var fields = Parquet(path, () => Task.FromResult(reader.Schema.GetDataFields()));
+            var field = fields.FirstOrDefault(f => f is { Name: "text", IsArray: false } && (f.ClrType == typeof(string) || f.ClrType == typeof(ReadOnlyMemory<char>)))
+                ?? throw new TitanException(ExitCode.Data, $"dataset file '{path}' has no string column \"text\"; it has: {string.Join(", ", fields.Select(f => f.Name))}");
+            for (var i = 0; i < reader.RowGroupCount; i++)
+            {
+                var group = i;
+                foreach (var text in Parquet(path, () => ReadGroup(reader, group, field)))
+                    if (text is not null) yield return text;
+            }
+        }
+        finally
+        {
+            reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        }
+    }
+
+    private static async Task<string?[]> ReadGroup(ParquetReader reader, int index, DataField field)
+    {
+        using var group = reader.OpenRowGroupReader(index);
+        var rows = new string?[group.RowCount];
+        await group.ReadAsync(field, rows.AsMemory(), null, CancellationToken.None);
+        return rows;
+    }
+
+    /// <summary>The reader throws exceptions of every kind at damaged files.</summary>
+    private static T Parquet<T>(string path, Func<Task<T>> read)
     {
         try
         {
-            return ReadParquetAsync(path).GetAwaiter().GetResult();
+            return read().GetAwaiter().GetResult();
         }
         catch (Exception e) when (e is not TitanException)
         {
             throw new TitanException(ExitCode.Data, $"dataset file '{path}' is not a Parquet file that can be read: {e.Message}", e);
         }
-    }
-
-    private static async Task<List<string>> ReadParquetAsync(string path)
-    {
-        var documents = new List<string>();
-        await using var reader = await ParquetReader.CreateAsync(path);
-        var field = reader.Schema.GetDataFields().FirstOrDefault(f => f.Name == "text" && f.ClrType == typeof(string))
-            ?? throw new TitanException(ExitCode.Data, $"dataset file '{path}' has no string column \"text\"; it has: {string.Join(", ", reader.Schema.GetDataFields().Select(f => f.Name))}");
-        for (var i = 0; i < reader.RowGroupCount; i++)
-        {
-            using var group = reader.OpenRowGroupReader(i);
-            var rows = new string?[group.RowCount];
-            await group.ReadAsync(field, rows.AsMemory(), null, CancellationToken.None);
-            documents.AddRange(rows.OfType<string>());
-        }
-
-        return documents;
     }
 }

@@ -118,12 +118,23 @@ internal sealed class RunCheckpoints : IDisposable
         }
 
         if (!excluded.Contains("dataloader")) data.Restore(Parse<DataState>(checkpoint, DataFile));
-        using var random = SafetensorsFile.Read(Path.Combine(checkpoint.Folder, RandomFile), checkpoint.Entries(RandomFile)["torch"]);
+        using var random = get_rng_state();
+        checkpoint.ReadInto(RandomFile, [("torch", random)]);
         set_rng_state(random);
         // The schedule follows from the step, so excluding either starts both over.
         return excluded.Contains("train_state") || excluded.Contains("lr_scheduler") ? new Loaded(checkpoint.Folder, 0, 0) : new Loaded(checkpoint.Folder, state.Step, state.TokensSeen);
     }
 
-    private static T Parse<T>(OpenedCheckpoint checkpoint, string file) =>
-        JsonSerializer.Deserialize<T>(checkpoint.ReadText(file)) ?? throw new TitanException(ExitCode.Data, $"'{Path.Combine(checkpoint.Folder, file)}' is empty");
+    private static T Parse<T>(OpenedCheckpoint checkpoint, string file)
+    {
+        var path = Path.Combine(checkpoint.Folder, file);
+        try
+        {
+            return JsonSerializer.Deserialize<T>(checkpoint.ReadText(file)) ?? throw new TitanException(ExitCode.Data, $"'{path}' is empty; choose another step");
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            throw new TitanException(ExitCode.Data, $"'{path}' is not what this program saves there: {e.Message}; choose another step", e);
+        }
+    }
 }

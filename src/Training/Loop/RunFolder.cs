@@ -10,28 +10,47 @@ public static class RunFolder
 {
     /// <summary>Makes the run's folder.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when it cannot be written.</exception>
-    public static string Create(JobConfig config)
+    public static string Create(JobConfig config) => Guard(config, () =>
     {
-        try
-        {
-            var probe = Path.Combine(Directory.CreateDirectory(config.Job.DumpFolder).FullName, $".write-{Environment.ProcessId}");
-            File.WriteAllText(probe, "");
-            File.Delete(probe);
-            return config.Job.DumpFolder;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new TitanException(ExitCode.Data, $"job.dump_folder = '{config.Job.DumpFolder}' cannot be written: {e.Message}; choose another folder", e);
-        }
-    }
+        var probe = Path.Combine(Directory.CreateDirectory(config.Job.DumpFolder).FullName, $".write-{Environment.ProcessId}");
+        // A byte: on a full disk an empty file can still be made.
+        File.WriteAllText(probe, ".");
+        File.Delete(probe);
+        return config.Job.DumpFolder;
+    });
+
+    /// <summary>Writes a file of the run.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when it cannot be written.</exception>
+    public static void Write(JobConfig config, string name, string text) => Guard(config, () =>
+    {
+        var path = Path.Combine(config.Job.DumpFolder, name);
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        File.WriteAllText(path, text);
+        return path;
+    });
 
     /// <summary>Opens <c>metrics.jsonl</c> and, when asked for, TensorBoard event files.</summary>
     public static MetricsSinks OpenSinks(JobConfig config, Action<string> warn)
     {
         var folder = Create(config);
-        var sinks = new List<IMetricsSink> { new JsonLinesSink(Path.Combine(folder, "metrics.jsonl")) };
-        if (config.Metrics.EnableTensorboard)
-            sinks.Add(new TensorBoardSink(Path.Combine(folder, config.Metrics.SaveTbFolder, DateTime.Now.ToString("yyyyMMdd-HHmm", CultureInfo.InvariantCulture))));
-        return new MetricsSinks(sinks, warn);
+        return Guard(config, () =>
+        {
+            var sinks = new List<IMetricsSink> { new JsonLinesSink(Path.Combine(folder, "metrics.jsonl")) };
+            if (config.Metrics.EnableTensorboard)
+                sinks.Add(new TensorBoardSink(Path.Combine(folder, config.Metrics.SaveTbFolder, DateTime.Now.ToString("yyyyMMdd-HHmm", CultureInfo.InvariantCulture))));
+            return new MetricsSinks(sinks, warn);
+        });
+    }
+
+    private static T Guard<T>(JobConfig config, Func<T> write)
+    {
+        try
+        {
+            return write();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new TitanException(ExitCode.Data, $"job.dump_folder = '{config.Job.DumpFolder}' cannot be written: {e.Message}; choose another folder", e);
+        }
     }
 }

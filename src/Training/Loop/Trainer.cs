@@ -46,18 +46,21 @@ public sealed class Trainer : IDisposable
         var dimensions = Dimensions(config);
         accumulation = Accumulation(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
-        data = Open(config.Training.Dataset, config.Training.DatasetPath, config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
+        data = Open(Datasets.Open(config.Training.Dataset, config.Training.DatasetPath), config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
         // A tiny corpus repeats all the time: warn at epochs 1, 2, 4, 8, ...
         data.Repeated += epoch =>
         {
             if (long.IsPow2(epoch)) given.Warn($"the dataset was read to its end and starts over (epoch {epoch + 1})");
         };
 
+        // Before the model is allocated: whatever can be refused cheaply.
+        var vocabulary = given.Models.Find(config.Model.Name, config.Model.Flavor).Vocabulary;
+        if (tokenizer.VocabularySize > vocabulary)
+            throw new TitanException(ExitCode.Data,
+                $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
+        var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath) : null;
         (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, CPU);
         ModelBuilder.ThrowIfNothingConverted(Reports);
-        if (tokenizer.VocabularySize > flavor.Vocabulary)
-            throw new TitanException(ExitCode.Data,
-                $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {flavor.Vocabulary}; use a tokenizer or a flavor that fits");
         if (model is Models.Llama3.Llama3Model llama) llama.EndOfDocument = tokenizer.EosId;
         counts = flavor.Counts;
         Seed = config.Debug.Seed ?? Random.Shared.NextInt64();
@@ -70,9 +73,9 @@ public sealed class Trainer : IDisposable
         var s = config.LrScheduler;
         schedule = new LrSchedule(s.TotalSteps ?? config.Training.Steps, s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
         loss = config.Compile.Enable && config.Compile.Components.Contains("loss") ? CrossEntropy.Chunked : CrossEntropy.Plain;
-        validator = config.Validation.Enable
-            ? new Validator(config.Validation, () => Open(config.Validation.Dataset, config.Validation.DatasetPath, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss)
-            : null;
+        validator = heldOut is null
+            ? null
+            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss);
         sinks = RunFolder.OpenSinks(config, given.Warn);
         checkpoints = new RunCheckpoints(config, named, optimizer, given.Metadata, given.Warn);
     }
@@ -112,7 +115,8 @@ public sealed class Trainer : IDisposable
             {
                 // The gradients of an unfinished step are dropped; its data will be read again.
                 if (config.Checkpoint.Enable) checkpoints.Save(step, tokensSeen, before, isLast: false);
-                given.Log($"Stopped at step {step} as asked{(config.Checkpoint.Enable ? "; the checkpoint is saved" : "; checkpoint.enable is false, so nothing was saved")}");
+                given.Log($"Stopped at step {step} as asked; {(config.Checkpoint is { Enable: true, LoadOnly: false } ? "the checkpoint is saved"
+                    : $"checkpoint.{(config.Checkpoint.Enable ? "load_only is true" : "enable is false")}, so nothing was saved")}");
                 return;
             }
 
@@ -156,7 +160,7 @@ public sealed class Trainer : IDisposable
             : throw new TitanException(ExitCode.Usage, $"training.global_batch_size = {global}: expected a multiple of local_batch_size * data-parallel ranks = {perStep}");
     }
 
-    private DataLoader Open(string dataset, string? path, int batch, int length, bool infinite) => new(Datasets.Open(dataset, path), tokenizer, 0, 1, batch, length, infinite);
+    private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(corpus, tokenizer, 0, 1, batch, length, infinite);
 
     private void Resume()
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Titan.Abstractions;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Models;
@@ -26,6 +27,9 @@ internal sealed class Validator(ValidationSection section, Func<DataLoader> open
             tokens += batch.Labels.Length;
         }
 
-        return (batches == 0 ? double.NaN : sum / batches, tokens / watch.Elapsed.TotalSeconds);
+        if (batches == 0)
+            throw new TitanException(ExitCode.Data,
+                $"the validation data does not fill one batch of {section.LocalBatchSize} sequences of {section.SeqLen} tokens; give more text (validation.dataset_path), or lower validation.local_batch_size or validation.seq_len");
+        return (sum / batches, tokens / watch.Elapsed.TotalSeconds);
     }
 }

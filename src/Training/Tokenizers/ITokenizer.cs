@@ -12,7 +12,7 @@ public interface ITokenizer
     /// <summary>The token that ends a document, if there is one.</summary>
     int? EosId { get; }
 
-    /// <summary>SHA-256 of the file that defines the tokenizer.</summary>
+    /// <summary>SHA-256 of what defines the tokenizer: its file, and which tokens start and end a document.</summary>
     string Hash { get; }
 
     /// <summary>Encodes text, without BOS and EOS.</summary>

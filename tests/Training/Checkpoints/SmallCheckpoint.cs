@@ -1,0 +1,38 @@
+using System.Text.Json.Nodes;
+using Titan.Training.Checkpoints;
+using static TorchSharp.torch;
+
+namespace Titan.Training.Tests.Checkpoints;
+
+/// <summary>A checkpoint with what a real one has, of a few bytes.</summary>
+internal static class SmallCheckpoint
+{
+    /// <summary>Saves tensors that are full of the step's number.</summary>
+    public static void SaveSmall(this CheckpointStore store, long step, string state = "{}")
+    {
+        using var weights = full(4, 3, step);
+        using var moments = full(4, 3, step + 0.5);
+        store.Save(step, new CheckpointContents(
+            new Dictionary<string, IReadOnlyList<(string, Tensor)>> { ["model.safetensors"] = [("w", weights)], ["optimizer.safetensors"] = [("w", moments)] },
+            new Dictionary<string, string> { ["train_state.json"] = state, ["dataloader.json"] = """{"epoch": 0}""" },
+            new Dictionary<string, string> { ["plugin a"] = "1.0" }));
+    }
+
+    /// <summary>Whether a checkpoint holds what was saved at its step.</summary>
+    public static bool IsWhole(this OpenedCheckpoint checkpoint)
+    {
+        using var read = zeros(4, 3);
+        checkpoint.ReadInto("model.safetensors", [("w", read)]);
+        return read.data<float>().All(v => v == checkpoint.Manifest.Step);
+    }
+
+    /// <summary>Changes a manifest and seals it again, as one who knows the format would.</summary>
+    public static void EditManifest(string folder, Action<JsonObject> edit)
+    {
+        var path = Path.Combine(folder, CheckpointManifest.FileName);
+        var manifest = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        edit(manifest);
+        File.WriteAllText(path, manifest.ToJsonString());
+        File.WriteAllText(Path.Combine(folder, CheckpointManifest.SealName), OpenedCheckpoint.Seal(File.ReadAllBytes(path)));
+    }
+}
