@@ -15,6 +15,7 @@ internal static class TrainCommand
 {
     public static async Task<int> RunAsync(IReadOnlyList<string> args)
     {
+        OpenMp.Tune();
         Allocator.Tune();
         var session = JobSession.Open(args);
         using var signals = new StopSignals();
