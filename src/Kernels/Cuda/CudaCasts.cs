@@ -60,7 +60,7 @@ public sealed class CudaCasts
         if (columns == 0) return amax.MoveToOuterDisposeScope();
         if (rows == 0) return amax.zero_().MoveToOuterDisposeScope();
         var blocks = launcher.BlocksToFill(x.device);
-        var grid = LaunchGrid.Plane(columns, LaunchGrid.Threads * Lanes(x), rows, blocks);
+        var grid = LaunchGrid.Partials(columns, LaunchGrid.Threads * Lanes(x), rows, blocks);
         var partial = New([grid.Y, columns], ScalarType.Int32, x);
         launcher.Launch("amax_columns", $"amax_columns_partial_{type}", x.device, grid, source, rows, columns, partial);
         launcher.Launch("amax_columns", "amax_columns_finish", x.device, LaunchGrid.Line(columns, LaunchGrid.Threads, blocks), partial, (long)grid.Y, columns, amax);

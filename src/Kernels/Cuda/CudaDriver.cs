@@ -64,10 +64,12 @@ internal sealed unsafe class CudaDriver
     }
 
     /// <summary>Makes a context this thread's.</summary>
-    public void Enter(nint context)
+    /// <returns>The one that was; 0 if there was none.</returns>
+    public nint Enter(nint context)
     {
         Check(contextGetCurrent(out var current), "cuCtxGetCurrent");
         if (current != context) Check(contextSetCurrent(context), "cuCtxSetCurrent");
+        return current;
     }
 
     /// <summary>Loads a binary or PTX into the current context.</summary>

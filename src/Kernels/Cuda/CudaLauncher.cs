@@ -24,8 +24,23 @@ internal sealed unsafe class CudaLauncher(CudaDriver driver, KernelCache cache, 
     {
         var target = Of(on);
         var stream = currentStream(target.Ordinal);
-        driver.Enter(target.Context);
-        var function = Function(target, source, kernel);
+        var previous = driver.Enter(target.Context);
+        try
+        {
+            Queue(Function(target, source, kernel), kernel, grid, stream, arguments);
+        }
+        finally
+        {
+            // The context decides which device torch believes to be the current one.
+            if (previous != 0) driver.Enter(previous);
+        }
+
+        // Queued: from here the stream's order protects the memory, even if the tensors are disposed.
+        foreach (var argument in arguments) GC.KeepAlive(argument.Tensor);
+    }
+
+    private void Queue(nint function, string kernel, LaunchGrid grid, nint stream, ReadOnlySpan<KernelArgument> arguments)
+    {
         var values = stackalloc ulong[arguments.Length];
         var parameters = stackalloc void*[arguments.Length];
         for (var i = 0; i < arguments.Length; i++)
@@ -36,8 +51,6 @@ internal sealed unsafe class CudaLauncher(CudaDriver driver, KernelCache cache, 
         }
 
         driver.Launch(function, kernel, grid, stream, parameters);
-        // Queued: from here the stream's order protects the memory, even if the tensors are disposed.
-        foreach (var argument in arguments) GC.KeepAlive(argument.Tensor);
     }
 
     private LoadedDevice Of(Device on)

@@ -50,7 +50,7 @@ public sealed class CudaModelOps
         var blocks = launcher.BlocksToFill(x.device);
         launcher.Launch(
             "rms_norm_backward_x", $"rms_norm_backward_x_{Type(x)}", x.device, LaunchGrid.Line(rows, 1, blocks), gradient, input, w.contiguous(), rstd, rows, width, dx);
-        var grid = LaunchGrid.Plane(width, LaunchGrid.Threads * Lanes(x), rows, blocks);
+        var grid = LaunchGrid.Partials(width, LaunchGrid.Threads * Lanes(x), rows, blocks);
         var partial = New([grid.Y, width], ScalarType.Float32, x);
         launcher.Launch("rms_norm_backward_weight", $"rms_norm_backward_weight_partial_{Type(x)}", x.device, grid, gradient, input, rstd, rows, width, partial);
         launcher.Launch(

@@ -22,6 +22,12 @@ internal readonly record struct LaunchGrid(uint X, uint Y, uint BlockX, uint Blo
         return new LaunchGrid(x, (uint)Math.Clamp(Math.Min(rows, limit / x), 1, MaxY), Threads, 1);
     }
 
+    /// <summary>
+    /// As <see cref="Plane"/>, for kernels that leave one partial result per block in the second dimension: each takes at least 32 rows, so that the partial results stay
+    /// small beside what was read.
+    /// </summary>
+    public static LaunchGrid Partials(long work, long perBlock, long rows, long limit) => Plane(work, perBlock, (rows + 31) / 32, limit);
+
     private static uint Count(long work, long perBlock, long limit) => (uint)Math.Clamp((work + perBlock - 1) / perBlock, 1, Math.Max(limit, 1));
 
     public override string ToString() => $"<<<({X}, {Y}), ({BlockX}, {BlockY})>>>";

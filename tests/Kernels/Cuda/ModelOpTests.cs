@@ -24,7 +24,8 @@ public sealed class ModelOpTests(NativeBuild build)
             {
                 using var scope = NewDisposeScope();
                 manual_seed(shape[^1]);
-                Tensor x = randn(shape).to(type), w = (randn(shape[^1]) * 0.5 + 1).to(type), g = randn(shape).to(type);
+                // Some rows so small that epsilon is what they are divided by.
+                Tensor x = (randn(shape) * (shape[0] == 3 ? 1e-3 : 1)).to(type), w = (randn(shape[^1]) * 0.5 + 1).to(type), g = randn(shape).to(type);
                 Tensor wideX = Wide(x).requires_grad_(), wideW = Wide(w).requires_grad_();
                 var expected = wideX * (wideX.square().mean([-1], keepdim: true) + 1e-5).rsqrt() * wideW;
                 expected.backward([Wide(g)]);

@@ -66,7 +66,7 @@ public sealed class NativeBuild : IDisposable
         hash.AppendData(Encoding.UTF8.GetBytes(Flags + flags));
         foreach (var file in Directory.EnumerateFiles(native, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
         {
-            hash.AppendData(Encoding.UTF8.GetBytes(file));
+            hash.AppendData(Encoding.UTF8.GetBytes(Path.GetRelativePath(native, file)));
             hash.AppendData(File.ReadAllBytes(file));
         }
 
