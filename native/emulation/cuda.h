@@ -118,18 +118,28 @@ inline void run_block(Order order, std::mt19937_64& random)
 
     std::vector<size_t> turn(count);
     for (size_t i = 0; i < count; i++) turn[i] = order == Order::reverse ? count - 1 - i : i;
-    for (;;)
+    std::vector<bool> rests((count + 31) / 32, false);
+    for (bool ran = false;;)
     {
-        if (order == Order::random) std::shuffle(turn.begin(), turn.end(), random);
+        if (order == Order::random)
+        {
+            std::shuffle(turn.begin(), turn.end(), random);
+            // Half of the warps rest, for long enough that the others run ahead of them as far as barriers let them.
+            if (!ran || random() % 32 == 0)
+                for (size_t warp = 0; warp < rests.size(); warp++) rests[warp] = random() % 2 == 0;
+        }
+
+        ran = false;
         for (const size_t i : turn)
         {
-            if (threads[i].state != State::ready) continue;
+            if (threads[i].state != State::ready || rests[i / 32]) continue;
+            ran = true;
             block.current = &threads[i];
             swapcontext(&block.scheduler, &threads[i].context);
         }
 
         if (std::all_of(threads.begin(), threads.end(), [](const Thread& t) { return t.state == State::finished; })) return;
-        if (release()) continue;
+        if (release() || std::any_of(threads.begin(), threads.end(), [](const Thread& t) { return t.state == State::ready; })) continue;
         block.failure = "a barrier or shuffle was reached by a part of its threads only";
         return;
     }

@@ -20,6 +20,7 @@ internal sealed unsafe class EmulatedLauncher : IKernelLauncher
 {
     private readonly delegate* unmanaged<byte*, uint*, uint*, void**, int, ulong, byte*, nuint, int> launch;
     private readonly ThreadOrder order;
+    private ulong launches;
 
     public EmulatedLauncher(string library)
     {
@@ -54,7 +55,7 @@ internal sealed unsafe class EmulatedLauncher : IKernelLauncher
         var error = stackalloc byte[512];
         fixed (byte* name = Encoding.UTF8.GetBytes(kernel + '\0'))
         {
-            if (launch(name, blocks, threads, parameters, (int)order, 1234, error, 512) != 0) throw new InvalidOperationException(Marshal.PtrToStringUTF8((nint)error));
+            if (launch(name, blocks, threads, parameters, (int)order, launches++, error, 512) != 0) throw new InvalidOperationException(Marshal.PtrToStringUTF8((nint)error));
         }
 
         foreach (var argument in arguments) GC.KeepAlive(argument.Tensor);

@@ -53,6 +53,21 @@ public sealed class MxKernelTests(NativeBuild build)
                 }
     }
 
+    [Fact]
+    public void On_both_sides_of_every_value_where_a_scale_changes_the_blocks_are_cast_as_defined()
+    {
+        // A power of two, the largest mantissas of the formats, and where EVEN rounds up; in every binade, subnormals of the scale included.
+        uint[] edges = [0x000000, 0x600000, 0x700000, 0x780000];
+        var patterns = Enumerable.Range(0, 255).SelectMany(e => edges.SelectMany(m => Enumerable.Range(-2, 8).Select(k => (uint)((e << 23) + (int)m + k)))).Where(u => u < 0x7f800000);
+        using var scope = NewDisposeScope();
+        var amax = tensor(patterns.Select(BitConverter.UInt32BitsToSingle).ToArray());
+        // The largest stands alone among smaller ones.
+        var x = cat([amax.unsqueeze(1), amax.unsqueeze(1).expand(-1, 31) * 0.3f], 1);
+        foreach (var format in Formats)
+            foreach (var mode in Modes)
+                Check("forward", x, format, mode);
+    }
+
     /// <summary>Blocks of 32 equal values: scale byte and data byte for FLOOR, RCEIL, CEIL and EVEN, from the reference's own vectors.</summary>
     [Theory]
     [InlineData(0x00000000u, "00/00 00/00 00/00 00/00")]
