@@ -15,7 +15,9 @@ public static class Architecture
         if (known.Contains(device)) return $"sm_{device}";
         var older = known.Where(a => a < device).DefaultIfEmpty(0).Max();
         if (older == 0)
-            throw new TitanException(ExitCode.Hardware, $"the CUDA compiler knows no architecture up to {device / 10}.{device % 10} of this GPU (it knows {string.Join(", ", known)}); use an older CUDA toolkit or a newer GPU");
+            throw new TitanException(
+                ExitCode.Hardware,
+                $"the CUDA compiler knows no architecture up to this GPU's {device / 10}.{device % 10} (it knows {string.Join(", ", known)}); use an older CUDA toolkit or a newer GPU");
         return $"compute_{older}";
     }
 }

@@ -169,11 +169,13 @@ public sealed class CudaCasts
         CheckDevice(x, "decode");
         var format = x.dtype == Float8Format.E4M3.Type ? "e4m3" : x.dtype == Float8Format.E5M2.Type ? "e5m2"
             : throw new ArgumentException($"decode: x is {x.dtype}; expected float8 e4m3 or e5m2");
-        var to = type == ScalarType.BFloat16 ? "bf16" : type == ScalarType.Float32 ? "f32" : throw new ArgumentException($"decode: cannot write {type}; expected bf16 or fp32");
+        var to = type == ScalarType.BFloat16 ? "bf16" : type == ScalarType.Float32 ? "f32"
+            : throw new ArgumentException($"decode: cannot write {type}; expected bf16 or fp32");
         var result = New(x.shape, type, x);
         if (x.numel() > 0)
             launcher.Launch(
-                "decode", $"decode_{format}_{to}", x.device, LaunchGrid.Line(x.numel(), LaunchGrid.Threads * 16, launcher.BlocksToFill(x.device)), x.contiguous(), x.numel(), result);
+                "decode", $"decode_{format}_{to}", x.device, LaunchGrid.Line(x.numel(), LaunchGrid.Threads * 16, launcher.BlocksToFill(x.device)),
+                x.contiguous(), x.numel(), result);
         return result.MoveToOuterDisposeScope();
     }
 
@@ -197,7 +199,8 @@ public sealed class CudaCasts
 
     private static (Tensor Scale, long RowStep, long ColumnStep) Steps(Tensor x, Tensor scale)
     {
-        if (scale.dtype != ScalarType.Float32 || scale.device_type != x.device_type) throw new ArgumentException($"cast: the scale is {scale.dtype} on {scale.device}; expected fp32 on {x.device}");
+        if (scale.dtype != ScalarType.Float32 || scale.device_type != x.device_type)
+            throw new ArgumentException($"cast: the scale is {scale.dtype} on {scale.device}; expected fp32 on {x.device}");
         if (scale.numel() == 1) return (scale, 0, 0);
         long[] s = scale.shape, d = x.shape;
         if (s.Length == 2 && d.Length == 2 && s[0] == d[0] && s[1] == 1) return (scale.contiguous(), 1, 0);

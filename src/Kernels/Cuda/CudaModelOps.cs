@@ -54,7 +54,8 @@ public sealed class CudaModelOps
         var partial = New([grid.Y, width], ScalarType.Float32, x);
         launcher.Launch("rms_norm_backward_weight", $"rms_norm_backward_weight_partial_{Type(x)}", x.device, grid, gradient, input, rstd, rows, width, partial);
         launcher.Launch(
-            "rms_norm_backward_weight", $"rms_norm_backward_weight_finish_{Type(x)}", x.device, LaunchGrid.Line(width, LaunchGrid.Threads, blocks), partial, (long)grid.Y, width, dw);
+            "rms_norm_backward_weight", $"rms_norm_backward_weight_finish_{Type(x)}", x.device, LaunchGrid.Line(width, LaunchGrid.Threads, blocks),
+            partial, (long)grid.Y, width, dw);
         return (dx.MoveToOuterDisposeScope(), dw.MoveToOuterDisposeScope());
     }
 
@@ -121,7 +122,9 @@ public sealed class CudaModelOps
         using var scope = NewDisposeScope();
         Device(logits, "cross_entropy");
         Check(logits.dim() == 2 && logits.is_contiguous(), "cross_entropy: expected contiguous logits [R, V]");
-        Check(labels.dim() == 1 && labels.shape[0] == logits.shape[0] && labels.dtype == ScalarType.Int64 && labels.device_type == logits.device_type, "cross_entropy: expected int64 labels [R] on the logits' device");
+        Check(
+            labels.dim() == 1 && labels.shape[0] == logits.shape[0] && labels.dtype == ScalarType.Int64 && labels.device_type == logits.device_type,
+            "cross_entropy: expected int64 labels [R] on the logits' device");
         var loss = New([logits.shape[0]], ScalarType.Float32, logits);
         if (logits.numel() > 0)
             launcher.Launch(
@@ -142,7 +145,8 @@ public sealed class CudaModelOps
     private void Device(Tensor x, string what) => Check(x.device_type == launcher.Device, $"{what}: x lies on {x.device}; expected a {launcher.Device} tensor");
 
     private static void Same(Tensor x, Tensor like, string what) => Check(
-        x.shape.AsSpan().SequenceEqual(like.shape) && x.dtype == like.dtype && x.device_type == like.device_type, $"{what}: two operands differ in shape, dtype or device; expected the same");
+        x.shape.AsSpan().SequenceEqual(like.shape) && x.dtype == like.dtype && x.device_type == like.device_type,
+        $"{what}: two operands differ in shape, dtype or device; expected the same");
 
     private static void Check(bool holds, string otherwise)
     {

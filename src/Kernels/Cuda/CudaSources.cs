@@ -18,7 +18,8 @@ public static class CudaSources
     public static string Text(string name) => Read(name + ".cu");
 
     private static IEnumerable<string> Resources(string extension) => typeof(CudaSources).Assembly.GetManifestResourceNames()
-        .Where(n => n.StartsWith(Prefix, StringComparison.Ordinal) && n.EndsWith(extension, StringComparison.Ordinal)).Select(n => n[Prefix.Length..]).Order(StringComparer.Ordinal);
+        .Where(n => n.StartsWith(Prefix, StringComparison.Ordinal) && n.EndsWith(extension, StringComparison.Ordinal))
+        .Select(n => n[Prefix.Length..]).Order(StringComparer.Ordinal);
 
     private static string Read(string name)
     {

@@ -64,7 +64,11 @@ public sealed unsafe class NvrtcCompiler : ICudaCompiler
             string[] options = [$"--gpu-architecture={architecture}", .. Options];
             var result = compileProgram(program, options.Length, strings.Array(options));
             if (result != 0)
-                throw new TitanException(ExitCode.Hardware, $"{Version} could not compile {name} for {architecture} (error {result}): {Encoding.UTF8.GetString(Output(program, logSize, log)).Trim('\0', '\n', ' ')}");
+            {
+                var messages = Encoding.UTF8.GetString(Output(program, logSize, log)).Trim('\0', '\n', ' ');
+                throw new TitanException(ExitCode.Hardware, $"{Version} could not compile {name} for {architecture} (error {result}): {messages}");
+            }
+
             return architecture.StartsWith("sm_", StringComparison.Ordinal) ? Output(program, cubinSize, cubin) : Output(program, ptxSize, ptx);
         }
         finally

@@ -34,7 +34,7 @@ public sealed class NvrtcTests(Nvrtc nvrtc) : IClassFixture<Nvrtc>, IDisposable
     public void Where_nvrtc_is_present_every_source_compiles_to_a_binary_for_every_architecture_with_float8()
     {
         if (nvrtc.Compiler is not { } compiler) return;
-        string[] architectures = [.. new[] { 89, 90, 100 }.Where(compiler.Architectures.Contains).Select(a => $"sm_{a}"), .. compiler.Architectures.Contains(90) ? new[] { "sm_90a" } : []];
+        string[] architectures = [.. new[] { "sm_89", "sm_90", "sm_90a", "sm_100" }.Where(a => compiler.Architectures.Contains(int.Parse(a[3..].TrimEnd('a'))))];
         Assert.NotEmpty(architectures);
         foreach (var name in CudaSources.Names)
             foreach (var architecture in architectures)
