@@ -1,0 +1,99 @@
+// All kernels under one entry: name, grid, block and an array of pointers to the arguments, as cuLaunchKernel takes them.
+#pragma once
+#include <cstddef>
+#include <utility>
+
+#include "amax_columns.cu"
+#include "amax_rows.cu"
+#include "amax_tensor.cu"
+#include "cast_rowmajor.cu"
+#include "cast_transposed.cu"
+#include "cross_entropy.cu"
+#include "decode.cu"
+#include "mx_dim0.cu"
+#include "mx_dim1.cu"
+#include "rms_norm_backward_weight.cu"
+#include "rms_norm_backward_x.cu"
+#include "rms_norm_forward.cu"
+#include "rotary.cu"
+#include "scale_from_amax.cu"
+#include "swiglu.cu"
+
+namespace emulation
+{
+template <typename... Arguments, size_t... I>
+void call(void (*kernel)(Arguments...), void** parameters, std::index_sequence<I...>)
+{
+    (void)parameters;
+    kernel(*static_cast<std::remove_const_t<Arguments>*>(parameters[I])...);
+}
+
+template <typename... Arguments> std::function<void()> bind(void (*kernel)(Arguments...), void** parameters)
+{
+    return [=] { call(kernel, parameters, std::index_sequence_for<Arguments...> {}); };
+}
+
+// Finds a kernel; an empty function if there is none of that name. The table is the list of what the tests can run, and a test holds it complete.
+inline std::function<void()> find(const std::string& name, void** parameters)
+{
+#define ROW(kernel) \
+    if (name == #kernel) return bind(kernel, parameters);
+    ROW(amax_columns_finish)
+    ROW(amax_columns_partial_bf16)
+    ROW(amax_columns_partial_f32)
+    ROW(amax_finish)
+    ROW(amax_partial_bf16)
+    ROW(amax_partial_f32)
+    ROW(amax_rows_bf16)
+    ROW(amax_rows_f32)
+    ROW(cast_rowmajor_bf16_e4m3)
+    ROW(cast_rowmajor_bf16_e5m2)
+    ROW(cast_rowmajor_f32_e4m3)
+    ROW(cast_rowmajor_f32_e5m2)
+    ROW(cast_transposed_bf16_e4m3)
+    ROW(cast_transposed_bf16_e5m2)
+    ROW(cast_transposed_f32_e4m3)
+    ROW(cast_transposed_f32_e5m2)
+    ROW(cross_entropy_bf16)
+    ROW(cross_entropy_f32)
+    ROW(decode_e4m3_bf16)
+    ROW(decode_e4m3_f32)
+    ROW(decode_e5m2_bf16)
+    ROW(decode_e5m2_f32)
+    ROW(mx_dim0_bf16_e4m3)
+    ROW(mx_dim0_bf16_e5m2)
+    ROW(mx_dim0_f32_e4m3)
+    ROW(mx_dim0_f32_e5m2)
+    ROW(mx_dim1_bf16_e4m3)
+    ROW(mx_dim1_bf16_e5m2)
+    ROW(mx_dim1_f32_e4m3)
+    ROW(mx_dim1_f32_e5m2)
+    ROW(rms_norm_backward_weight_finish_bf16)
+    ROW(rms_norm_backward_weight_finish_f32)
+    ROW(rms_norm_backward_weight_partial_bf16)
+    ROW(rms_norm_backward_weight_partial_f32)
+    ROW(rms_norm_backward_x_bf16)
+    ROW(rms_norm_backward_x_f32)
+    ROW(rms_norm_forward_bf16)
+    ROW(rms_norm_forward_f32)
+    ROW(rotary_bf16)
+    ROW(rotary_f32)
+    ROW(scale_from_amax)
+    ROW(swiglu_backward_bf16)
+    ROW(swiglu_backward_f32)
+    ROW(swiglu_forward_bf16)
+    ROW(swiglu_forward_f32)
+#undef ROW
+    return {};
+}
+
+// Empty on success, else what is wrong.
+inline std::string launch(const std::string& name, Index grid, Index size, void** parameters, Order order, uint64_t seed)
+{
+    const auto body = find(name, parameters);
+    if (!body) return "no kernel named " + name;
+    if (size.x * size.y * size.z % 32 != 0) return name + ": the block is no multiple of 32 threads";
+    run_grid(grid, size, order, seed, body);
+    return block.failure.empty() ? "" : name + ": " + block.failure;
+}
+}

@@ -1,0 +1,40 @@
+// The scale of a microscaling block (OCP MX): 32 elements share one power of two, a byte e that means 2^(e - 127), 255 for NaN.
+#pragma once
+#include "float8.cuh"
+
+// How the byte is chosen from the block's amax. The host passes these numbers.
+enum MxMode { mx_floor = 0, mx_rceil = 1, mx_ceil = 2, mx_even = 3 };
+
+// amax as fp32 bits -> scale byte. A block that holds infinity or NaN (EVEN: whose rounded amax is infinity) becomes NaN as a whole.
+template <typename F> DEVICE u32 mx_scale(u32 amax, int mode)
+{
+    if (mode == mx_rceil)
+    {
+        // The smallest power of two that is at least amax / max; a product with the rounded reciprocal, as the reference and the hardware do it.
+        const u32 d = __float_as_uint(times(__uint_as_float(amax), __uint_as_float(F::inverse_max)));
+        const u32 e = d >> 23, m = d & 0x7fffffu;
+        if (e == 255u) return 255u;
+        return (e == 0u ? m > 0x400000u : m != 0u) ? e + 1u : e;
+    }
+
+    if (amax >= 0x7f800000u) return 255u;
+    // EVEN: round to the format's mantissa first, ties up into the exponent.
+    if (mode == mx_even) amax = (amax + (1u << (23 - F::mantissa_bits - 1))) & 0xff800000u;
+    if (amax >= 0x7f800000u) return 255u;
+    const int e = (int)(amax >> 23) + (mode == mx_ceil && (amax & 0x7fffffu) != 0u ? 1 : 0) - F::max_exponent;
+    return (u32)(e < 0 ? 0 : e);
+}
+
+// 2^(127 - e), which the elements are multiplied by; NaN for byte 255.
+DEVICE float mx_reciprocal(u32 e)
+{
+    return __uint_as_float(e == 255u ? 0x7f800001u : e == 254u ? 0x00400000u : (254u - e) << 23);
+}
+
+// Where the scale of (row, block) lies. Plain: [rows, blocks]. Swizzled, as the block-scaled tensor core matmul reads it: tiles of 128 rows x 4 blocks, in each tile
+// 32 lines of 16 bytes, in each line 4 groups of rows that are 32 apart.
+DEVICE i64 mx_scale_offset(i64 row, i64 block, i64 blocks, bool swizzled)
+{
+    if (!swizzled) return row * blocks + block;
+    return (row / 128 * ((blocks + 3) / 4) + block / 4) * 512 + row % 32 * 16 + row % 128 / 32 * 4 + block % 4;
+}

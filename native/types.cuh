@@ -1,0 +1,68 @@
+// Names that every kernel uses: sizes of integers, bf16 storage, and moves of 16 bytes at a time.
+#pragma once
+
+#ifdef TITAN_EMULATION
+#include "emulation/cuda.h"
+#endif
+
+// extern "C": the host looks a kernel up by this name.
+#define KERNEL extern "C" __global__ void
+#define DEVICE __device__ inline
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef long long i64;
+
+struct bf16 { u16 bits; };
+
+DEVICE float widen(float x) { return x; }
+DEVICE float widen(bf16 x) { return __uint_as_float((u32)x.bits << 16); }
+
+// fp32 bits of |x|. As integers they order like the magnitudes, and every NaN is above infinity: the maximum of these is an amax that propagates NaN.
+DEVICE u32 magnitude(float x) { return __float_as_uint(x) & 0x7fffffffu; }
+DEVICE u32 magnitude(bf16 x) { return ((u32)x.bits & 0x7fffu) << 16; }
+
+// One NaN for all: which payload wins a maximum says nothing.
+DEVICE float from_magnitude(u32 bits) { return __uint_as_float(bits > 0x7f800000u ? 0x7fc00000u : bits); }
+
+template <typename T> __device__ T narrow(float x);
+template <> DEVICE float narrow<float>(float x) { return x; }
+
+// Round to nearest even, NaN to 0x7fc0: as ATen's cast to bf16.
+template <> DEVICE bf16 narrow<bf16>(float x)
+{
+    const u32 u = __float_as_uint(x);
+    return bf16 { (u16)((u & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16) };
+}
+
+// N neighbours. A copy of a whole pack is one access of up to 16 bytes.
+template <typename T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack { T at[N]; };
+
+// How many T one 16-byte access moves.
+template <typename T> __device__ constexpr int lanes_of() { return 16 / (int)sizeof(T); }
+
+// Whether packs may start at this address. A view into another tensor may not.
+DEVICE bool aligned(const void* p) { return (reinterpret_cast<unsigned long long>(p) & 15) == 0; }
+
+// `whole`: the address is aligned and all N elements exist. Otherwise the first `count` are read one by one, and the rest is zero.
+template <int N, typename T> DEVICE Pack<T, N> load(const T* p, bool whole, i64 count)
+{
+    if (whole) return *reinterpret_cast<const Pack<T, N>*>(p);
+    Pack<T, N> pack {};
+    for (int k = 0; k < N; k++)
+        if (k < count) pack.at[k] = p[k];
+    return pack;
+}
+
+template <int N, typename T> DEVICE void store(T* p, const Pack<T, N>& pack, bool whole, i64 count)
+{
+    if (whole) *reinterpret_cast<Pack<T, N>*>(p) = pack;
+    else
+        for (int k = 0; k < N; k++)
+            if (k < count) p[k] = pack.at[k];
+}
+
+// A product and a sum that the compiler must not fuse, where the plain chain rounds in between.
+DEVICE float times(float a, float b) { return __fmul_rn(a, b); }
+DEVICE float plus(float a, float b) { return __fadd_rn(a, b); }

@@ -1,0 +1,118 @@
+using System.Runtime.InteropServices;
+using Titan.Abstractions;
+
+namespace Titan.Kernels.Cuda;
+
+/// <summary>The part of the CUDA driver API that loads and launches kernels, in the device's primary context: the one that libtorch uses.</summary>
+internal sealed unsafe class CudaDriver
+{
+    private const int ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76, Multiprocessors = 16;
+
+    private readonly delegate* unmanaged<out int, int, int> deviceGet;
+    private readonly delegate* unmanaged<out int, int, int, int> deviceGetAttribute;
+    private readonly delegate* unmanaged<out nint, int, int> primaryContextRetain;
+    private readonly delegate* unmanaged<out nint, int> contextGetCurrent;
+    private readonly delegate* unmanaged<nint, int> contextSetCurrent;
+    private readonly delegate* unmanaged<out nint, byte*, int> moduleLoadData;
+    private readonly delegate* unmanaged<out nint, nint, byte*, int> moduleGetFunction;
+    private readonly delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int> launchKernel;
+    private readonly delegate* unmanaged<int, out nint, int> getErrorName;
+
+    private CudaDriver(nint library)
+    {
+        nint Export(string name) => NativeLibrary.GetExport(library, name);
+        deviceGet = (delegate* unmanaged<out int, int, int>)Export("cuDeviceGet");
+        deviceGetAttribute = (delegate* unmanaged<out int, int, int, int>)Export("cuDeviceGetAttribute");
+        primaryContextRetain = (delegate* unmanaged<out nint, int, int>)Export("cuDevicePrimaryCtxRetain");
+        contextGetCurrent = (delegate* unmanaged<out nint, int>)Export("cuCtxGetCurrent");
+        contextSetCurrent = (delegate* unmanaged<nint, int>)Export("cuCtxSetCurrent");
+        moduleLoadData = (delegate* unmanaged<out nint, byte*, int>)Export("cuModuleLoadData");
+        moduleGetFunction = (delegate* unmanaged<out nint, nint, byte*, int>)Export("cuModuleGetFunction");
+        launchKernel = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)Export("cuLaunchKernel");
+        getErrorName = (delegate* unmanaged<int, out nint, int>)Export("cuGetErrorName");
+        var init = (delegate* unmanaged<uint, int>)Export("cuInit");
+        Check(init(0), "cuInit");
+    }
+
+    /// <summary>Loads the driver's library.</summary>
+    public static CudaDriver Open(string library = "libcuda.so.1")
+    {
+        if (!NativeLibrary.TryLoad(library, out var handle))
+            throw new TitanException(ExitCode.Hardware, $"the CUDA driver's library {library} was not found: this machine has no NVIDIA driver, or a container hides it");
+        return new CudaDriver(handle);
+    }
+
+    /// <summary>What the driver calls a device.</summary>
+    /// <param name="ordinal">Its number among the visible ones, as torch counts.</param>
+    public int Device(int ordinal)
+    {
+        Check(deviceGet(out var device, ordinal), $"cuDeviceGet of device {ordinal}");
+        return device;
+    }
+
+    /// <summary>Compute capability times ten.</summary>
+    public int ComputeCapability(int device) => Attribute(device, ComputeCapabilityMajor) * 10 + Attribute(device, ComputeCapabilityMinor);
+
+    /// <summary>How many multiprocessors the device has.</summary>
+    public int MultiprocessorCount(int device) => Attribute(device, Multiprocessors);
+
+    /// <summary>The device's primary context. It is never released: libtorch holds it to the end of the process too.</summary>
+    public nint PrimaryContext(int device)
+    {
+        Check(primaryContextRetain(out var context, device), "cuDevicePrimaryCtxRetain");
+        return context;
+    }
+
+    /// <summary>Makes a context this thread's.</summary>
+    /// <returns>The one that was; 0 if there was none.</returns>
+    public nint Enter(nint context)
+    {
+        Check(contextGetCurrent(out var current), "cuCtxGetCurrent");
+        if (current != context) Check(contextSetCurrent(context), "cuCtxSetCurrent");
+        return current;
+    }
+
+    /// <summary>Loads a binary or PTX into the current context.</summary>
+    public nint Load(byte[] image, string name)
+    {
+        // PTX is a C string: one more byte ends it.
+        byte[] ended = [.. image, 0];
+        fixed (byte* p = ended)
+        {
+            Check(moduleLoadData(out var module, p), $"cuModuleLoadData of {name}");
+            return module;
+        }
+    }
+
+    /// <summary>A kernel of a module.</summary>
+    public nint Function(nint module, string name)
+    {
+        var text = Marshal.StringToCoTaskMemUTF8(name);
+        try
+        {
+            Check(moduleGetFunction(out var function, module, (byte*)text), $"cuModuleGetFunction of {name}");
+            return function;
+        }
+        finally
+        {
+            Marshal.FreeCoTaskMem(text);
+        }
+    }
+
+    /// <summary>Queues a launch on a stream.</summary>
+    public void Launch(nint function, string name, LaunchGrid grid, nint stream, void** parameters) =>
+        Check(launchKernel(function, grid.X, grid.Y, 1, grid.BlockX, grid.BlockY, 1, 0, stream, parameters, null), $"cuLaunchKernel of {name} {grid}");
+
+    private int Attribute(int device, int attribute)
+    {
+        Check(deviceGetAttribute(out var value, attribute, device), $"cuDeviceGetAttribute {attribute}");
+        return value;
+    }
+
+    private void Check(int result, string call)
+    {
+        if (result == 0) return;
+        var name = getErrorName(result, out var text) == 0 ? Marshal.PtrToStringUTF8(text) : null;
+        throw new TitanException(ExitCode.Hardware, $"{call} failed: {name ?? "unknown error"} ({result})");
+    }
+}

@@ -1,0 +1,86 @@
+using System.Text.RegularExpressions;
+using Titan.Abstractions;
+using Titan.Kernels.Casts;
+using Titan.Kernels.Cuda;
+using static TorchSharp.torch;
+
+namespace Titan.Kernels.Tests.Cuda;
+
+/// <summary>That the emulation would find what it is there to find: kernels with a fault put in, and the list of kernels held complete.</summary>
+public sealed partial class EmulationTests
+{
+    [Fact]
+    public void A_missing_barrier_gives_wrong_bytes_in_some_thread_order()
+    {
+        using var scope = NewDisposeScope();
+        using var native = new AlteredNative("cast_transposed.cu", "        __syncthreads();\n        const i64 column", "        const i64 column");
+        var launcher = new EmulatedLauncher(NativeBuild.Build("library.cpp", "libemulation.so", "-O1 -shared -fPIC", native.Folder));
+        var x = Samples.Matrix(64, 64, ScalarType.BFloat16, 1, special: false);
+        var expected = Samples.Bytes(CastKernels.Plain.Cast(x.t(), tensor(1f), Float8Format.E4M3));
+        var wrong = Enum.GetValues<ThreadOrder>().Count(order =>
+            !expected.AsSpan().SequenceEqual(Samples.Bytes(new CudaCasts(launcher.In(order)).CastTransposed(x, tensor(1f), Float8Format.E4M3))));
+        Assert.True(wrong > 0, "the fault went unseen");
+    }
+
+    [Fact]
+    public void A_barrier_that_some_threads_never_reach_is_reported()
+    {
+        using var scope = NewDisposeScope();
+        using var native = new AlteredNative("reduce.cuh", "    value = reduce_warp<Op>(value);\n", "    if (threadIdx.x == 3) return value;\n    value = reduce_warp<Op>(value);\n");
+        var casts = new CudaCasts(new EmulatedLauncher(NativeBuild.Build("library.cpp", "libemulation.so", "-O1 -shared -fPIC", native.Folder)));
+        var x = ones(64);
+        Assert.Contains("reached by a part of its threads", Assert.Throws<InvalidOperationException>(() => casts.Amax(x)).Message);
+    }
+
+    [Fact]
+    public void A_read_past_the_end_ends_the_child_process_with_a_report_that_names_the_line()
+    {
+        using var scope = NewDisposeScope();
+        using var native = new AlteredNative("types.cuh", "        if (k < count) pack.at[k] = p[k];", "        if (k <= count) pack.at[k] = p[k];");
+        using var launcher = new SanitizedLauncher(NativeBuild.Build("child.cpp", "emulation_sanitized", "-O0 -g1 -fsanitize=address", native.Folder));
+        var casts = new CudaCasts(launcher);
+        var message = Assert.Throws<InvalidOperationException>(() => casts.Amax(ones(33))).Message;
+        Assert.Contains("heap-buffer-overflow", message);
+        Assert.Contains("types.cuh:", message);
+    }
+
+    [Fact]
+    public void The_emulation_lists_every_kernel_of_every_source()
+    {
+        var table = Rows().Matches(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "native", "emulation", "kernels.h"))).Select(m => m.Groups[1].Value);
+        var kernels = CudaSources.Names.SelectMany(n => Kernels().Matches(CudaSources.Text(n))).Select(m => m.Groups[1].Value + m.Groups[2].Value).Where(n => n != "NAME");
+        Assert.Equal(kernels.Order(StringComparer.Ordinal), table.Order(StringComparer.Ordinal));
+        Assert.Equal(15, CudaSources.Names.Count);
+    }
+
+    [GeneratedRegex(@"^    ROW\((\w+)\)", RegexOptions.Multiline)]
+    private static partial Regex Rows();
+
+    [GeneratedRegex(@"(?:^KERNEL (\w+)\(|^CAST\(\w+, \w+, (\w+)\))", RegexOptions.Multiline)]
+    private static partial Regex Kernels();
+
+    /// <summary>A copy of native/ with one place changed.</summary>
+    private sealed class AlteredNative : IDisposable
+    {
+        public AlteredNative(string file, string from, string to)
+        {
+            var origin = Path.Combine(AppContext.BaseDirectory, "native");
+            Folder = Directory.CreateTempSubdirectory("titan-native-").FullName;
+            foreach (var source in Directory.EnumerateFiles(origin, "*", SearchOption.AllDirectories))
+            {
+                var target = Path.Combine(Folder, Path.GetRelativePath(origin, source));
+                Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+                File.Copy(source, target);
+            }
+
+            var path = Path.Combine(Folder, file);
+            var text = File.ReadAllText(path);
+            Assert.Contains(from, text);
+            File.WriteAllText(path, text.Replace(from, to));
+        }
+
+        public string Folder { get; }
+
+        public void Dispose() => Directory.Delete(Folder, recursive: true);
+    }
+}

@@ -1,0 +1,152 @@
+using Titan.Abstractions;
+using Titan.Kernels.Casts;
+using Titan.Kernels.Cuda;
+using static TorchSharp.torch;
+
+namespace Titan.Kernels.Tests.Cuda;
+
+/// <summary>The MX cast kernels: scale bytes against their definition, data against the ATen chain with those scales.</summary>
+[Collection(NativeCollection.Name)]
+public sealed class MxKernelTests(NativeBuild build)
+{
+    private static readonly Float8Format[] Formats = [Float8Format.E4M3, Float8Format.E5M2];
+
+    private static readonly ScaleRounding[] Modes = [ScaleRounding.Floor, ScaleRounding.RoundUp, ScaleRounding.Ceil, ScaleRounding.Even];
+
+    public static TheoryData<string> Launchers => NativeCollection.Launchers;
+
+    [Theory]
+    [MemberData(nameof(Launchers))]
+    public void Blocks_of_every_bf16_pattern_are_cast_as_defined_in_every_mode(string launcher)
+    {
+        using var scope = NewDisposeScope();
+        var x = Samples.EveryBFloat16().reshape(512, 128);
+        foreach (var format in Formats)
+            foreach (var mode in Modes)
+                Check(launcher, x, format, mode);
+    }
+
+    [Theory]
+    [MemberData(nameof(Launchers))]
+    public void Blocks_of_fp32_patterns_are_cast_as_defined_in_every_mode(string launcher)
+    {
+        using var scope = NewDisposeScope();
+        foreach (var format in Formats)
+        {
+            var x = Samples.Float32(format, launcher == "forward" ? 65537 : 524287);
+            x = x.narrow(0, 0, x.numel() / 2048 * 2048).reshape(-1, 64);
+            foreach (var mode in Modes) Check(launcher, x, format, mode);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Launchers))]
+    public void Shapes_that_are_no_multiples_of_a_tile_are_cast_as_defined_and_swizzled(string launcher)
+    {
+        var seed = 0;
+        foreach (var (rows, columns) in new (long, long)[] { (1, 32), (3, 96), (32, 1), (32, 32), (96, 7), (64, 160), (160, 64), (130, 32), (32, 130) })
+            foreach (var type in new[] { ScalarType.BFloat16, ScalarType.Float32 })
+                foreach (var mode in Modes)
+                {
+                    using var scope = NewDisposeScope();
+                    Check(launcher, Samples.Matrix(rows, columns, type, ++seed), Float8Format.E4M3, mode);
+                }
+    }
+
+    [Fact]
+    public void On_both_sides_of_every_value_where_a_scale_changes_the_blocks_are_cast_as_defined()
+    {
+        // A power of two, the largest mantissas of the formats, and where EVEN rounds up; in every binade, subnormals of the scale included.
+        uint[] edges = [0x000000, 0x600000, 0x700000, 0x780000];
+        var patterns = Enumerable.Range(0, 255).SelectMany(e => edges.SelectMany(m => Enumerable.Range(-2, 8).Select(k => (uint)((e << 23) + (int)m + k)))).Where(u => u < 0x7f800000);
+        using var scope = NewDisposeScope();
+        var amax = tensor(patterns.Select(BitConverter.UInt32BitsToSingle).ToArray());
+        // The largest stands alone among smaller ones.
+        var x = cat([amax.unsqueeze(1), amax.unsqueeze(1).expand(-1, 31) * 0.3f], 1);
+        foreach (var format in Formats)
+            foreach (var mode in Modes)
+                Check("forward", x, format, mode);
+    }
+
+    /// <summary>Blocks of 32 equal values: scale byte and data byte for FLOOR, RCEIL, CEIL and EVEN, from the reference's own vectors.</summary>
+    [Theory]
+    [InlineData(0x00000000u, "00/00 00/00 00/00 00/00")]
+    [InlineData(0x00800000u, "00/40 00/40 00/40 00/40")]
+    [InlineData(0x7f800000u, "ff/7f ff/7f ff/7f ff/7f")]
+    [InlineData(0x7fc00000u, "ff/7f ff/7f ff/7f ff/7f")]
+    [InlineData(0x3f800000u, "77/78 77/78 77/78 77/78")]
+    [InlineData(0x3fe00000u, "77/7e 77/7e 78/76 77/7e")]
+    [InlineData(0x3ff00000u, "77/7e 78/77 78/77 77/7e")]
+    [InlineData(0x3ff80000u, "77/7e 78/78 78/78 78/78")]
+    [InlineData(0x43800000u, "7f/78 7f/78 7f/78 7f/78")]
+    [InlineData(0x43808000u, "7f/78 7f/78 80/70 7f/78")]
+    [InlineData(0x43e00000u, "7f/7e 7f/7e 80/76 7f/7e")]
+    [InlineData(0xc3e00000u, "7f/fe 7f/fe 80/f6 7f/fe")]
+    [InlineData(0x43e80000u, "7f/7e 80/76 80/76 7f/7e")]
+    [InlineData(0x43f00000u, "7f/7e 80/77 80/77 7f/7e")]
+    [InlineData(0x40600001u, "78/7e 79/76 79/76 78/7e")]
+    [InlineData(0x40600000u, "78/7e 78/7e 79/76 78/7e")]
+    [InlineData(0x43ffffffu, "7f/7e 80/78 80/78 80/78")]
+    [InlineData(0x7f7fffffu, "f6/7e f7/78 f7/78 ff/7f")]
+    [InlineData(0x00000001u, "00/00 00/00 00/00 00/00")]
+    [InlineData(0x00010000u, "00/08 00/08 00/08 00/08")]
+    public void A_block_of_equal_values_gives_the_references_bytes(uint bits, string expected)
+    {
+        using var scope = NewDisposeScope();
+        var casts = new CudaCasts(build.Launcher("random"));
+        var x = full([2, 32], BitConverter.UInt32BitsToSingle(bits));
+        var got = Modes.Select(mode =>
+        {
+            var (data, scales) = casts.MxRows(x, Float8Format.E4M3, mode);
+            return $"{Samples.Bytes(scales)[1]:x2}/{Samples.Bytes(data)[63]:x2}";
+        });
+        Assert.Equal(expected, string.Join(" ", got));
+    }
+
+    private void Check(string launcher, Tensor x, Float8Format format, ScaleRounding mode)
+    {
+        var casts = new CudaCasts(build.Launcher(launcher));
+        if (x.shape[1] % 32 == 0)
+        {
+            var (scales, data) = Expected(x, format, mode);
+            var plain = casts.MxRows(x, format, mode);
+            Assert.Equal(Float8Format.E8M0.Type, plain.Scales.dtype);
+            Assert.Equal([x.shape[0], x.shape[1] / 32], plain.Scales.shape);
+            Assert.Equal(scales, Samples.Bytes(plain.Scales));
+            Samples.AssertSameCodes(data, plain.Data, $"dim0 {format} {mode} {x.dtype}");
+            var swizzled = casts.MxRows(x, format, mode, swizzled: true);
+            Assert.Equal(Swizzled(scales, x.shape[0], x.shape[1] / 32), Samples.Bytes(swizzled.Scales));
+            Samples.AssertSameCodes(data, swizzled.Data);
+        }
+
+        if (x.shape[0] % 32 == 0)
+        {
+            var (scales, data) = Expected(x.t().contiguous(), format, mode);
+            var plain = casts.MxColumns(x, format, mode);
+            Assert.Equal([x.shape[1], x.shape[0] / 32], plain.Scales.shape);
+            Assert.Equal(scales, Samples.Bytes(plain.Scales));
+            Samples.AssertSameCodes(data, plain.Transposed, $"dim1 {format} {mode} {x.dtype}");
+            var swizzled = casts.MxColumns(x, format, mode, swizzled: true);
+            Assert.Equal(Swizzled(scales, x.shape[1], x.shape[0] / 32), Samples.Bytes(swizzled.Scales));
+            Samples.AssertSameCodes(data, swizzled.Transposed);
+        }
+    }
+
+    private static (byte[] Scales, Tensor Data) Expected(Tensor x, Float8Format format, ScaleRounding mode)
+    {
+        var blocks = x.reshape(-1, 32);
+        var amax = blocks.abs().amax([1], keepdim: true).to(ScalarType.Float32).data<float>().ToArray();
+        var scales = amax.Select(a => MxOracle.Scale(a, format, mode)).ToArray();
+        var factors = tensor(scales.Select(MxOracle.Reciprocal).ToArray()).unsqueeze(1);
+        return (scales, CastKernels.Plain.Cast(blocks, factors, format).reshape(x.shape));
+    }
+
+    private static byte[] Swizzled(byte[] scales, long rows, long blocks)
+    {
+        var result = new byte[(rows + 127) / 128 * ((blocks + 3) / 4) * 512];
+        for (long r = 0; r < rows; r++)
+            for (long c = 0; c < blocks; c++)
+                result[(r / 128 * ((blocks + 3) / 4) + c / 4) * 512 + r % 32 * 16 + r % 128 / 32 * 4 + c % 4] = scales[r * blocks + c];
+        return result;
+    }
+}
