@@ -9,7 +9,7 @@ public sealed class BadInputTests
     [InlineData(ExitCode.Usage, "did you mean 'training.steps'", "--training.stepz", "3")]
     [InlineData(ExitCode.Usage, "expected a whole number", "--training.steps", "many")]
     [InlineData(ExitCode.Usage, "quantize.linear.float8", "--model.converters", "quantize.linear.float9")]
-    [InlineData(ExitCode.Usage, "known: tensorwise", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.recipe_name", "tensorwize")]
+    [InlineData(ExitCode.Usage, "this recipe; known: ", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.recipe_name", "tensorwize")]
     [InlineData(ExitCode.Usage, "matches no layer", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.filter_fqns", "outptu")]
     [InlineData(ExitCode.Usage, "known: titan_sample", "--training.dataset", "c5")]
     [InlineData(ExitCode.Data, "set training.dataset_path", "--training.dataset", "c4")]
@@ -19,7 +19,8 @@ public sealed class BadInputTests
     [InlineData(ExitCode.Data, "tokenizer.json", "--model.hf_assets_path", "/no/such/folder")]
     [InlineData(ExitCode.Usage, "takes no value", "--compile.enable=False")]
     [InlineData(ExitCode.Usage, "NGPU=2", "--parallelism.tensor_parallel_degree", "2")]
-    [InlineData(ExitCode.Usage, "no loaded plugin serves [quantize.linear.mx]", "--quantize.linear.mx.recipe_name", "mxfp8_cublas")]
+    [InlineData(ExitCode.Usage, "no loaded plugin serves [quantize.linear.mx]", "--plugins.disable", "titan.mxfp8", "--quantize.linear.mx.recipe_name", "mxfp8_cublas")]
+    [InlineData(ExitCode.Usage, "has no effect: model.converters does not list quantize.linear.mx", "--quantize.linear.mx.recipe_name", "mxfp8_cublas")]
     [InlineData(ExitCode.Plugin, "does not exist", "--plugins.path", "/no/such/folder")]
     [InlineData(ExitCode.Data, "cannot be written", "--job.dump_folder", "/proc/titan")]
     public void A_mistake_in_a_job_is_named_with_the_way_out(ExitCode code, string text, params string[] args)

@@ -6,7 +6,8 @@ namespace Titan.Host.Configuration;
 /// <summary>Reads dotted flags: <c>--section.key value</c>, <c>--section.key=value</c>, <c>--section.flag</c>, <c>--section.no-flag</c>; <c>_</c> and <c>-</c> are alike.</summary>
 public static class CommandLineSource
 {
-    private const string Origin = "command line";
+    /// <summary>Where a flag comes from, in messages.</summary>
+    internal const string Origin = "command line";
 
     /// <summary>Reads the arguments; problems are added to <paramref name="errors"/>.</summary>
     public static IReadOnlyList<ConfigEntry> Read(IReadOnlyList<string> args, ConfigSchema schema, List<string> errors)

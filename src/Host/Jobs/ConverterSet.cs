@@ -44,6 +44,14 @@ public sealed class ConverterSet
         var families = names.Where(n => n.StartsWith("quantize.", StringComparison.Ordinal)).Select(n => n.Split('.')[^1]).Distinct().ToList();
         if (families.Count > 1)
             throw new TitanException(ExitCode.Usage, $"model.converters: cannot combine different quantization types: {string.Join(" and ", families)}; keep one");
+        foreach (var (fullName, origin) in job.Origins)
+        {
+            // A job file may hold the section of a converter that it does not use, as upstream's do; a flag is meant.
+            if (origin != CommandLineSource.Origin || schema.Find(fullName) is not [var key, ..] || !converters.ContainsKey(key.Section) || names.Contains(key.Section)) continue;
+            throw new TitanException(ExitCode.Usage,
+                $"--{fullName} has no effect: model.converters does not list {key.Section}; add --model.converters {string.Join(',', names.Append(key.Section))}, or drop the flag");
+        }
+
         return [.. names.Select(n => Choose(n, job, schema))];
     }
 
