@@ -17,11 +17,13 @@ public static class ConfigDocs
         foreach (var section in schema.Sections)
         {
             text.Append($"\n## [{section}]\n\n| key | default | meaning |\n|---|---|---|\n");
-            foreach (var key in schema.All.Where(k => k.Section == section))
+            // Recipes of a family may have a key in common.
+            foreach (var same in schema.All.Where(k => k.Section == section).GroupBy(k => (k.Name, k.Description)))
             {
+                var key = same.First();
                 var meaning = key.Description;
                 if (key.Property.GetCustomAttribute<OneOfAttribute>() is { } oneOf) meaning += $" One of: {string.Join(", ", oneOf.Values)}.";
-                if (key.Owner is not null) meaning += $" (recipe {key.Owner})";
+                if (key.Owner is not null) meaning += $" (recipe {string.Join(", ", same.Select(k => k.Owner))})";
                 if (key.Property.GetCustomAttribute<NotServedYetAttribute>() is { } notYet) meaning += $" **Only the default is accepted:** {notYet.Why}.";
                 text.Append($"| `{key.Name}` | `{ValueConversion.Show(key.Default)}` | {meaning} |\n");
             }

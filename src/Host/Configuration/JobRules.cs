@@ -24,6 +24,8 @@ internal static class JobRules
             if (!Components.Contains(component)) errors.Add($"{Origin("compile.components")}: compile.components: '{component}' is not one of: model, loss");
         foreach (var part in (IReadOnlyList<string>)values["checkpoint.exclude_from_loading"]!)
             if (!CheckpointParts.Contains(part)) errors.Add($"{Origin("checkpoint.exclude_from_loading")}: checkpoint.exclude_from_loading: '{part}' is not one of: {string.Join(", ", CheckpointParts)}");
+        if ((int)values["metrics.float8_stats_freq"]! > 0 && !((IReadOnlyList<string>)values["model.converters"]!).Any(c => c.StartsWith("quantize.linear.", StringComparison.Ordinal)))
+            Error("metrics.float8_stats_freq", "has no effect without a quantize.linear converter: add one to model.converters, for example quantize.linear.float8, or leave it at 0");
         if (((string)values["model.hf_assets_path"]!).EndsWith("tokenizer.model", StringComparison.Ordinal))
             Error("model.hf_assets_path", "expected the folder that holds tokenizer.json, not a tokenizer.model file");
 

@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
+using Titan.Quantization.Statistics;
 
 namespace Titan.Quantization.Conversion;
 
@@ -9,7 +10,7 @@ namespace Titan.Quantization.Conversion;
 /// <param name="recipes">Its recipes.</param>
 /// <param name="counter">Counts executed float8 matmuls.</param>
 public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(RecipeMetadata Metadata, IQuantizationRecipe Recipe)> recipes, MatmulCounter counter)
-    : IModelConverter
+    : IModelConverter, IObservableCasts
 {
     private LinearEngine? engine;
 
@@ -18,6 +19,17 @@ public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(Recipe
 
     /// <inheritdoc />
     public Type OptionsType => typeof(QuantizeOptions);
+
+    /// <inheritdoc />
+    /// <remarks>Has no effect before <see cref="Convert"/>.</remarks>
+    public CastObserver? Observer
+    {
+        get => engine?.Observer;
+        set
+        {
+            if (engine is not null) engine.Observer = value;
+        }
+    }
 
     /// <summary>The recipe that <c>recipe_name</c> chooses.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, listing the family's recipes.</exception>
@@ -51,8 +63,8 @@ public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(Recipe
         if (chosen.Own.FilterFqns is not null) filter.ThrowIfUnused([.. linears.Select(l => l.Fqn)]);
         var layers = linears.Zip(decisions, (l, skippedBy) => new LayerConversion(
             l.Fqn, l.Linear.Shape, skippedBy is null ? name : null, skippedBy, skippedBy is null ? engine.Backend : "high precision")).ToList();
-        foreach (var ((_, slot, linear), skippedBy) in linears.Zip(decisions))
-            if (skippedBy is null) slot.Replace(new QuantizedLinear(linear, engine), Name);
+        foreach (var ((fqn, slot, linear), skippedBy) in linears.Zip(decisions))
+            if (skippedBy is null) slot.Replace(new QuantizedLinear(linear, engine, fqn), Name);
         return new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. recipe.Notes(recipeOptions, context.Dimensions)]);
     }
 

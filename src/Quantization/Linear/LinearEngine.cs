@@ -2,6 +2,7 @@ using Titan.Abstractions;
 using Titan.Kernels.Casts;
 using Titan.Quantization.Matmuls;
 using Titan.Quantization.Scaling;
+using Titan.Quantization.Statistics;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Linear;
@@ -40,6 +41,9 @@ public sealed class LinearEngine
     /// <summary>What executes the matmuls, for the report.</summary>
     public string Backend => matmul.Name;
 
+    /// <summary>Who is shown the casts; null for nobody.</summary>
+    public CastObserver? Observer { get; set; }
+
     internal ICastKernels Kernels { get; }
 
     /// <summary>Casts of layer inputs that several layers read.</summary>
@@ -54,6 +58,10 @@ public sealed class LinearEngine
     /// <summary>Whether G is cast once for both its matmuls.</summary>
     internal bool SharesGradientCast => Recipe.GradWeight.Left == Recipe.GradInput.Left && IsSameBothWays(Recipe.GradInput.Left);
 
+    /// <summary>Whether the second cast of W has the values of the first; a square tile keeps its elements when the matrix is turned.</summary>
+    internal bool SameWeightTwice => Recipe.GradInput.Right == Recipe.Output.Right &&
+        (IsSameBothWays(Recipe.Output.Right) || Recipe.Output.Right is OperandCast.Scaled { Granularity: ScaleGranularity.Tile tile } && tile.Rows == tile.Columns);
+
     /// <summary>Whether a cast gives the same bytes and scales whichever dimension is contracted.</summary>
     private static bool IsSameBothWays(OperandCast cast) => cast is OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise };
 
@@ -64,6 +72,19 @@ public sealed class LinearEngine
         OperandCast.Custom custom => new Operand(null, contracted == 1 ? custom.Quantizer.QuantizeDequantize(x) : Transposed(x, custom.Quantizer)),
         _ => new Operand(null, x.alias()),
     };
+
+    /// <summary>Casts an operand of a layer, in sight of the observer.</summary>
+    /// <param name="layer">The layer's FQN.</param>
+    /// <param name="name">What is cast, a <see cref="CastName"/>; null for a cast that is the same as one that was shown.</param>
+    /// <param name="x">[R, C].</param>
+    /// <param name="cast">The cast.</param>
+    /// <param name="contracted">The dimension that the matmul contracts.</param>
+    internal Operand Cast(string layer, string? name, Tensor x, OperandCast cast, int contracted)
+    {
+        var operand = Cast(x, cast, contracted);
+        if (Observer is { } observer && name is not null && cast is not OperandCast.HighPrecision) observer.Observe(layer, name, x, operand);
+        return operand;
+    }
 
     /// <summary>left · right; both already oriented.</summary>
     internal Tensor Multiply(Operand left, Operand right, MatmulRecipe recipe, ScalarType type)

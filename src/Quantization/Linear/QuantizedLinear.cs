@@ -12,11 +12,15 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
 {
     private readonly Parameter? bias;
     private readonly LinearEngine engine;
+    private readonly string fqn;
 
     /// <summary>Replaces <paramref name="layer"/>, whose parameters it takes over.</summary>
-    public QuantizedLinear(ILinear layer, LinearEngine engine) : base("Float8Linear")
+    /// <param name="layer">The layer.</param>
+    /// <param name="engine">What executes the recipe.</param>
+    /// <param name="fqn">The layer's fully qualified name, under which its casts are measured.</param>
+    public QuantizedLinear(ILinear layer, LinearEngine engine, string fqn = "linear") : base("Float8Linear")
     {
-        (Shape, Weight, bias, this.engine) = (layer.Shape, layer.Weight, layer.Bias, engine);
+        (Shape, Weight, bias, this.engine, this.fqn) = (layer.Shape, layer.Weight, layer.Bias, engine, fqn);
         register_parameter("weight", layer.Weight.Parameter);
         if (bias is not null) register_parameter("bias", bias);
     }
@@ -36,7 +40,7 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     public override Tensor forward(Tensor x)
     {
         if (x.dim() < 1 || x.shape[^1] != Shape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", x.shape)}]; expected [..., {Shape.K}]");
-        var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad, Weight.Parameter.requires_grad);
+        var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad, Weight.Parameter.requires_grad, fqn);
         if (bias is null) return y;
         using (y)
         using (var b = bias.to(y.dtype)) return y + b;

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Quantization.Scaling;
+using Titan.Quantization.Statistics;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Linear;
@@ -23,15 +24,19 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         var x = (Tensor)inputs[0];
         var source = (IWeightSource)inputs[2];
         var engine = (LinearEngine)inputs[3];
+        var fqn = (string)inputs[6];
         var recipe = engine.Recipe.Output;
         var type = x.dtype;
+        var shared = true;
         var castX = engine.Inputs.Take(x, recipe.Left, () =>
         {
+            shared = false;
             using var rows = Rows(x);
             return engine.Cast(rows, recipe.Left, AlongRows);
         });
+        if (recipe.Left is not OperandCast.HighPrecision) engine.Observer?.ObserveInput(fqn, x, castX, shared);
         using var w = source.Gather(source.Parameter.dtype);
-        using var castW = engine.Cast(w, recipe.Right, AlongRows);
+        using var castW = engine.Cast(fqn, CastName.Weight, w, recipe.Right, AlongRows);
         using var right = castW.Transpose();
         using var y = engine.Multiply(castX, right, recipe, type);
 
@@ -41,6 +46,7 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         context.save_data("needs_weight_gradient", inputs[5]);
         context.save_data("input_shape", x.shape);
         context.save_data("type", type);
+        context.save_data("fqn", fqn);
         if (engine.SharesInputCast) context.save_for_backward([castX.Quantized!.Data, castX.Quantized.Scale]);
         else
         {
@@ -57,6 +63,7 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         var source = (IWeightSource)context.get_data("source");
         var engine = (LinearEngine)context.get_data("engine");
         var type = (ScalarType)context.get_data("type");
+        var fqn = (string)context.get_data("fqn");
         var inputShape = (long[])context.get_data("input_shape");
         var saved = context.get_saved_variables();
         var recipe = engine.Recipe;
@@ -64,25 +71,25 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
 
         bool needsInput = (bool)context.get_data("needs_input_gradient"), needsWeight = (bool)context.get_data("needs_weight_gradient");
         var sharesG = engine.SharesGradientCast;
-        var castG = needsInput || sharesG ? engine.Cast(g, recipe.GradInput.Left, AlongRows) : null;
+        var castG = needsInput || sharesG ? engine.Cast(fqn, CastName.GradOutput, g, recipe.GradInput.Left, AlongRows) : null;
         Tensor? gradInput = null, gradWeight = null;
         if (needsInput)
         {
             var w = source.Gather(source.Parameter.dtype);
-            var castW = engine.Cast(w, recipe.GradInput.Right, AlongColumns);
+            var castW = engine.Cast(fqn, engine.SameWeightTwice ? null : CastName.WeightForGradInput, w, recipe.GradInput.Right, AlongColumns);
             gradInput = engine.Multiply(castG!, castW, recipe.GradInput, type).reshape(inputShape).MoveToOuterDisposeScope();
         }
 
         if (needsWeight)
         {
-            var left = (sharesG ? castG! : engine.Cast(g, recipe.GradWeight.Left, AlongColumns)).Transpose();
+            var left = (sharesG ? castG! : engine.Cast(fqn, CastName.GradOutputForGradWeight, g, recipe.GradWeight.Left, AlongColumns)).Transpose();
             var right = engine.SharesInputCast
                 ? new Operand(new QuantizedTensor(saved[0], saved[1], ((OperandCast.Scaled)recipe.Output.Left).Format), null)
-                : engine.Cast(Rows(saved[0]), recipe.GradWeight.Right, AlongColumns);
+                : engine.Cast(fqn, CastName.InputForGradWeight, Rows(saved[0]), recipe.GradWeight.Right, AlongColumns);
             gradWeight = source.ReduceGradient(engine.Multiply(left, right, recipe.GradWeight, type)).MoveToOuterDisposeScope();
         }
 
-        return [gradInput, gradWeight, null, null, null, null];
+        return [gradInput, gradWeight, null, null, null, null, null];
     }
 
     private static Tensor Rows(Tensor x) => x.reshape(x.numel() == 0 ? x.shape[..^1].Aggregate(1L, (a, b) => a * b) : -1, x.shape[^1]).contiguous();

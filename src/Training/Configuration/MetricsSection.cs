@@ -10,6 +10,11 @@ public sealed record MetricsSection
     [AtLeast(1)]
     public int LogFreq { get; init; } = 10;
 
+    /// <summary>Steps between measurements of what the float8 casts do; step 1 is always measured; 0 for none.</summary>
+    [Description("Steps between measurements of what the float8 casts do to their tensors (amax, scales, saturation, underflow, SQNR); step 1 is always measured; 0: never.")]
+    [AtLeast(0)]
+    public int Float8StatsFreq { get; init; }
+
     /// <summary>Write TensorBoard event files.</summary>
     [Description("Write TensorBoard event files.")]
     public bool EnableTensorboard { get; init; }

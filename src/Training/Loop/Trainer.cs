@@ -28,6 +28,7 @@ public sealed class Trainer : IDisposable
     private readonly RunCheckpoints checkpoints;
     private readonly Validator? validator;
     private readonly MetricsSinks sinks;
+    private readonly Float8Stats float8Stats;
     private readonly Func<Tensor, Tensor, Tensor> loss;
     private readonly int accumulation;
     private readonly ModelCounts counts;
@@ -77,6 +78,7 @@ public sealed class Trainer : IDisposable
             ? null
             : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss);
         sinks = RunFolder.OpenSinks(config, given.Warn);
+        float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, given.Converters.Select(c => c.Converter));
         checkpoints = new RunCheckpoints(config, named, optimizer, given.Metadata, given.Warn);
     }
 
@@ -190,10 +192,12 @@ public sealed class Trainer : IDisposable
         dataSeconds += loading.Elapsed.TotalSeconds;
         long tokens = batches.Sum(b => b.Labels.LongCount(l => l != CrossEntropy.Ignored));
         double sum = 0;
+        float8Stats.Begin(step + 1);
         foreach (var batch in batches)
         {
             if (stop.IsCancellationRequested) return false;
             sum += ForwardBackward(batch, tokens);
+            float8Stats.End();
         }
 
         if (stop.IsCancellationRequested) return false;
@@ -207,6 +211,12 @@ public sealed class Trainer : IDisposable
         tokensSinceLog += tokens;
         Stepped?.Invoke(step, sum);
         if (step == 1 || step % config.Metrics.LogFreq == 0) Report(sum, norm, lr);
+        if (float8Stats.Take(step) is var (line, values))
+        {
+            given.Log(line);
+            sinks.Write(step, values);
+        }
+
         return true;
     }
 
