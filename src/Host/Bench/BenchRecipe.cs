@@ -7,7 +7,7 @@ namespace Titan.Host.Bench;
 /// <summary>A recipe that is measured.</summary>
 /// <param name="Named">Its name and its casts.</param>
 /// <param name="Emulated">Whether its matmuls are always emulated.</param>
-/// <param name="IsDefault">Whether it is its family's default.</param>
+/// <param name="IsDefault">Whether it is its family's default, and stable.</param>
 public sealed record BenchRecipe(NamedRecipe Named, bool Emulated, bool IsDefault)
 {
     /// <summary>family.</summary>
@@ -27,7 +27,7 @@ public sealed record BenchRecipe(NamedRecipe Named, bool Emulated, bool IsDefaul
         var all = NamedRecipe.All(session, text => Console.Error.WriteLine($"titan: note: {text}")).Select(named =>
         {
             var found = session.Catalog.Recipes.First(r => $"{r.Metadata.Family}/{r.Metadata.Name}" == named.Name);
-            return new BenchRecipe(named, found.Part.Emulated, found.Metadata.IsDefault);
+            return new BenchRecipe(named, found.Part.Emulated, found.Metadata.IsDefault && found.Metadata.Status == ExportStatus.Stable);
         }).ToList();
         if (family is not null)
         {

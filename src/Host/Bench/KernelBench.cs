@@ -17,6 +17,7 @@ public sealed class KernelBench(InterleavedTimer timer)
         var rows = new List<IReadOnlyList<string>>();
         foreach (var one in cases)
         {
+            using (var small = new KernelInputs(KernelInputs.Multiple, one.Type)) CodeWarmUp.Run(InScope(() => one.Plain(small)), InScope(() => one.Fused(small)));
             foreach (var size in sizes)
             {
                 progress.Next($"{one.Name}, {BenchText.Count(size)}");

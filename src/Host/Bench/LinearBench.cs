@@ -29,6 +29,7 @@ public sealed record LinearBench(JobSession Session, IReadOnlyList<BenchRecipe> 
     public IReadOnlyList<LinearResult> Run(IReadOnlyList<(long Tokens, LinearShape Shape)> shapes, BenchProgress progress)
     {
         var timer = new InterleavedTimer(Clock, WarmUps, Repetitions);
+        WarmUpCode();
         var began = Clock.GetTimestamp();
         double slowest = 0;
         var results = new List<LinearResult>();
@@ -81,6 +82,13 @@ public sealed record LinearBench(JobSession Session, IReadOnlyList<BenchRecipe> 
         }
 
         return paths;
+    }
+
+    private void WarmUpCode()
+    {
+        var multiple = 2 * Recipes.Max(r => r.Named.Recipe.RequiredMultiple);
+        using var small = new TimedLayer(multiple, new LinearShape(multiple, multiple), ScalarType.BFloat16, ScalarType.Float32, between: true);
+        CodeWarmUp.Run([small.HighPrecision, .. Recipes.Select(r => small.By(r.Engine(Session)))]);
     }
 
     private LinearResult Measure(InterleavedTimer timer, long tokens, LinearShape shape)

@@ -20,7 +20,7 @@ public sealed record StepModel(int Dimension, int Layers, int Heads, int KvHeads
 
     /// <summary>For titles.</summary>
     public override string ToString() =>
-        $"Llama 3, dim {Dimension}, {Layers} layers, {Heads} heads, {KvHeads} KV heads, ffn {FeedForward}, vocabulary {Vocabulary}, {Args.Counts.Parameters / 1e6:F1} M parameters; batch {Batch} x {Length} tokens";
+        $"Llama 3, dim {Dimension}, {Layers} layers, {Heads} heads, {KvHeads} KV heads, ffn {FeedForward}, vocabulary {Vocabulary}, {Args.Counts.Parameters:N0} parameters; batch {Batch} x {Length} tokens";
 
     /// <summary>The model's arguments.</summary>
     public Llama3Args Args => new(Dimension, Layers, Heads, KvHeads, Vocabulary,

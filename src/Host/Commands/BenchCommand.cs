@@ -13,8 +13,6 @@ namespace Titan.Host.Commands;
 /// <summary><c>titan bench</c>: measures kernels, linear layers and training steps on this machine, each into a table that names the command, the machine and the versions.</summary>
 internal static class BenchCommand
 {
-    private const string Default = "default: ";
-
     public static Command Create() => new("bench", "Measures kernels, linear layers or a training step on this machine, and writes a markdown table and CSV that anyone can make again.") { Kernels(), Linear(), Step() };
 
     private static Command Kernels()
@@ -95,7 +93,7 @@ internal static class BenchCommand
             ("--vocab", "Vocabulary size", "8192"), ("--seq", "Tokens in a sequence", "1024"), ("--batch", "Sequences", "1"),
         ];
         var options = sizes.Select(s => Text(s.Name, "N", s.What, s.Default)).ToList();
-        var recipe = new Option<string?>("--recipe") { Description = "Recipes, comma separated, as family/name or name; 'all'; 'none'. Default: the default recipe of each family.", HelpName = "NAME,..." };
+        var recipe = new Option<string?>("--recipe") { Description = "Recipes, comma separated, as family/name or name; 'all'; 'none'. Default: each family's default, where it is stable.", HelpName = "NAME,..." };
         var family = new Option<string?>("--family") { Description = "Only recipes of this family.", HelpName = "NAME" };
         var rounds = Text("--rounds", "N", "Processes for each arm", "2");
         var warmUps = Text("--warm-ups", "N", "Untimed steps of each process", "1");
@@ -170,7 +168,7 @@ internal static class BenchCommand
             ? unit(value)
             : throw new TitanException(ExitCode.Usage, $"{option} '{text}': expected a positive number");
 
-    private static Option<string> Text(string name, string unit, string what, string value) => new(name) { Description = $"{what}. ({Default}{value})", HelpName = unit, DefaultValueFactory = _ => value };
+    private static Option<string> Text(string name, string unit, string what, string value) => new(name) { Description = $"{what}. (default: {value})", HelpName = unit, DefaultValueFactory = _ => value };
 
     private static Option<string> Out() => Text("--out", "FOLDER", "Where the tables are written; an earlier file is never replaced", "benchmarks");
 

@@ -27,6 +27,7 @@ public interface ILayerMeasurer
 public sealed class LayerMeasurer(TimeProvider clock) : ILayerMeasurer
 {
     private readonly InterleavedTimer timer = new(clock, warmUps: 1, repetitions: 5, budget: TimeSpan.FromSeconds(10));
+    private LinearEngine? warm;
 
     /// <inheritdoc />
     public LayerMeasurement? Known(MeasuredLayer layer) => null;
@@ -34,6 +35,14 @@ public sealed class LayerMeasurer(TimeProvider clock) : ILayerMeasurer
     /// <inheritdoc />
     public LayerMeasurement Measure(MeasuredLayer layer)
     {
+        if (warm != layer.Engine)
+        {
+            var multiple = 2 * layer.Engine.Recipe.RequiredMultiple;
+            using var small = new TimedLayer(multiple, new LinearShape(multiple, multiple), layer.Compute, layer.Master, between: false);
+            CodeWarmUp.Run(small.HighPrecision, small.By(layer.Engine));
+            warm = layer.Engine;
+        }
+
         using var timed = new TimedLayer(layer.Tokens, layer.Shape, layer.Compute, layer.Master, between: false);
         var times = timer.Time(timed.HighPrecision, timed.By(layer.Engine));
         return new LayerMeasurement(times[0].Median, times[1].Median);
