@@ -48,6 +48,7 @@ internal static class Commands
                 return 0;
             }),
             EstimateCommand.Create(JobHelp),
+            BenchCommand.Create(),
             Config(),
             Plugin(),
             Job("doctor", "Checks this machine: libtorch, CPU, disk, plugins.", [], (rest, _) => Task.FromResult(DoctorCommand.Run(PluginFlags.Read(rest)))),

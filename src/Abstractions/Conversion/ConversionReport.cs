@@ -6,7 +6,11 @@ namespace Titan.Abstractions;
 /// <param name="Recipe">What the layer was converted to, for example <c>float8/tensorwise</c>; null when it was skipped.</param>
 /// <param name="SkippedBy">The rule that skipped it; null when it was converted.</param>
 /// <param name="Backend">What executes the layer's matmuls.</param>
-public sealed record LayerConversion(string Fqn, LinearShape Shape, string? Recipe, string? SkippedBy, string Backend);
+public sealed record LayerConversion(string Fqn, LinearShape Shape, string? Recipe, string? SkippedBy, string Backend)
+{
+    /// <summary>Time in high precision over time by the recipe, forward and backward, where the layer was measured on this device; above 1 the layer gains. Else null.</summary>
+    public double? MeasuredSpeedUp { get; init; }
+}
 
 /// <summary>What a converter did with a model. Printed at start and saved in the run's folder.</summary>
 /// <param name="Converter">The converter's name.</param>

@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace Titan.Abstractions;
 
 /// <summary>
@@ -24,4 +26,11 @@ public interface IModelConverter
 /// <param name="Device">Where layers will run.</param>
 /// <param name="Fused">Whether fused kernels are asked for: <c>compile.enable</c> with the component <c>model</c>.</param>
 /// <param name="Dimensions">The sizes of the mesh.</param>
-public sealed record ConversionContext(DeviceCapability Device, bool Fused, ParallelDimensions Dimensions);
+public sealed record ConversionContext(DeviceCapability Device, bool Fused, ParallelDimensions Dimensions)
+{
+    /// <summary>Rows of a linear layer's input in one micro-batch on one rank (M): local batch size times sequence length. 0 when that is not known.</summary>
+    public long Tokens { get; init; }
+
+    /// <summary>Dtype of activations.</summary>
+    public ScalarType ComputeType { get; init; } = ScalarType.BFloat16;
+}

@@ -1,8 +1,10 @@
 using Titan.Abstractions;
+using Titan.Host.Bench;
 using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
+using Titan.Quantization.Measurement;
 using Titan.Training.Models;
 
 namespace Titan.Host.Jobs;
@@ -17,10 +19,11 @@ public sealed class ConverterSet
     public ConverterSet(PluginCatalog catalog, MatmulCounter counter)
     {
         this.catalog = catalog;
+        var measurer = new CachedMeasurer(new LayerMeasurer(TimeProvider.System), CachedMeasurer.DefaultFolder, Hardware.Current.Device, text => Console.Error.WriteLine($"titan: {text}"));
         foreach (var family in catalog.Recipes.GroupBy(r => r.Metadata.Family))
         {
             var recipes = family.ToList();
-            var converter = new QuantizeLinearConverter(family.Key, [.. recipes.Select(r => (r.Metadata, r.Part))], counter);
+            var converter = new QuantizeLinearConverter(family.Key, [.. recipes.Select(r => (r.Metadata, r.Part))], counter, measurer);
             converters[converter.Name] = (converter, recipes);
         }
 

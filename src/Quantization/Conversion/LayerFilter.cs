@@ -8,6 +8,9 @@ public sealed class LayerFilter
     /// <summary>The entry that asks for the recipe's own size rule.</summary>
     public const string AutoFilter = "auto_filter_small_kn";
 
+    /// <summary>The entry that asks for a measurement of each shape on this device; see <see cref="Measurement.MeasuredFilter"/>.</summary>
+    public const string MeasuredFilter = "auto_filter_measured";
+
     private readonly IReadOnlyList<string> parts;
     private readonly Dictionary<string, int> hits;
     private readonly IQuantizationRecipe recipe;
@@ -26,9 +29,13 @@ public sealed class LayerFilter
         auto = entries.Contains(AutoFilter);
         if (auto && recipe.AutoSkip(new LinearShape(16, 16)) is null)
             throw new TitanException(ExitCode.Usage, $"filter_fqns entry '{AutoFilter}': the recipe has no size rule; name the layers to skip, or drop the entry");
-        parts = [.. entries.Where(e => e != AutoFilter)];
+        Measures = entries.Contains(MeasuredFilter);
+        parts = [.. entries.Where(e => e is not (AutoFilter or MeasuredFilter))];
         hits = parts.Distinct().ToDictionary(p => p, _ => 0);
     }
+
+    /// <summary>Whether layers that no rule here skips are to be measured.</summary>
+    public bool Measures { get; }
 
     /// <summary>The rule that skips the layer, or null when it is converted.</summary>
     public string? SkippedBy(string fqn, LinearShape shape)

@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
+using Titan.Quantization.Measurement;
 using Titan.Quantization.Statistics;
 
 namespace Titan.Quantization.Conversion;
@@ -9,7 +10,9 @@ namespace Titan.Quantization.Conversion;
 /// <param name="family">The family.</param>
 /// <param name="recipes">Its recipes.</param>
 /// <param name="counter">Counts executed float8 matmuls.</param>
-public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(RecipeMetadata Metadata, IQuantizationRecipe Recipe)> recipes, MatmulCounter counter)
+/// <param name="measurer">Measures layers for <c>auto_filter_measured</c>; null for one that keeps nothing.</param>
+public sealed class QuantizeLinearConverter(
+    string family, IReadOnlyList<(RecipeMetadata Metadata, IQuantizationRecipe Recipe)> recipes, MatmulCounter counter, ILayerMeasurer? measurer = null)
     : IModelConverter, IObservableCasts
 {
     private LinearEngine? engine;
@@ -61,11 +64,16 @@ public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(Recipe
         // Decide about every layer first: an error must not leave a model that is half converted.
         var decisions = linears.Select(l => filter.SkippedBy(l.Fqn, l.Linear.Shape)).ToList();
         if (chosen.Own.FilterFqns is not null) filter.ThrowIfUnused([.. linears.Select(l => l.Fqn)]);
-        var layers = linears.Zip(decisions, (l, skippedBy) => new LayerConversion(
-            l.Fqn, l.Linear.Shape, skippedBy is null ? name : null, skippedBy, skippedBy is null ? engine.Backend : "high precision")).ToList();
+        // Last, for it costs time: only layers that no other rule skips, and only when the filter has no mistake.
+        var measured = filter.Measures ? new MeasuredFilter(measurer ?? new LayerMeasurer(TimeProvider.System), engine, context) : null;
+        var speedUps = linears.Zip(decisions, (l, skippedBy) => skippedBy is null ? measured?.SpeedUp(l.Linear) : null).ToList();
+        decisions = [.. decisions.Zip(speedUps, (skippedBy, speedUp) => skippedBy ?? MeasuredFilter.SkippedBy(speedUp))];
+        var layers = linears.Zip(decisions, speedUps).Select(l => new LayerConversion(
+            l.First.Fqn, l.First.Linear.Shape, l.Second is null ? name : null, l.Second, l.Second is null ? engine.Backend : "high precision") { MeasuredSpeedUp = l.Third }).ToList();
         foreach (var ((fqn, slot, linear), skippedBy) in linears.Zip(decisions))
             if (skippedBy is null) slot.Replace(new QuantizedLinear(linear, engine, fqn), Name);
-        return new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. recipe.Notes(recipeOptions, context.Dimensions)]);
+        string[] unmeasured = measured?.Note() is { } note ? [note] : [];
+        return new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. recipe.Notes(recipeOptions, context.Dimensions), .. unmeasured]);
     }
 
     /// <inheritdoc />

@@ -10,7 +10,7 @@ public sealed record QuantizeLinearOptions
     public string? RecipeName { get; init; }
 
     /// <summary>Parts of FQNs to skip; null for the recipe's own.</summary>
-    [Description("Layers whose FQN contains one of these are skipped; auto_filter_small_kn also skips those too small to gain. None: the recipe's own (mx: output, float8: no filter).")]
+    [Description("Layers whose FQN contains one of these are skipped; auto_filter_small_kn also skips those too small to gain, auto_filter_measured those that a measurement on this device shows not to gain. None: the recipe's own (mx: output, float8: no filter).")]
     public IReadOnlyList<string>? FilterFqns { get; init; }
 
     /// <summary>Matmuls in fp32 on dequantised operands.</summary>

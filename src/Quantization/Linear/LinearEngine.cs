@@ -38,6 +38,9 @@ public sealed class LinearEngine
     /// <summary>Counts executed float8 matmuls.</summary>
     public MatmulCounter Counter { get; }
 
+    /// <summary>What executes the casts: <c>fused</c> or <c>plain</c>.</summary>
+    public string KernelName => Kernels.Name;
+
     /// <summary>What executes the matmuls, for the report.</summary>
     public string Backend => matmul.Name;
 

@@ -15,7 +15,10 @@ public static class ModelBuilder
         var flavor = models.Find(config.Model.Name, config.Model.Flavor);
         var model = flavor.Build(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype));
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
-        var context = new ConversionContext(DeviceCapability.Cpu, fused, dimensions);
+        var context = new ConversionContext(DeviceCapability.Cpu, fused, dimensions)
+        {
+            Tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / dimensions.ContextParallel, ComputeType = TypeOf(config.Training.MixedPrecisionParam),
+        };
         var reports = new List<ConversionReport>();
         foreach (var (name, converter, options) in converters)
         {

@@ -1,0 +1,47 @@
+using Titan.Abstractions;
+using Titan.Host.Jobs;
+using Titan.Quantization.Linear;
+
+namespace Titan.Host.Bench;
+
+/// <summary>A recipe that is measured.</summary>
+/// <param name="Named">Its name and its casts.</param>
+/// <param name="Emulated">Whether its matmuls are always emulated.</param>
+/// <param name="IsDefault">Whether it is its family's default, and stable.</param>
+public sealed record BenchRecipe(NamedRecipe Named, bool Emulated, bool IsDefault)
+{
+    /// <summary>family.</summary>
+    public string Family => Named.Name.Split('/')[0];
+
+    /// <summary>Its name within the family.</summary>
+    public string ShortName => Named.Name.Split('/', 2)[1];
+
+    /// <summary>The recipes of the loaded plugins that are asked for.</summary>
+    /// <param name="session">The session.</param>
+    /// <param name="recipes">Names, comma separated, as family/name or name; <c>all</c>, or null for <paramref name="fallback"/>.</param>
+    /// <param name="family">Only this family; null for all.</param>
+    /// <param name="fallback">Which ones where none are named.</param>
+    /// <exception cref="TitanException">For a name that no loaded plugin has, or when nothing is left.</exception>
+    public static IReadOnlyList<BenchRecipe> Choose(JobSession session, string? recipes, string? family, Func<BenchRecipe, bool> fallback)
+    {
+        var all = NamedRecipe.All(session, text => Console.Error.WriteLine($"titan: note: {text}")).Select(named =>
+        {
+            var found = session.Catalog.Recipes.First(r => $"{r.Metadata.Family}/{r.Metadata.Name}" == named.Name);
+            return new BenchRecipe(named, found.Part.Emulated, found.Metadata.IsDefault && found.Metadata.Status == ExportStatus.Stable);
+        }).ToList();
+        if (family is not null)
+        {
+            if (all.All(r => r.Family != family)) throw BenchText.Unknown("--family", family, all.Select(r => r.Family).Distinct());
+            all = [.. all.Where(r => r.Family == family)];
+        }
+
+        if (recipes is null) all = [.. all.Where(fallback)];
+        else if (recipes != "all")
+            all = [.. recipes.Split(',', StringSplitOptions.TrimEntries).SelectMany(name =>
+                all.Where(r => r.Named.Name == name || r.ShortName == name).ToList() is { Count: > 0 } found ? found : throw BenchText.Unknown("--recipe", name, all.Select(r => r.Named.Name).Append("all"))).Distinct()];
+        return all.Count > 0 ? all : throw new TitanException(ExitCode.Plugin, "no recipe is loaded, so there is nothing to measure; 'titan plugin list' shows what was found");
+    }
+
+    /// <summary>What executes it on the CPU, with fused casts.</summary>
+    public LinearEngine Engine(JobSession session) => new(Named.Name, Named.Recipe, DeviceCapability.Cpu, fused: true, Emulated, session.Counter);
+}

@@ -1,0 +1,55 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using System.Text.RegularExpressions;
+using static TorchSharp.torch;
+
+namespace Titan.Host.Bench;
+
+/// <summary>What a measurement was made on.</summary>
+/// <param name="Cpu">The CPU's model name.</param>
+/// <param name="Cores">Logical cores that this process may use.</param>
+/// <param name="Simd">The widest vectors that the kernels use.</param>
+/// <param name="Gpu">The first GPU's model name, or null.</param>
+/// <param name="AvailableBytes">Memory that is free now.</param>
+public sealed partial record Hardware(string Cpu, int Cores, string Simd, string? Gpu, long AvailableBytes)
+{
+    /// <summary>This machine.</summary>
+    public static Hardware Current => new(
+        Field("/proc/cpuinfo", "model name") ?? RuntimeInformation.ProcessArchitecture.ToString(), Environment.ProcessorCount, Vectors, FirstGpu,
+        Field("/proc/meminfo", "MemAvailable") is { } kib && long.TryParse(kib.Split(' ')[0], out var free) ? free << 10 : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+
+    /// <summary>What layers run on, for keys and heads of tables.</summary>
+    public string Device => $"{Cpu}, {Cores} cores, {Simd}";
+
+    /// <summary>For file names.</summary>
+    public string ShortName => $"{Slug(Cpu)}-{Cores}c";
+
+    /// <summary>Lower-case letters, digits and dashes.</summary>
+    public static string Slug(string text) => Others().Replace(text.ToLowerInvariant().Replace("(r)", "").Replace("(tm)", ""), "-").Trim('-');
+
+    /// <summary>For the head of a table.</summary>
+    public override string ToString() => $"{Device}, {get_num_threads()} libtorch threads, {AvailableBytes / (double)(1L << 30):F1} GiB free; GPU: {(Gpu is null ? "none" : $"{Gpu} (not used)")}";
+
+    private static string Vectors => Vector512.IsHardwareAccelerated ? $"512-bit SIMD{(Avx512BW.IsSupported ? " (AVX-512)" : "")}"
+        : Vector256.IsHardwareAccelerated ? "256-bit SIMD (AVX2)" : "128-bit SIMD";
+
+    private static string? FirstGpu
+    {
+        get
+        {
+            const string folder = "/proc/driver/nvidia/gpus";
+            return Directory.Exists(folder) ? Directory.EnumerateDirectories(folder).Select(d => Field(Path.Combine(d, "information"), "Model")).FirstOrDefault(m => m is not null) : null;
+        }
+    }
+
+    private static string? Field(string file, string name)
+    {
+        if (!File.Exists(file)) return null;
+        var line = File.ReadLines(file).FirstOrDefault(l => l.StartsWith(name, StringComparison.Ordinal) && l.Contains(':'));
+        return line?[(line.IndexOf(':') + 1)..].Trim();
+    }
+
+    [GeneratedRegex("[^a-z0-9.]+")]
+    private static partial Regex Others();
+}

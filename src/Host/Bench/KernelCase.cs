@@ -1,0 +1,40 @@
+using Titan.Abstractions;
+using Titan.Kernels.Casts;
+using static TorchSharp.torch;
+
+namespace Titan.Host.Bench;
+
+/// <summary>A kernel and the chain of plain ATen operations that it replaces.</summary>
+/// <param name="Name">The kernel, with the dtype that it reads.</param>
+/// <param name="Type">Dtype of the inputs.</param>
+/// <param name="Plain">The chain of ATen operations.</param>
+/// <param name="Fused">The kernel.</param>
+public sealed record KernelCase(string Name, ScalarType Type, Action<KernelInputs> Plain, Action<KernelInputs> Fused)
+{
+    private const ScalarType Bf16 = ScalarType.BFloat16, Fp32 = ScalarType.Float32;
+
+    /// <summary>All of them; a new kernel is a line.</summary>
+    public static IReadOnlyList<KernelCase> All { get; } =
+    [
+        Cast("amax bf16", Bf16, (k, i) => k.Amax(i.X)),
+        Cast("amax fp32", Fp32, (k, i) => k.Amax(i.X)),
+        Cast("amax per row bf16", Bf16, (k, i) => k.AmaxAlong(i.X, 1)),
+        Cast("amax per column bf16", Bf16, (k, i) => k.AmaxAlong(i.X, 0)),
+        Cast("cast bf16 -> e4m3", Bf16, (k, i) => k.Cast(i.X, i.Scale, Float8Format.E4M3)),
+        Cast("cast fp32 -> e4m3", Fp32, (k, i) => k.Cast(i.X, i.Scale, Float8Format.E4M3)),
+        Cast("cast bf16 -> e5m2", Bf16, (k, i) => k.Cast(i.X, i.Scale, Float8Format.E5M2)),
+        Cast("cast per row bf16 -> e4m3", Bf16, (k, i) => k.Cast(i.X, i.RowScale, Float8Format.E4M3)),
+        Cast("cast per column bf16 -> e4m3", Bf16, (k, i) => k.Cast(i.X, i.ColumnScale, Float8Format.E4M3)),
+        Cast("MX blocks along rows bf16 -> e4m3", Bf16, (k, i) => k.CastBlocks(i.X, 1, 32, Float8Format.E4M3, ScaleRounding.RoundUp)),
+        Cast("MX blocks along columns bf16 -> e4m3", Bf16, (k, i) => k.CastBlocks(i.X, 0, 32, Float8Format.E4M3, ScaleRounding.RoundUp)),
+        Cast("MX blocks along rows fp32 -> e4m3", Fp32, (k, i) => k.CastBlocks(i.X, 1, 32, Float8Format.E4M3, ScaleRounding.RoundUp)),
+        Cast("decode e4m3 -> bf16", Bf16, (k, i) => k.Decode(i.Float8, Bf16)),
+        Cast("decode e4m3 -> fp32", Bf16, (k, i) => k.Decode(i.Float8, Fp32)),
+        Cast("decode MX blocks -> bf16", Bf16, (k, i) => k.DecodeBlocks(i.BlockFloat8, i.BlockScales, Bf16)),
+        Cast("rescale bf16, per row and column", Bf16, (k, i) => k.Rescale(i.X, i.OnePerRow, i.OnePerColumn, Bf16)),
+        Cast("rescale fp32 -> bf16, per row and column", Fp32, (k, i) => k.Rescale(i.X, i.OnePerRow, i.OnePerColumn, Bf16)),
+    ];
+
+    private static KernelCase Cast<T>(string name, ScalarType type, Func<ICastKernels, KernelInputs, T> run) =>
+        new(name, type, i => run(CastKernels.Plain, i), i => run(CastKernels.Fused, i));
+}

@@ -1,0 +1,189 @@
+using System.CommandLine;
+using System.Globalization;
+using Titan.Abstractions;
+using Titan.Host.Bench;
+using Titan.Host.Jobs;
+using Titan.Host.Plugins;
+using Titan.Quantization.Measurement;
+using Titan.Quantization.Roofline;
+using Titan.Training.Models;
+
+namespace Titan.Host.Commands;
+
+/// <summary><c>titan bench</c>: measures kernels, linear layers and training steps on this machine, each into a table that names the command, the machine and the versions.</summary>
+internal static class BenchCommand
+{
+    public static Command Create() => new("bench", "Measures kernels, linear layers or a training step on this machine, and writes a markdown table and CSV that anyone can make again.") { Kernels(), Linear(), Step() };
+
+    private static Command Kernels()
+    {
+        var sizes = Text("--sizes", "N,...", "Elements of each matrix, multiples of 32K", "1M,4M,16M");
+        var kernels = new Option<string?>("--kernels") { Description = "Only kernels whose name contains one of these, comma separated. Default: all, and the float8 matmul.", HelpName = "PART,..." };
+        var matmuls = Text("--matmuls", "MxKxN,...", "Shapes of the float8 matmul; 'none' for no matmuls", "1024x1024x1024,2048x512x2048,4096x1024x1024");
+        var repetitions = Text("--repetitions", "N", "Timed repetitions of each case", "9");
+        var seconds = Text("--seconds", "S", "A case that takes longer than this is cut to 3 repetitions", "1");
+        var output = Out();
+        return Bench("kernels", "Float8 casts and matmuls: the fused kernels against chains of plain ATen operations, in elements per second.", [sizes, kernels, matmuls, repetitions, seconds, output], parsed =>
+        {
+            var counts = parsed.GetValue(sizes)!.Split(',').Select(s => BenchText.Whole("--sizes", s, KernelInputs.Multiple, 1 << 30)).ToList();
+            if (counts.FirstOrDefault(c => c % KernelInputs.Multiple != 0) is not 0 and var odd) throw new TitanException(ExitCode.Usage, $"--sizes '{odd}': expected a multiple of {KernelInputs.Multiple} (32K)");
+            var parts = parsed.GetValue(kernels)?.Split(',', StringSplitOptions.TrimEntries);
+            var cases = KernelCase.All.Where(c => parts is null || parts.Any(p => c.Name.Contains(p, StringComparison.OrdinalIgnoreCase))).ToList();
+            if (parts?.FirstOrDefault(p => !KernelCase.All.Any(c => c.Name.Contains(p, StringComparison.OrdinalIgnoreCase))) is { } unknown) throw BenchText.Unknown("--kernels", unknown, KernelCase.All.Select(c => c.Name));
+            var shapes = parts is not null || parsed.GetValue(matmuls) == "none" ? [] : Shapes("--matmuls", parsed.GetValue(matmuls)!);
+            var timer = new InterleavedTimer(TimeProvider.System, 2, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000), Positive("--seconds", parsed.GetValue(seconds)!, TimeSpan.FromSeconds));
+            var plugins = PluginCatalog.Inspect(PluginFlags.Read(parsed.UnmatchedTokens)).Records;
+            Record(parsed.GetValue(output)!, "kernels", file =>
+            {
+                using var progress = new BenchProgress(cases.Count * counts.Count + shapes.Count);
+                var bench = new KernelBench(timer);
+                var tables = new List<BenchmarkTable> { bench.Elementwise(cases, counts, progress) };
+                if (shapes.Count > 0) tables.Add(bench.Matmuls(shapes, progress));
+                return file.Write("Kernels", timer.Description + $"; matrices with {KernelInputs.Columns} columns; new outputs each time, as in training", plugins, tables,
+                    ["A ratio below 1 is a loss: the fused kernel is slower there.", "Gelem/s: billions of elements read per second."]);
+            });
+        });
+    }
+
+    private static Command Linear()
+    {
+        var generator = Text("--generator", "NAME", $"Shapes: {string.Join(", ", LinearShapes.Generators.Keys)}", "small");
+        var explicitShapes = new Option<string?>("--shapes") { Description = "Shapes instead of a generator: tokens x input features x output features, comma separated.", HelpName = "MxKxN,..." };
+        var recipe = new Option<string?>("--recipe") { Description = "Recipes, comma separated, as family/name or name. Default: all that are loaded.", HelpName = "NAME,..." };
+        var family = new Option<string?>("--family") { Description = "Only recipes of this family.", HelpName = "NAME" };
+        var gpu = new Option<string?>("--gpu") { Description = $"Also shows what the roofline predicts for this GPU: {string.Join(", ", GpuSpecs.All.Select(g => g.Name))}.", HelpName = "NAME" };
+        var repetitions = Text("--repetitions", "N", "Timed repetitions of each shape", "5");
+        var minutes = Text("--minutes", "T", "Shapes that would end later are skipped, and listed", "2");
+        var memory = new Option<string?>("--memory") { Description = "Shapes that need more are skipped, and listed. Default: 70 % of what is free.", HelpName = "GIB" };
+        var output = Out();
+        return Bench("linear", "LayerNorm -> Linear -> Sigmoid, forward and backward, in bf16 and by float8 recipes; with a heat map of the speed-up over K and N.",
+            [generator, explicitShapes, recipe, family, gpu, repetitions, minutes, memory, output], parsed =>
+        {
+            var name = parsed.GetValue(generator)!;
+            if (parsed.GetValue(explicitShapes) is not null && parsed.GetResult(generator) is { Implicit: false }) throw new TitanException(ExitCode.Usage, "--shapes and --generator exclude each other; give one");
+            var shapes = parsed.GetValue(explicitShapes) is { } given ? Shapes("--shapes", given)
+                : LinearShapes.Generators.TryGetValue(name, out var make) ? make() : throw BenchText.Unknown("--generator", name, LinearShapes.Generators.Keys);
+            var spec = parsed.GetValue(gpu) is { } wanted ? GpuSpecs.Find(wanted) ?? throw BenchText.Unknown("--gpu", wanted, GpuSpecs.All.Select(g => g.Name)) : null;
+            var hardware = Hardware.Current;
+            var session = JobSession.Open(parsed.UnmatchedTokens);
+            var bench = new LinearBench(
+                session, BenchRecipe.Choose(session, parsed.GetValue(recipe), parsed.GetValue(family), _ => true), TimeProvider.System, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000),
+                parsed.GetValue(memory) is { } gib ? (long)(Positive("--memory", gib, TimeSpan.FromSeconds).TotalSeconds * (1L << 30)) : hardware.AvailableBytes / 10 * 7,
+                Positive("--minutes", parsed.GetValue(minutes)!, TimeSpan.FromMinutes));
+            Record(parsed.GetValue(output)!, "linear", file =>
+            {
+                using var progress = new BenchProgress(shapes.Count);
+                var results = bench.Run(shapes, progress);
+                var images = bench.Draw(results, file.Beside);
+                var skipped = results.Count(r => r.Skipped is not null);
+                return [.. file.Write("Linear layers", bench.Description, session.Catalog.Records, [bench.Table(results, spec)],
+                [
+                    "speed-up: bf16 / recipe; below 1 the recipe is slower.", .. skipped > 0 ? new[] { $"{skipped} of {results.Count} shapes were skipped, see the last column." } : [],
+                    .. images.Select(i => $"![{System.IO.Path.GetFileNameWithoutExtension(i)}]({System.IO.Path.GetFileName(i)})"),
+                ]), .. images];
+            });
+        });
+    }
+
+    private static Command Step()
+    {
+        (string Name, string What, string Default)[] sizes =
+        [
+            ("--dim", "Model dimension", "1024"), ("--layers", "Transformer blocks", "4"), ("--heads", "Attention heads", "16"), ("--kv-heads", "Key and value heads", "8"), ("--ffn", "Feed-forward dimension", "3584"),
+            ("--vocab", "Vocabulary size", "8192"), ("--seq", "Tokens in a sequence", "1024"), ("--batch", "Sequences", "1"),
+        ];
+        var options = sizes.Select(s => Text(s.Name, "N", s.What, s.Default)).ToList();
+        var recipe = new Option<string?>("--recipe") { Description = "Recipes, comma separated, as family/name or name; 'all'; 'none'. Default: each family's default, where it is stable.", HelpName = "NAME,..." };
+        var family = new Option<string?>("--family") { Description = "Only recipes of this family.", HelpName = "NAME" };
+        var rounds = Text("--rounds", "N", "Processes for each arm", "2");
+        var warmUps = Text("--warm-ups", "N", "Untimed steps of each process", "1");
+        var repetitions = Text("--repetitions", "N", "Timed steps of each process", "2");
+        var one = new Option<bool>("--one-arm") { Hidden = true };
+        var output = Out();
+        return Bench("step", "One training step of a Llama 3 (forward, loss, backward): plain bf16, fused bf16, and float8 recipes. Time, tokens per second, peak memory and loss. " +
+            "Flags of a job (--activation_checkpoint.mode full, --quantize.linear.float8.filter_fqns output) are passed to the arms.",
+            [.. options, recipe, family, rounds, warmUps, repetitions, one, output], parsed =>
+        {
+            var n = options.Select(o => (int)BenchText.Whole(o.Name, parsed.GetValue(o)!, 1, 1 << 24)).ToArray();
+            var model = new StepModel(n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]).Checked();
+            int warm = (int)BenchText.Whole("--warm-ups", parsed.GetValue(warmUps)!, 0, 1000), times = (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000);
+            var job = parsed.UnmatchedTokens;
+            if (parsed.GetValue(one))
+            {
+                Console.WriteLine(StepArm.Measure(model, warm, times, job).ToJson());
+                return;
+            }
+
+            if (job.FirstOrDefault(f => StepBench.Owned.Any(o => f.Replace('-', '_').Contains(o.Replace('-', '_'), StringComparison.Ordinal))) is { } owned)
+                throw new TitanException(ExitCode.Usage, $"'{owned}' is what the arms of this command differ in, or is set by --seq and --batch; choose recipes with --recipe");
+            var session = JobSession.Open(job);
+            var recipes = parsed.GetValue(recipe) == "none" ? [] : BenchRecipe.Choose(session, parsed.GetValue(recipe), parsed.GetValue(family), r => r.IsDefault);
+            string[] shared = ["--training.seq_len", $"{model.Length}", "--training.local_batch_size", $"{model.Batch}", .. job];
+            var bench = new StepBench(model,
+            [
+                ("bf16 plain", shared), ("bf16 fused", [.. shared, "--compile.enable"]),
+                .. recipes.Select(r => ($"{r.Named.Name} fused", (IReadOnlyList<string>)
+                    [.. shared, "--compile.enable", "--model.converters", $"quantize.linear.{r.Family}", $"--quantize.linear.{r.Family}.recipe_name", r.ShortName])),
+            ], (int)BenchText.Whole("--rounds", parsed.GetValue(rounds)!, 1, 1000), warm, times);
+            Record(parsed.GetValue(output)!, $"llama3-{model.Dimension}x{model.Layers}", file =>
+            {
+                using var progress = new BenchProgress(bench.Rounds * bench.Arms.Count);
+                return file.Write($"Training step: {model}", bench.Description, session.Catalog.Records, [bench.Run(progress)], ["vs: time of that arm / time of this one; below 1 this arm is slower."]);
+            });
+        });
+    }
+
+    /// <summary>Reserves the file, measures, and says where the results are.</summary>
+    private static void Record(string folder, string model, Func<BenchmarkFile, IReadOnlyList<string>> measure)
+    {
+        Titan.Kernels.Allocator.Tune();
+        var file = BenchmarkFile.Create(folder, model, Hardware.Current, TimeProvider.System);
+        try
+        {
+            var paths = measure(file);
+            Console.Write(File.ReadAllText(file.Path));
+            Console.WriteLine();
+            foreach (var path in paths) Console.WriteLine($"wrote {path}");
+        }
+        finally
+        {
+            file.Abandon();
+        }
+    }
+
+    private static IReadOnlyList<(long Tokens, LinearShape Shape)> Shapes(string option, string text)
+    {
+        try
+        {
+            return EstimateRequest.Shapes(text);
+        }
+        catch (TitanException e)
+        {
+            throw new TitanException(e.Code, e.Message.Replace("--shapes", option, StringComparison.Ordinal));
+        }
+    }
+
+    private static TimeSpan Positive(string option, string text, Func<double, TimeSpan> unit) =>
+        double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value) && value is > 0 and <= 1e5
+            ? unit(value)
+            : throw new TitanException(ExitCode.Usage, $"{option} '{text}': expected a positive number");
+
+    private static Option<string> Text(string name, string unit, string what, string value) => new(name) { Description = $"{what}. (default: {value})", HelpName = unit, DefaultValueFactory = _ => value };
+
+    private static Option<string> Out() => Text("--out", "FOLDER", "Where the tables are written; an earlier file is never replaced", "benchmarks");
+
+    /// <summary>A command that takes dotted flags beside its own options, and refuses others.</summary>
+    private static Command Bench(string name, string description, Option[] options, Action<ParseResult> run)
+    {
+        var command = new Command(name, description) { TreatUnmatchedTokensAsErrors = false };
+        foreach (var option in options) command.Options.Add(option);
+        command.SetAction(parsed =>
+        {
+            if (parsed.UnmatchedTokens.FirstOrDefault(t => t.StartsWith('-') && !t.Contains('.')) is { } unknown)
+                throw new TitanException(ExitCode.Usage, $"{unknown}: no such option; 'titan bench {name} --help' lists them{Nearest.Hint(unknown, command.Options.Where(o => !o.Hidden).Select(o => o.Name))}");
+            run(parsed);
+            return 0;
+        });
+        return command;
+    }
+}

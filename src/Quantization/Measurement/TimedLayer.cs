@@ -1,0 +1,79 @@
+using Titan.Abstractions;
+using Titan.Quantization.Linear;
+using static TorchSharp.torch;
+
+namespace Titan.Quantization.Measurement;
+
+/// <summary>
+/// A linear layer X[M,K] · Wᵀ[K,N] with random input, weight and upstream gradient, to be run forward and backward in high precision or by recipes that share its
+/// weight and its data.
+/// </summary>
+public sealed class TimedLayer : IDisposable
+{
+    private readonly Abstractions.Linear layer;
+    private readonly Tensor input, gradient;
+    private readonly bool between;
+
+    /// <summary>Makes the data.</summary>
+    /// <param name="tokens">M.</param>
+    /// <param name="shape">K x N.</param>
+    /// <param name="compute">Dtype of X and G.</param>
+    /// <param name="master">Dtype of W.</param>
+    /// <param name="between">Whether the layer stands between LayerNorm (no affine) and Sigmoid, as in torchao's microbenchmark.</param>
+    public TimedLayer(long tokens, LinearShape shape, ScalarType compute, ScalarType master, bool between)
+    {
+        using var scope = NewDisposeScope();
+        this.between = between;
+        Shape = shape;
+        // A generator of its own: measuring must not change the random numbers of the run that asks for it.
+        using var random = new Generator(0);
+        layer = new Abstractions.Linear(shape.K, shape.N, type: master);
+        using (no_grad()) layer.Weight.Parameter.copy_(randn([shape.N, shape.K], generator: random) / Math.Sqrt(shape.K));
+        input = randn([tokens, shape.K], generator: random).to(compute).requires_grad_().MoveToOuterDisposeScope();
+        gradient = randn([tokens, shape.N], generator: random).to(compute).MoveToOuterDisposeScope();
+        input.DetachFromDisposeScope();
+        gradient.DetachFromDisposeScope();
+        layer.Weight.Parameter.DetachFromDisposeScope();
+    }
+
+    /// <summary>K x N.</summary>
+    public LinearShape Shape { get; }
+
+    /// <summary>The layer in high precision.</summary>
+    public Action HighPrecision => () => Run(layer);
+
+    /// <summary>The layer by a recipe.</summary>
+    public Action By(LinearEngine engine)
+    {
+        var quantized = new QuantizedLinear(layer, engine);
+        return () =>
+        {
+            Run(quantized);
+            engine.ReleaseSharedCasts();
+        };
+    }
+
+    /// <summary>Bytes that a layer of this size needs at most while it runs, as an upper estimate: every matrix in a handful of copies.</summary>
+    public static long Bytes(long tokens, LinearShape shape) => 20 * (tokens * shape.K + shape.K * shape.N + tokens * shape.N);
+
+    /// <inheritdoc />
+    public void Dispose()
+    {
+        input.grad?.Dispose();
+        layer.Weight.Parameter.grad?.Dispose();
+        input.Dispose();
+        gradient.Dispose();
+        layer.Dispose();
+    }
+
+    private void Run(nn.Module<Tensor, Tensor> linear)
+    {
+        using var scope = NewDisposeScope();
+        // Gradients start anew each time, or the second run would also add them up.
+        input.grad = null;
+        layer.Weight.Parameter.grad = null;
+        var y = linear.call(between ? nn.functional.layer_norm(input, [Shape.K]) : input);
+        (between ? y.sigmoid() : y).backward([gradient]);
+        BackwardFailure.ThrowIfAny();
+    }
+}

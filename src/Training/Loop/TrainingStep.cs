@@ -1,0 +1,34 @@
+using Titan.Abstractions;
+using Titan.Training.Configuration;
+using Titan.Training.Models;
+using static TorchSharp.torch;
+
+namespace Titan.Training.Loop;
+
+/// <summary>The forward and backward of one training step, as the trainer runs them, without data and optimizer: what a benchmark times.</summary>
+/// <param name="model">The model, converted.</param>
+/// <param name="config">Says which loss is used.</param>
+/// <param name="converters">Their after-step hooks run.</param>
+public sealed class TrainingStep(LanguageModel model, JobConfig config, IEnumerable<IModelConverter> converters)
+{
+    private readonly Func<Tensor, Tensor, Tensor> loss = config.Compile.Enable && config.Compile.Components.Contains("loss") ? CrossEntropy.Chunked : CrossEntropy.Plain;
+    private readonly IReadOnlyList<IModelConverter> converters = [.. converters];
+    private readonly IReadOnlyList<TorchSharp.Modules.Parameter> parameters = [.. model.parameters()];
+
+    /// <summary>Runs the step.</summary>
+    /// <param name="tokens">[B, S] int64.</param>
+    /// <param name="labels">[B * S] int64.</param>
+    /// <returns>The mean loss.</returns>
+    public double Run(Tensor tokens, Tensor labels)
+    {
+        using var scope = NewDisposeScope();
+        Optimization.Gradients.Zero(parameters);
+        var logits = model.call(tokens);
+        var mean = loss(logits, labels) / labels.numel();
+        logits.Dispose();
+        mean.backward();
+        BackwardFailure.ThrowIfAny();
+        foreach (var converter in converters) converter.AfterOptimizerStep();
+        return mean.item<float>();
+    }
+}
