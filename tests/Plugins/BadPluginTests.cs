@@ -61,11 +61,13 @@ public sealed class BadPluginTests
     public void A_name_that_two_plugins_claim_is_disabled_in_both_until_one_is_chosen()
     {
         using var other = new StagedPlugin("other");
-        var clash = PluginCatalog.Inspect(new PluginOptions([other.Folder], [], [])).Records;
+        // The copy exports what the shipped tensorwise plugin exports.
+        var clash = PluginCatalog.Inspect(new PluginOptions([other.Folder], [], [])).Records.Where(r => r.Exports.Any(e => e.Name == "float8/tensorwise")).ToList();
+        Assert.Equal(2, clash.Count);
         Assert.All(clash, r => Assert.Equal(PluginStatus.Disabled, r.Status));
         Assert.All(clash, r => Assert.Contains("--plugins.disable", r.NextStep, StringComparison.Ordinal));
         var chosen = PluginCatalog.Load(new PluginOptions([other.Folder], ["titan.float8-tensorwise"], []));
-        Assert.Equal("other", Assert.Single(chosen.Recipes).PluginId);
+        Assert.Equal("other", Assert.Single(chosen.Recipes, r => r.Metadata.Name == "tensorwise").PluginId);
     }
 
     [Fact]
@@ -73,7 +75,7 @@ public sealed class BadPluginTests
     {
         using var other = new StagedPlugin("other");
         var records = PluginCatalog.Inspect(new PluginOptions([other.Folder], [], ["other"])).Records;
-        Assert.Equal(PluginStatus.Untrusted, records.Single(r => r.Id != "other").Status);
+        Assert.All(records.Where(r => r.Id != "other"), r => Assert.Equal(PluginStatus.Untrusted, r.Status));
         Assert.Equal(ExitCode.Plugin, Assert.Throws<TitanException>(() => PluginCatalog.Inspect(new PluginOptions([], ["nobody"], []))).Code);
     }
 
