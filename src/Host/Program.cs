@@ -11,7 +11,10 @@ var verbose = args.Contains("--verbose");
 args = [.. args.Where(a => a != "--verbose")];
 try
 {
-    return await Commands.Root().Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    var parsed = Commands.Root().Parse(args);
+    var exit = await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    // A command line that cannot be parsed is a usage error, which the library returns as 1.
+    return parsed.Errors.Count > 0 ? (int)ExitCode.Usage : exit;
 }
 catch (TitanException e)
 {

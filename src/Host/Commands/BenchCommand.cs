@@ -138,6 +138,8 @@ internal static class BenchCommand
     {
         Titan.Kernels.Allocator.Tune();
         var file = BenchmarkFile.Create(folder, model, Hardware.Current, TimeProvider.System);
+        // Also when the process is told to end: then no finally runs.
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => file.Abandon();
         try
         {
             var paths = measure(file);
@@ -168,7 +170,7 @@ internal static class BenchCommand
             ? unit(value)
             : throw new TitanException(ExitCode.Usage, $"{option} '{text}': expected a positive number");
 
-    private static Option<string> Text(string name, string unit, string what, string value) => new(name) { Description = $"{what}. (default: {value})", HelpName = unit, DefaultValueFactory = _ => value };
+    private static Option<string> Text(string name, string unit, string what, string value) => new(name) { Description = $"{what}.", HelpName = unit, DefaultValueFactory = _ => value };
 
     private static Option<string> Out() => Text("--out", "FOLDER", "Where the tables are written; an earlier file is never replaced", "benchmarks");
 
