@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Titan.Abstractions;
 using Titan.Host.Bench;
 using Titan.Host.Jobs;
@@ -138,7 +139,9 @@ internal static class BenchCommand
     {
         Titan.Kernels.Allocator.Tune();
         var file = BenchmarkFile.Create(folder, model, Hardware.Current, TimeProvider.System);
-        // Also when the process is told to end: then no finally runs.
+        // When the process is told to end no finally runs, and since .NET 10 no exit handler either unless someone asks for it.
+        using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => Environment.Exit(143));
+        using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => Environment.Exit(130));
         AppDomain.CurrentDomain.ProcessExit += (_, _) => file.Abandon();
         try
         {
