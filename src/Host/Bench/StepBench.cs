@@ -53,9 +53,13 @@ public sealed record StepBench(StepModel Model, IReadOnlyList<(string Name, IRea
         if (Path.GetFileNameWithoutExtension(program) == "dotnet") start.ArgumentList.Add(typeof(StepBench).Assembly.Location);
         foreach (var argument in (string[])["bench", "step", "--one-arm", .. Sizes(), "--warm-ups", $"{WarmUps}", "--repetitions", $"{Repetitions}", .. job]) start.ArgumentList.Add(argument);
         using var process = Process.Start(start)!;
+        // An arm must not go on computing when nobody waits for it any more.
+        EventHandler stop = (_, _) => process.Kill();
+        AppDomain.CurrentDomain.ProcessExit += stop;
         var error = process.StandardError.ReadToEndAsync();
         var output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
+        AppDomain.CurrentDomain.ProcessExit -= stop;
         if (process.ExitCode == 0) return StepArm.FromJson(output.Trim().Split('\n')[^1]);
         var says = error.Result.Trim().Split('\n')[^1].Replace("titan: error: ", "", StringComparison.Ordinal);
         // The arm's own code where it is one of ours; a process that the system killed has none.

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Titan.Abstractions;
 using Titan.Host.Bench;
 using Titan.Host.Jobs;
@@ -138,6 +139,10 @@ internal static class BenchCommand
     {
         Titan.Kernels.Allocator.Tune();
         var file = BenchmarkFile.Create(folder, model, Hardware.Current, TimeProvider.System);
+        // When the process is told to end no finally runs, and since .NET 10 no exit handler either unless someone asks for it.
+        using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => Environment.Exit(143));
+        using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => Environment.Exit(130));
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => file.Abandon();
         try
         {
             var paths = measure(file);
@@ -168,7 +173,7 @@ internal static class BenchCommand
             ? unit(value)
             : throw new TitanException(ExitCode.Usage, $"{option} '{text}': expected a positive number");
 
-    private static Option<string> Text(string name, string unit, string what, string value) => new(name) { Description = $"{what}. (default: {value})", HelpName = unit, DefaultValueFactory = _ => value };
+    private static Option<string> Text(string name, string unit, string what, string value) => new(name) { Description = $"{what}.", HelpName = unit, DefaultValueFactory = _ => value };
 
     private static Option<string> Out() => Text("--out", "FOLDER", "Where the tables are written; an earlier file is never replaced", "benchmarks");
 

@@ -58,6 +58,7 @@ public sealed class BenchTests : IDisposable
     [InlineData(ExitCode.Usage, "--sizes 'many'", "kernels", "--sizes", "many")]
     [InlineData(ExitCode.Usage, "known: amax bf16", "kernels", "--kernels", "amaxx")]
     [InlineData(ExitCode.Usage, "--matmuls", "kernels", "--matmuls", "1x2")]
+    [InlineData(ExitCode.Usage, "Required command was not provided")]
     [InlineData(ExitCode.Data, "cannot be written", "kernels", "--out", "/proc/titan")]
     [InlineData(ExitCode.Usage, "known: small, pow2", "linear", "--generator", "pow3")]
     [InlineData(ExitCode.Usage, "exclude each other", "linear", "--generator", "pow2", "--shapes", "32x32x32")]
@@ -70,7 +71,7 @@ public sealed class BenchTests : IDisposable
     [InlineData(ExitCode.Usage, "K and N must be multiples of 16", "step", "--dim", "8", "--heads", "1", "--kv-heads", "1", "--ffn", "8", "--vocab", "8", "--layers", "1", "--seq", "8", "--rounds", "1")]
     public void A_mistake_is_named_with_the_way_out_and_leaves_no_file(ExitCode code, string text, params string[] args)
     {
-        var output = args.Contains("--out") ? [] : new[] { "--out", folder };
+        var output = args.Length == 0 || args.Contains("--out") ? [] : new[] { "--out", folder };
         var (exit, says) = TitanProcess.Run(["bench", .. args, .. output]);
         Assert.Contains(text, says, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", says, StringComparison.Ordinal);
