@@ -10,22 +10,22 @@ internal static unsafe class BlockEncoder
     public const int Length = 32;
 
     /// <summary>Blocks that lie along a row. Source [count], target [count], scales [count / 32].</summary>
-    public static void Row<TElement>(byte* source, byte* target, byte* scales, long count, Float8Format format, ScaleRounding rounding, Float8Codec codec, SimdPath path)
-        where TElement : struct, IElement
+    public static void Row<TElement, TCodec>(byte* source, byte* target, byte* scales, long count, Float8Format format, ScaleRounding rounding, SimdPath path)
+        where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
         for (long i = 0; i < count; i += Length)
         {
             var block = source + i * TElement.Size;
             var scale = BlockScale.FromAmax(path == SimdPath.Portable ? Magnitude.Of<TElement>(block, Length, path) : Amax<TElement>(block), format, rounding);
             scales[i / Length] = scale;
-            Float8Encoder.Encode<TElement, OneFactor>(block, target + i, Length, new OneFactor(BlockScale.Reciprocal(scale)), codec, path);
+            Float8Encoder.Encode<TElement, OneFactor, TCodec>(block, target + i, Length, new OneFactor(BlockScale.Reciprocal(scale)), path);
         }
     }
 
     /// <summary>Blocks that lie along the columns of 32 rows. Source and target [32, columns], <c>stride</c> elements from one row to the next; scales [columns].</summary>
-    public static void Rows<TElement>(
-        byte* source, byte* target, byte* scales, long columns, long stride, Float8Format format, ScaleRounding rounding, Float8Codec codec, SimdPath path)
-        where TElement : struct, IElement
+    public static void Rows<TElement, TCodec>(
+        byte* source, byte* target, byte* scales, long columns, long stride, Float8Format format, ScaleRounding rounding, SimdPath path)
+        where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
         // So many columns that 32 rows of them stay in the first-level cache.
         const int width = 256;
@@ -33,8 +33,7 @@ internal static unsafe class BlockEncoder
         for (long first = 0; first < columns; first += width)
         {
             var count = Math.Min(width, columns - first);
-            new Span<float>(factors, (int)count).Clear();
-            for (var row = 0; row < Length; row++) Magnitude.Raise<TElement>(source + (row * stride + first) * TElement.Size, factors, count, path);
+            Magnitude.OfColumns<TElement>(source + first * TElement.Size, Length, stride, factors, count, path);
             for (var i = 0; i < count; i++)
             {
                 var scale = BlockScale.FromAmax(factors[i], format, rounding);
@@ -45,7 +44,7 @@ internal static unsafe class BlockEncoder
             for (var row = 0; row < Length; row++)
             {
                 var offset = row * stride + first;
-                Float8Encoder.Encode<TElement, FactorPerColumn>(source + offset * TElement.Size, target + offset, count, new FactorPerColumn(factors), codec, path);
+                Float8Encoder.Encode<TElement, FactorPerColumn, TCodec>(source + offset * TElement.Size, target + offset, count, new FactorPerColumn(factors), path);
             }
         }
     }

@@ -9,24 +9,22 @@ namespace Titan.Kernels.Casts;
 /// <summary>Float8 to bf16 or fp32: all 256 values of either format are exact in both.</summary>
 internal static unsafe class Float8Decoder
 {
-    private static readonly ushort[] TableE4M3 = Table(Float8Codec.E4M3), TableE5M2 = Table(Float8Codec.E5M2);
-
     /// <summary>Decodes elements as they are.</summary>
-    public static void Decode<TElement>(Float8Codec codec, byte* source, byte* target, long count, SimdPath path) where TElement : struct, IElement
+    public static void Decode<TElement, TCodec>(byte* source, byte* target, long count, SimdPath path) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
         long done = 0;
         if (typeof(TElement) == typeof(BFloat16Element))
         {
-            if (path == SimdPath.Vector512 && Avx512Vbmi.IsSupported) done = ByPermutation(TableOf(codec), source, (ushort*)target, count);
-            else if (path != SimdPath.Portable) done = BFloat16ByArithmetic(codec, source, (ushort*)target, count);
+            if (path == SimdPath.Vector512 && Avx512Vbmi.IsSupported) done = ByPermutation(TCodec.Table, source, (ushort*)target, count);
+            else if (path != SimdPath.Portable) done = BFloat16ByArithmetic<TCodec>(source, (ushort*)target, count);
         }
 
-        Decode<TElement, OneFactor>(codec, source + done, target + done * TElement.Size, count - done, new OneFactor(1), path);
+        Decode<TElement, OneFactor, TCodec>(source + done, target + done * TElement.Size, count - done, new OneFactor(1), path);
     }
 
     /// <summary>Decodes the elements of a row and multiplies each by its factor.</summary>
-    public static void Decode<TElement, TFactors>(Float8Codec codec, byte* source, byte* target, long count, TFactors factors, SimdPath path)
-        where TElement : struct, IElement where TFactors : struct, IFactors
+    public static void Decode<TElement, TFactors, TCodec>(byte* source, byte* target, long count, TFactors factors, SimdPath path)
+        where TElement : struct, IElement where TFactors : struct, IFactors where TCodec : struct, IFloat8Codec
     {
         long i = 0;
         if (path != SimdPath.Portable)
@@ -34,15 +32,13 @@ internal static unsafe class Float8Decoder
             for (; i + 16 <= count; i += 16)
             {
                 var (low, high) = Vector256.Widen(Vector256.WidenLower(Vector128.Load(source + i).ToVector256Unsafe()));
-                TElement.Store16(target, i, Signed(codec, low) * factors.At8(i), Signed(codec, high) * factors.At8(i + 8));
+                TElement.Store16(target, i, Signed<TCodec>(low) * factors.At8(i), Signed<TCodec>(high) * factors.At8(i + 8));
             }
         }
 
-        var table = TableOf(codec);
+        var table = TCodec.Table;
         for (; i < count; i++) TElement.Store(target, i, BitConverter.UInt32BitsToSingle((uint)table[source[i]] << 16) * factors.At(i));
     }
-
-    private static ushort[] TableOf(Float8Codec codec) => codec == Float8Codec.E4M3 ? TableE4M3 : TableE5M2;
 
     /// <summary>
     /// The 128 magnitudes lie in four registers, low bytes and high bytes apart; one permutation looks up 64 codes. Returns how many were decoded.
@@ -71,57 +67,61 @@ internal static unsafe class Float8Decoder
         return i;
     }
 
-    private static long BFloat16ByArithmetic(Float8Codec codec, byte* source, ushort* target, long count)
+    private static long BFloat16ByArithmetic<TCodec>(byte* source, ushort* target, long count) where TCodec : struct, IFloat8Codec
     {
         long i = 0;
         for (; i + 32 <= count; i += 32)
         {
             var (a, b) = Vector256.Widen(Vector256.Load(source + i));
-            Store(codec, a, target + i);
-            Store(codec, b, target + i + 16);
+            Store<TCodec>(a, target + i);
+            Store<TCodec>(b, target + i + 16);
         }
 
         return i;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(in Float8Codec codec, Vector256<ushort> codes, ushort* target)
+    private static void Store<TCodec>(Vector256<ushort> codes, ushort* target) where TCodec : struct, IFloat8Codec
     {
         var (a, b) = Vector256.Widen(codes & Vector256.Create((ushort)0x7f));
-        var magnitudes = Vector256.Narrow(Value(codec, a) >>> 16, Value(codec, b) >>> 16);
+        var magnitudes = Vector256.Narrow(Value<TCodec>(a) >>> 16, Value<TCodec>(b) >>> 16);
         (magnitudes | ((codes & Vector256.Create((ushort)0x80)) << 8)).Store(target);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Signed(in Float8Codec codec, Vector256<uint> codes) =>
-        (Value(codec, codes & Vector256.Create(0x7fu)) | ((codes & Vector256.Create(0x80u)) << 24)).AsSingle();
+    private static Vector256<float> Signed<TCodec>(Vector256<uint> codes) where TCodec : struct, IFloat8Codec =>
+        (Value<TCodec>(codes & Vector256.Create(0x7fu)) | ((codes & Vector256.Create(0x80u)) << 24)).AsSingle();
 
     /// <summary>fp32 bit patterns of magnitude codes: normal ones by moving the bits, subnormal ones as so many smallest steps.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<uint> Value(in Float8Codec codec, Vector256<uint> code)
+    private static Vector256<uint> Value<TCodec>(Vector256<uint> code) where TCodec : struct, IFloat8Codec
     {
-        var normal = (code << codec.Shift) + Vector256.Create(codec.Bias);
-        var small = (Vector256.ConvertToSingle(code.AsInt32()) * codec.Step).AsUInt32();
-        var value = Vector256.ConditionalSelect(Vector256.LessThan(code.AsInt32(), Vector256.Create((int)codec.FirstNormal)).AsUInt32(), small, normal);
+        var normal = (code << TCodec.Shift) + Vector256.Create(TCodec.Bias);
+        var small = (Vector256.ConvertToSingle(code.AsInt32()) * TCodec.Step).AsUInt32();
+        var value = Vector256.ConditionalSelect(Vector256.LessThan(code.AsInt32(), Vector256.Create((int)FirstNormal<TCodec>())).AsUInt32(), small, normal);
         var special = Vector256.ConditionalSelect(
-            Vector256.LessThan(code.AsInt32(), Vector256.Create((int)codec.FirstNan)).AsUInt32(), Vector256.Create(0x7f800000u), Vector256.Create(0x7fc00000u));
-        return Vector256.ConditionalSelect(Vector256.LessThan(code.AsInt32(), Vector256.Create((int)codec.FirstSpecial)).AsUInt32(), value, special);
+            Vector256.LessThan(code.AsInt32(), Vector256.Create((int)TCodec.FirstNan)).AsUInt32(), Vector256.Create(0x7f800000u), Vector256.Create(0x7fc00000u));
+        return Vector256.ConditionalSelect(Vector256.LessThan(code.AsInt32(), Vector256.Create((int)TCodec.FirstSpecial)).AsUInt32(), value, special);
     }
 
-    private static ushort[] Table(Float8Codec codec)
+    internal static ushort[] MakeTable<TCodec>() where TCodec : struct, IFloat8Codec
     {
         var table = new ushort[256];
         for (var code = 0u; code < 256; code++)
         {
             var magnitude = code & 0x7f;
             var bits =
-                magnitude >= codec.FirstNan ? 0x7fc00000
-                : magnitude >= codec.FirstSpecial ? 0x7f800000
-                : magnitude < codec.FirstNormal ? BitConverter.SingleToUInt32Bits(magnitude * codec.Step)
-                : (magnitude << codec.Shift) + codec.Bias;
+                magnitude >= TCodec.FirstNan ? 0x7fc00000
+                : magnitude >= TCodec.FirstSpecial ? 0x7f800000
+                : magnitude < FirstNormal<TCodec>() ? BitConverter.SingleToUInt32Bits(magnitude * TCodec.Step)
+                : (magnitude << TCodec.Shift) + TCodec.Bias;
             table[code] = (ushort)((bits >> 16) | ((code & 0x80) << 8));
         }
 
         return table;
     }
+
+    /// <summary>The first magnitude code of a normal number.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint FirstNormal<TCodec>() where TCodec : struct, IFloat8Codec => 1u << (23 - TCodec.Shift);
 }

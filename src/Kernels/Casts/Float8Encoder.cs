@@ -13,8 +13,8 @@ internal static unsafe class Float8Encoder
     private const uint Infinity = 0x7f800000;
 
     /// <summary>Encodes <paramref name="count"/> consecutive elements of one row.</summary>
-    public static void Encode<TElement, TFactors>(byte* source, byte* target, long count, TFactors factors, Float8Codec codec, SimdPath path)
-        where TElement : struct, IElement where TFactors : struct, IFactors
+    public static void Encode<TElement, TFactors, TCodec>(byte* source, byte* target, long count, TFactors factors, SimdPath path)
+        where TElement : struct, IElement where TFactors : struct, IFactors where TCodec : struct, IFloat8Codec
     {
         long i = 0;
         if (path == SimdPath.Vector512)
@@ -22,8 +22,8 @@ internal static unsafe class Float8Encoder
             for (; i + 64 <= count; i += 64)
             {
                 var (a, b, c, d) = TElement.Load64(source, i);
-                var ab = Vector512.Narrow(Encode(a * factors.At16(i), codec), Encode(b * factors.At16(i + 16), codec));
-                var cd = Vector512.Narrow(Encode(c * factors.At16(i + 32), codec), Encode(d * factors.At16(i + 48), codec));
+                var ab = Vector512.Narrow(Encode<TCodec>(a * factors.At16(i)), Encode<TCodec>(b * factors.At16(i + 16)));
+                var cd = Vector512.Narrow(Encode<TCodec>(c * factors.At16(i + 32)), Encode<TCodec>(d * factors.At16(i + 48)));
                 Vector512.Narrow(ab, cd).Store(target + i);
             }
         }
@@ -33,61 +33,65 @@ internal static unsafe class Float8Encoder
             for (; i + 32 <= count; i += 32)
             {
                 var (a, b, c, d) = TElement.Load32(source, i);
-                var ab = Vector256.Narrow(Encode(a * factors.At8(i), codec), Encode(b * factors.At8(i + 8), codec));
-                var cd = Vector256.Narrow(Encode(c * factors.At8(i + 16), codec), Encode(d * factors.At8(i + 24), codec));
+                var ab = Vector256.Narrow(Encode<TCodec>(a * factors.At8(i)), Encode<TCodec>(b * factors.At8(i + 8)));
+                var cd = Vector256.Narrow(Encode<TCodec>(c * factors.At8(i + 16)), Encode<TCodec>(d * factors.At8(i + 24)));
                 Vector256.Narrow(ab, cd).Store(target + i);
             }
         }
 
-        for (; i < count; i++) target[i] = Encode(TElement.Load(source, i) * factors.At(i), codec);
+        for (; i < count; i++) target[i] = Encode<TCodec>(TElement.Load(source, i) * factors.At(i));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<uint> Encode(Vector512<float> x, in Float8Codec codec)
+    private static Vector512<uint> Encode<TCodec>(Vector512<float> x) where TCodec : struct, IFloat8Codec
     {
         var bits = x.AsUInt32();
         var sign = (bits >>> 24) & Vector512.Create(0x80u);
         var magnitude = bits & Vector512.Create(0x7fffffffu);
         var isNan = Vector512.GreaterThan(magnitude, Vector512.Create(Infinity));
-        magnitude = Vector512.Min(magnitude, Vector512.Create(codec.Max));
-        var small = (magnitude.AsSingle() + Vector512.Create(codec.Denormal).AsSingle()).AsUInt32() - Vector512.Create(codec.Denormal);
-        var odd = (magnitude >>> codec.Shift) & Vector512.Create(1u);
-        var normal = (magnitude + Vector512.Create(codec.Half) + odd - Vector512.Create(codec.Bias)) >>> codec.Shift;
-        var code = Vector512.ConditionalSelect(Vector512.LessThan(magnitude, Vector512.Create(codec.SmallestNormal)), small, normal);
+        magnitude = Vector512.Min(magnitude, Vector512.Create(TCodec.Max));
+        var small = (magnitude.AsSingle() + Vector512.Create(TCodec.Denormal).AsSingle()).AsUInt32() - Vector512.Create(TCodec.Denormal);
+        var odd = (magnitude >>> TCodec.Shift) & Vector512.Create(1u);
+        var normal = (magnitude + odd + Vector512.Create(HalfLess<TCodec>())) >>> TCodec.Shift;
+        var code = Vector512.ConditionalSelect(Vector512.LessThan(magnitude, Vector512.Create(TCodec.SmallestNormal)), small, normal);
         return Vector512.ConditionalSelect(isNan, Vector512.Create(0x7fu), code) | sign;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<uint> Encode(Vector256<float> x, in Float8Codec codec)
+    private static Vector256<uint> Encode<TCodec>(Vector256<float> x) where TCodec : struct, IFloat8Codec
     {
         var bits = x.AsUInt32();
         var sign = (bits >>> 24) & Vector256.Create(0x80u);
         var magnitude = bits & Vector256.Create(0x7fffffffu);
         // Magnitudes are below 2^31: signed comparison, which AVX2 has, gives the same answer.
         var isNan = Vector256.GreaterThan(magnitude.AsInt32(), Vector256.Create((int)Infinity)).AsUInt32();
-        magnitude = Vector256.Min(magnitude, Vector256.Create(codec.Max));
-        var small = (magnitude.AsSingle() + Vector256.Create(codec.Denormal).AsSingle()).AsUInt32() - Vector256.Create(codec.Denormal);
-        var odd = (magnitude >>> codec.Shift) & Vector256.Create(1u);
-        var normal = (magnitude + Vector256.Create(codec.Half) + odd - Vector256.Create(codec.Bias)) >>> codec.Shift;
-        var isSmall = Vector256.LessThan(magnitude.AsInt32(), Vector256.Create((int)codec.SmallestNormal)).AsUInt32();
+        magnitude = Vector256.Min(magnitude, Vector256.Create(TCodec.Max));
+        var small = (magnitude.AsSingle() + Vector256.Create(TCodec.Denormal).AsSingle()).AsUInt32() - Vector256.Create(TCodec.Denormal);
+        var odd = (magnitude >>> TCodec.Shift) & Vector256.Create(1u);
+        var normal = (magnitude + odd + Vector256.Create(HalfLess<TCodec>())) >>> TCodec.Shift;
+        var isSmall = Vector256.LessThan(magnitude.AsInt32(), Vector256.Create((int)TCodec.SmallestNormal)).AsUInt32();
         var code = Vector256.ConditionalSelect(isSmall, small, normal);
         return Vector256.ConditionalSelect(isNan, Vector256.Create(0x7fu), code) | sign;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static byte Encode(float x, in Float8Codec codec)
+    private static byte Encode<TCodec>(float x) where TCodec : struct, IFloat8Codec
     {
         var bits = BitConverter.SingleToUInt32Bits(x);
         var sign = (bits >> 24) & 0x80;
         var magnitude = bits & 0x7fffffff;
         if (magnitude > Infinity) return (byte)(sign | 0x7f);
-        magnitude = Math.Min(magnitude, codec.Max);
-        if (magnitude < codec.SmallestNormal)
+        magnitude = Math.Min(magnitude, TCodec.Max);
+        if (magnitude < TCodec.SmallestNormal)
         {
-            var sum = BitConverter.UInt32BitsToSingle(magnitude) + BitConverter.UInt32BitsToSingle(codec.Denormal);
-            return (byte)(sign | (BitConverter.SingleToUInt32Bits(sum) - codec.Denormal));
+            var sum = BitConverter.UInt32BitsToSingle(magnitude) + BitConverter.UInt32BitsToSingle(TCodec.Denormal);
+            return (byte)(sign | (BitConverter.SingleToUInt32Bits(sum) - TCodec.Denormal));
         }
 
-        return (byte)(sign | ((magnitude + codec.Half + ((magnitude >> codec.Shift) & 1) - codec.Bias) >> codec.Shift));
+        return (byte)(sign | ((magnitude + ((magnitude >> TCodec.Shift) & 1) + HalfLess<TCodec>()) >> TCodec.Shift));
     }
+
+    /// <summary>Just under half a unit in the last place, less the difference of the biases.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint HalfLess<TCodec>() where TCodec : struct, IFloat8Codec => (1u << (TCodec.Shift - 1)) - 1 - TCodec.Bias;
 }

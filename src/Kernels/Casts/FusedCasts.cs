@@ -29,43 +29,66 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
 
     public Tensor Cast(Tensor x, Tensor scale, Float8Format format)
     {
-        if (!Covers(x) || scale.dtype != ScalarType.Float32 || Float8Codec.Of(format) is not { } codec) return CastKernels.Plain.Cast(x, scale, format);
+        if (!Covers(x) || scale.dtype != ScalarType.Float32 || !IsElementFormat(format)) return CastKernels.Plain.Cast(x, scale, format);
         if (scale.numel() == 1)
-            return x.dtype == ScalarType.Float32 ? CastWithOneScale<Float32Element>(x, scale, codec, format) : CastWithOneScale<BFloat16Element>(x, scale, codec, format);
+        {
+            return (x.dtype == ScalarType.Float32, format == Float8Format.E4M3) switch
+            {
+                (true, true) => CastWithOneScale<Float32Element, E4M3Codec>(x, scale, format),
+                (true, false) => CastWithOneScale<Float32Element, E5M2Codec>(x, scale, format),
+                (false, true) => CastWithOneScale<BFloat16Element, E4M3Codec>(x, scale, format),
+                (false, false) => CastWithOneScale<BFloat16Element, E5M2Codec>(x, scale, format),
+            };
+        }
+
         // One scale per row or column of a matrix: the recipes need no other.
         if (x.dim() != 2 || scale.dim() != 2 || !scale.is_contiguous() || !(scale.numel() == x.shape[0] && scale.shape[1] == 1 || scale.numel() == x.shape[1] && scale.shape[0] == 1))
             return CastKernels.Plain.Cast(x, scale, format);
-        return x.dtype == ScalarType.Float32 ? CastWithScales<Float32Element>(x, scale, codec, format) : CastWithScales<BFloat16Element>(x, scale, codec, format);
+        return (x.dtype == ScalarType.Float32, format == Float8Format.E4M3) switch
+        {
+            (true, true) => CastWithScales<Float32Element, E4M3Codec>(x, scale, format),
+            (true, false) => CastWithScales<Float32Element, E5M2Codec>(x, scale, format),
+            (false, true) => CastWithScales<BFloat16Element, E4M3Codec>(x, scale, format),
+            (false, false) => CastWithScales<BFloat16Element, E5M2Codec>(x, scale, format),
+        };
     }
 
     public (Tensor Data, Tensor Scale) CastBlocks(Tensor x, int dimension, int length, Float8Format format, ScaleRounding rounding)
     {
-        if (!Covers(x) || x.dim() != 2 || length != BlockEncoder.Length || x.numel() == 0 || Float8Codec.Of(format) is not { } codec)
+        if (!Covers(x) || x.dim() != 2 || length != BlockEncoder.Length || x.numel() == 0 || !IsElementFormat(format))
             return CastKernels.Plain.CastBlocks(x, dimension, length, format, rounding);
-        return x.dtype == ScalarType.Float32
-            ? CastBlocks<Float32Element>(x, dimension, format, rounding, codec)
-            : CastBlocks<BFloat16Element>(x, dimension, format, rounding, codec);
+        return (x.dtype == ScalarType.Float32, format == Float8Format.E4M3) switch
+        {
+            (true, true) => CastBlocks<Float32Element, E4M3Codec>(x, dimension, format, rounding),
+            (true, false) => CastBlocks<Float32Element, E5M2Codec>(x, dimension, format, rounding),
+            (false, true) => CastBlocks<BFloat16Element, E4M3Codec>(x, dimension, format, rounding),
+            (false, false) => CastBlocks<BFloat16Element, E5M2Codec>(x, dimension, format, rounding),
+        };
     }
 
-    public unsafe Tensor Decode(Tensor data, ScalarType type)
+    public Tensor Decode(Tensor data, ScalarType type)
     {
-        if (!CanDecode(data, type, out var codec)) return CastKernels.Plain.Decode(data, type);
-        var result = empty(data.shape, dtype: type);
-        byte* source = Pointer(data), target = Pointer(result);
-        Parts.Split(data.numel(), 1, (_, start, count) =>
+        if (!CanDecode(data, type)) return CastKernels.Plain.Decode(data, type);
+        return (type == ScalarType.Float32, data.dtype == Float8Format.E4M3.Type) switch
         {
-            if (type == ScalarType.Float32) Float8Decoder.Decode<Float32Element>(codec, source + start, target + 4 * start, count, path);
-            else Float8Decoder.Decode<BFloat16Element>(codec, source + start, target + 2 * start, count, path);
-        });
-        GC.KeepAlive(data);
-        return result;
+            (true, true) => Decode<Float32Element, E4M3Codec>(data, type),
+            (true, false) => Decode<Float32Element, E5M2Codec>(data, type),
+            (false, true) => Decode<BFloat16Element, E4M3Codec>(data, type),
+            (false, false) => Decode<BFloat16Element, E5M2Codec>(data, type),
+        };
     }
 
     public Tensor DecodeBlocks(Tensor data, Tensor scale, ScalarType type)
     {
-        if (!CanDecode(data, type, out var codec) || data.dim() != 2 || data.numel() == 0 || !scale.is_contiguous() || scale.dtype != Float8Format.E8M0.Type)
+        if (!CanDecode(data, type) || data.dim() != 2 || data.numel() == 0 || !scale.is_contiguous() || scale.dtype != Float8Format.E8M0.Type)
             return CastKernels.Plain.DecodeBlocks(data, scale, type);
-        return type == ScalarType.Float32 ? DecodeBlocks<Float32Element>(data, scale, codec, type) : DecodeBlocks<BFloat16Element>(data, scale, codec, type);
+        return (type == ScalarType.Float32, data.dtype == Float8Format.E4M3.Type) switch
+        {
+            (true, true) => DecodeBlocks<Float32Element, E4M3Codec>(data, scale, type),
+            (true, false) => DecodeBlocks<Float32Element, E5M2Codec>(data, scale, type),
+            (false, true) => DecodeBlocks<BFloat16Element, E4M3Codec>(data, scale, type),
+            (false, false) => DecodeBlocks<BFloat16Element, E5M2Codec>(data, scale, type),
+        };
     }
 
     public Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type)
@@ -87,19 +110,14 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
         long rows = product.shape[0], columns = product.shape[1];
         var result = product.dtype == type ? product.alias() : empty(product.shape, dtype: type);
         byte* source = Pointer(product), target = Pointer(result);
-        float[] a = [.. left.data<float>()], b = [.. right.data<float>()];
+        float[] a = [.. left.data<float>()], b = [.. right.expand(1, columns).contiguous().data<float>()];
         Parts.Split(rows, columns, (_, start, count) =>
         {
-            var factors = new float[columns];
-            fixed (float* f = factors)
+            fixed (float* factors = b)
             {
                 for (var r = start; r < start + count; r++)
-                {
-                    // The same order of roundings as in the plain chain: first the two factors, then the product.
-                    if (r == start || a.Length > 1)
-                        for (var c = 0; c < columns; c++) factors[c] = a[a.Length > 1 ? r : 0] * b[b.Length > 1 ? c : 0];
-                    Scaling.Row<TSource, TTarget, FactorPerColumn>(source + r * columns * TSource.Size, target + r * columns * TTarget.Size, columns, new FactorPerColumn(f), path);
-                }
+                    Scaling.Row<TSource, TTarget, FactorPerRowAndColumn>(
+                        source + r * columns * TSource.Size, target + r * columns * TTarget.Size, columns, new FactorPerRowAndColumn(a[a.Length > 1 ? r : 0], factors), path);
             }
         });
         GC.KeepAlive(product);
@@ -125,7 +143,7 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
             Parts.Split((columns + 63) / 64, 64 * rows, (_, start, count) =>
             {
                 long first = 64 * start, width = Math.Min(64 * count, columns - first);
-                for (var r = 0L; r < rows; r++) Magnitude.Raise<TElement>(source + (r * columns + first) * TElement.Size, target + first, width, path);
+                Magnitude.OfColumns<TElement>(source + first * TElement.Size, rows, columns, target + first, width, path);
             });
         }
 
@@ -133,17 +151,17 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
         return result;
     }
 
-    private unsafe Tensor CastWithOneScale<TElement>(Tensor x, Tensor scale, Float8Codec codec, Float8Format format) where TElement : struct, IElement
+    private unsafe Tensor CastWithOneScale<TElement, TCodec>(Tensor x, Tensor scale, Float8Format format) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
         var factor = new OneFactor(scale.item<float>());
         var result = empty(x.shape, dtype: format.Type);
         byte* source = Pointer(x), target = Pointer(result);
-        Parts.Split(x.numel(), 1, (_, start, count) => Float8Encoder.Encode<TElement, OneFactor>(source + start * TElement.Size, target + start, count, factor, codec, path));
+        Parts.Split(x.numel(), 1, (_, start, count) => Float8Encoder.Encode<TElement, OneFactor, TCodec>(source + start * TElement.Size, target + start, count, factor, path));
         GC.KeepAlive(x);
         return result;
     }
 
-    private unsafe Tensor CastWithScales<TElement>(Tensor x, Tensor scale, Float8Codec codec, Float8Format format) where TElement : struct, IElement
+    private unsafe Tensor CastWithScales<TElement, TCodec>(Tensor x, Tensor scale, Float8Format format) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
         long rows = x.shape[0], columns = x.shape[1];
         var perRow = scale.shape[1] == 1 && rows == scale.shape[0];
@@ -155,8 +173,8 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
             for (var r = start; r < start + count; r++)
             {
                 byte* from = source + r * columns * TElement.Size, to = target + r * columns;
-                if (perRow) Float8Encoder.Encode<TElement, OneFactor>(from, to, columns, new OneFactor(factors[r]), codec, path);
-                else Float8Encoder.Encode<TElement, FactorPerColumn>(from, to, columns, new FactorPerColumn(factors), codec, path);
+                if (perRow) Float8Encoder.Encode<TElement, OneFactor, TCodec>(from, to, columns, new OneFactor(factors[r]), path);
+                else Float8Encoder.Encode<TElement, FactorPerColumn, TCodec>(from, to, columns, new FactorPerColumn(factors), path);
             }
         });
         GC.KeepAlive(x);
@@ -164,8 +182,8 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
         return result;
     }
 
-    private unsafe (Tensor Data, Tensor Scale) CastBlocks<TElement>(Tensor x, int dimension, Float8Format format, ScaleRounding rounding, Float8Codec codec)
-        where TElement : struct, IElement
+    private unsafe (Tensor Data, Tensor Scale) CastBlocks<TElement, TCodec>(Tensor x, int dimension, Float8Format format, ScaleRounding rounding)
+        where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
         const int length = BlockEncoder.Length;
         long rows = x.shape[0], columns = x.shape[1];
@@ -174,8 +192,8 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
         byte* source = Pointer(x), target = Pointer(data), scales = Pointer(scale);
         if (dimension == 1)
         {
-            Parts.Split(rows, columns, (_, start, count) => BlockEncoder.Row<TElement>(
-                source + start * columns * TElement.Size, target + start * columns, scales + start * columns / length, count * columns, format, rounding, codec, path));
+            Parts.Split(rows, columns, (_, start, count) => BlockEncoder.Row<TElement, TCodec>(
+                source + start * columns * TElement.Size, target + start * columns, scales + start * columns / length, count * columns, format, rounding, path));
         }
         else
         {
@@ -184,7 +202,7 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
                 for (var b = start; b < start + count; b++)
                 {
                     var offset = b * length * columns;
-                    BlockEncoder.Rows<TElement>(source + offset * TElement.Size, target + offset, scales + b * columns, columns, columns, format, rounding, codec, path);
+                    BlockEncoder.Rows<TElement, TCodec>(source + offset * TElement.Size, target + offset, scales + b * columns, columns, columns, format, rounding, path);
                 }
             });
         }
@@ -193,22 +211,38 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
         return (data, scale);
     }
 
-    private unsafe Tensor DecodeBlocks<TElement>(Tensor data, Tensor scale, Float8Codec codec, ScalarType type) where TElement : struct, IElement
+    private unsafe Tensor Decode<TElement, TCodec>(Tensor data, ScalarType type) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
+    {
+        var result = empty(data.shape, dtype: type);
+        byte* source = Pointer(data), target = Pointer(result);
+        Parts.Split(data.numel(), 1, (_, start, count) => Float8Decoder.Decode<TElement, TCodec>(source + start, target + start * TElement.Size, count, path));
+        GC.KeepAlive(data);
+        return result;
+    }
+
+    private unsafe Tensor DecodeBlocks<TElement, TCodec>(Tensor data, Tensor scale, ScalarType type) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
         long rows = data.shape[0], columns = data.shape[1], height = rows / scale.shape[0], width = columns / scale.shape[1];
         var result = empty(data.shape, dtype: type);
         byte* source = Pointer(data), target = Pointer(result), scales = Pointer(scale);
         Parts.Split(rows / height, height * columns, (_, start, count) =>
         {
-            // One factor per column, made once for all rows of the block.
-            var factors = new float[columns];
+            // Blocks along columns: one factor per column, made once for all rows of the block.
+            var factors = new float[width == 1 ? columns : 0];
             fixed (float* f = factors)
             {
                 for (var b = start; b < start + count; b++)
                 {
-                    for (var c = 0L; c < columns; c++) factors[c] = BlockScale.Value(scales[b * (columns / width) + c / width]);
+                    var own = scales + b * (columns / width);
+                    for (var c = 0; c < factors.Length; c++) factors[c] = BlockScale.Value(own[c]);
                     for (var r = b * height; r < (b + 1) * height; r++)
-                        Float8Decoder.Decode<TElement, FactorPerColumn>(codec, source + r * columns, target + r * columns * TElement.Size, columns, new FactorPerColumn(f), path);
+                    {
+                        byte* from = source + r * columns, to = target + r * columns * TElement.Size;
+                        if (width == 1) Float8Decoder.Decode<TElement, FactorPerColumn, TCodec>(from, to, columns, new FactorPerColumn(f), path);
+                        else
+                            for (var c = 0L; c < columns; c += width)
+                                Float8Decoder.Decode<TElement, OneFactor, TCodec>(from + c, to + c * TElement.Size, width, new OneFactor(BlockScale.Value(own[c / width])), path);
+                    }
                 }
             }
         });
@@ -217,12 +251,12 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
         return result;
     }
 
-    private static bool CanDecode(Tensor data, ScalarType type, out Float8Codec codec)
-    {
-        codec = data.dtype == Float8Format.E4M3.Type ? Float8Codec.E4M3 : Float8Codec.E5M2;
-        return data.device_type == TorchSharp.DeviceType.CPU && data.is_contiguous() && type is ScalarType.Float32 or ScalarType.BFloat16
-            && (data.dtype == Float8Format.E4M3.Type || data.dtype == Float8Format.E5M2.Type);
-    }
+    private static bool CanDecode(Tensor data, ScalarType type) =>
+        data.device_type == TorchSharp.DeviceType.CPU && data.is_contiguous() && type is ScalarType.Float32 or ScalarType.BFloat16
+        && (data.dtype == Float8Format.E4M3.Type || data.dtype == Float8Format.E5M2.Type);
+
+    /// <summary>e8m0 is a format of scales.</summary>
+    private static bool IsElementFormat(Float8Format format) => format == Float8Format.E4M3 || format == Float8Format.E5M2;
 
     private static bool Covers(Tensor x) =>
         x.device_type == TorchSharp.DeviceType.CPU && x.is_contiguous() && x.dtype is ScalarType.Float32 or ScalarType.BFloat16;

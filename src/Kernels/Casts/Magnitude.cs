@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Titan.Kernels.Simd;
 
@@ -17,29 +16,69 @@ internal static unsafe class Magnitude
     /// <summary>The larger of two magnitudes, NaN if one is.</summary>
     public static float Larger(float a, float b) => BitConverter.UInt32BitsToSingle(Math.Max(BitConverter.SingleToUInt32Bits(a), BitConverter.SingleToUInt32Bits(b)));
 
-    /// <summary>Raises <paramref name="columns"/>, one magnitude per column, to those of a row.</summary>
-    public static void Raise<TElement>(byte* row, float* columns, long count, SimdPath path) where TElement : struct, IElement
+    /// <summary>Of each of <paramref name="count"/> columns over some rows, <paramref name="stride"/> elements apart, as fp32.</summary>
+    public static void OfColumns<TElement>(byte* source, long rows, long stride, float* columns, long count, SimdPath path) where TElement : struct, IElement
     {
         long i = 0;
-        var best = (uint*)columns;
         if (path != SimdPath.Portable)
         {
-            for (; i + 32 <= count; i += 32)
-            {
-                var (a, b, c, d) = TElement.Load32(row, i);
-                Raise(best + i, a);
-                Raise(best + i + 8, b);
-                Raise(best + i + 16, c);
-                Raise(best + i + 24, d);
-            }
+            if (typeof(TElement) == typeof(BFloat16Element))
+                for (; i + 64 <= count; i += 64) Columns64((ushort*)source + i, rows, stride, (uint*)columns + i);
+            else
+                for (; i + 32 <= count; i += 32) Columns32((uint*)source + i, rows, stride, (uint*)columns + i);
         }
 
-        for (; i < count; i++) best[i] = Math.Max(best[i], BitConverter.SingleToUInt32Bits(TElement.Load(row, i)) & Mask32);
+        for (; i < count; i++)
+        {
+            var best = 0u;
+            for (var r = 0L; r < rows; r++) best = Math.Max(best, BitConverter.SingleToUInt32Bits(TElement.Load(source, r * stride + i)) & Mask32);
+            ((uint*)columns)[i] = best;
+        }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Raise(uint* best, Vector256<float> value) =>
-        Vector256.Max(Vector256.Load(best), value.AsUInt32() & Vector256.Create(Mask32)).Store(best);
+    /// <summary>So many columns that their maxima stay in registers over all rows.</summary>
+    private static void Columns64(ushort* source, long rows, long stride, uint* columns)
+    {
+        var mask = Vector256.Create(Mask16);
+        Vector256<ushort> a = default, b = default, c = default, d = default;
+        for (var r = 0L; r < rows; r++, source += stride)
+        {
+            a = Vector256.Max(a, Vector256.Load(source) & mask);
+            b = Vector256.Max(b, Vector256.Load(source + 16) & mask);
+            c = Vector256.Max(c, Vector256.Load(source + 32) & mask);
+            d = Vector256.Max(d, Vector256.Load(source + 48) & mask);
+        }
+
+        Store(a, columns);
+        Store(b, columns + 16);
+        Store(c, columns + 32);
+        Store(d, columns + 48);
+
+        static void Store(Vector256<ushort> best, uint* target)
+        {
+            var (low, high) = Vector256.Widen(best);
+            (low << 16).Store(target);
+            (high << 16).Store(target + 8);
+        }
+    }
+
+    private static void Columns32(uint* source, long rows, long stride, uint* columns)
+    {
+        var mask = Vector256.Create(Mask32);
+        Vector256<uint> a = default, b = default, c = default, d = default;
+        for (var r = 0L; r < rows; r++, source += stride)
+        {
+            a = Vector256.Max(a, Vector256.Load(source) & mask);
+            b = Vector256.Max(b, Vector256.Load(source + 8) & mask);
+            c = Vector256.Max(c, Vector256.Load(source + 16) & mask);
+            d = Vector256.Max(d, Vector256.Load(source + 24) & mask);
+        }
+
+        a.Store(columns);
+        b.Store(columns + 8);
+        c.Store(columns + 16);
+        d.Store(columns + 24);
+    }
 
     private static uint OfFloat32(uint* source, long count, SimdPath path)
     {
