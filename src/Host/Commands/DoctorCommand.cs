@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using Titan.Host.Plugins;
+using Titan.Kernels.Cuda;
 using static TorchSharp.torch;
 
 namespace Titan.Host.Commands;
@@ -20,11 +21,11 @@ internal static class DoctorCommand
             false => "is older than GCC 13's; the build's private copy of libLibTorchSharp.so does without GLIBCXX_3.4.32",
             null => "was not found by name; TorchSharp brings what it needs",
         });
-        Line(Avx2.IsSupported || RuntimeInformation.ProcessArchitecture == Architecture.Arm64, "CPU",
+        Line(Avx2.IsSupported || RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.Arm64, "CPU",
             $"{Environment.ProcessorCount} cores{(Avx512F.IsSupported ? ", AVX-512" : Avx2.IsSupported ? ", AVX2" : "; without AVX2 float8 casts are slow")}");
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         Line(true, "memory", $"{memory / (double)(1L << 30):F1} GiB");
-        Line(true, "CUDA", File.Exists("/proc/driver/nvidia/version") ? "a driver is there, but this version trains on the CPU" : "no driver; training runs on the CPU");
+        Line(true, "CUDA", Cuda(libtorch is null));
         Line(true, "MPI", OnPath("mpirun") is { } mpirun ? $"{mpirun}; this version trains on one rank" : "mpirun is not on PATH; not needed for one rank");
         var drive = new DriveInfo(Environment.CurrentDirectory);
         Line(drive.AvailableFreeSpace > 1L << 30, "disk", $"{drive.AvailableFreeSpace / (double)(1L << 30):F1} GiB free here{(drive.AvailableFreeSpace > 1L << 30 ? "" : "; checkpoints need room")}");
@@ -37,6 +38,14 @@ internal static class DoctorCommand
             ok &= good;
             Console.WriteLine($"{(good ? "ok  " : "FAIL")}  {what,-10} {text}");
         }
+    }
+
+    private static string Cuda(bool hasLibTorch)
+    {
+        if (!File.Exists("/proc/driver/nvidia/version")) return "no driver; training runs on the CPU";
+        if (!hasLibTorch || CudaDevices.Count == 0) return "a driver is there, but this libtorch is the CPU's; build with -p:TorchBackend=cuda, or set TITAN_LIBTORCH, to train on the GPU";
+        var names = Enumerable.Range(0, CudaDevices.Count).Select(i => CudaDevices.Capability(i).ToString());
+        return $"{CudaDevices.Count} GPU(s): {string.Join(", ", names)}; no GPU has run this version's CUDA code yet, so check losses against TITAN_DEVICE=cpu";
     }
 
     private static string? LoadLibTorch()

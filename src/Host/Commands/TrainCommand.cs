@@ -74,6 +74,7 @@ internal static class TrainCommand
             using var trainer = new Trainer(new TrainerDependencies(
                 config, models, session.Converters.Choose(session.Job, session.Schema), session.Counter, session.PluginVersions, log.Info, log.Warn, log.Colour)
             {
+                Device = TrainingDevice.Choose(),
                 Progress = log.Progress,
             });
             foreach (var report in trainer.Reports) log.Info(ReportText.Render(report).TrimEnd());

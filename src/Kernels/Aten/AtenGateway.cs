@@ -90,6 +90,29 @@ public static class AtenGateway
             .Push(a).Push(b).Push(scaleA).Push(scaleB).PushNone().PushNone().PushOptional(type).Push(fastAccumulation).Tensor();
     }
 
+    /// <summary>
+    /// The tensor cores' matmul of operands in blocks of 32 with e8m0 scales (<c>aten::_scaled_mm</c>); not differentiable. Needs SM100. No GPU has run it yet.
+    /// </summary>
+    /// <param name="a">[R, I] e4m3, contiguous, I a multiple of 32.</param>
+    /// <param name="b">[I, C] e4m3, the transpose of a contiguous [C, I], C a multiple of 16.</param>
+    /// <param name="scaleA">The scales of a's blocks, e8m0, swizzled and flat.</param>
+    /// <param name="scaleB">The scales of b's blocks, likewise: rows are b's columns.</param>
+    /// <returns>[R, C] bf16.</returns>
+    public static Tensor ScaledMmBlocks(Tensor a, Tensor b, Tensor scaleA, Tensor scaleB)
+    {
+        if (a.dim() != 2 || b.dim() != 2 || a.shape[1] != b.shape[0] || a.dtype != Float8Format.E4M3.Type || b.dtype != Float8Format.E4M3.Type || a.shape[1] % 32 != 0 || b.shape[1] % 16 != 0)
+            throw new ArgumentException($"scaled_mm: {Describe(a)} · {Describe(b)} do not fit; expected [R, I] · [I, C] in e4m3, I a multiple of 32, C of 16");
+        if (!a.is_contiguous() || b.stride(0) != 1) throw new ArgumentException("scaled_mm: expected a row-major left and a column-major right operand");
+        if (scaleA.dtype != Float8Format.E8M0.Type || scaleB.dtype != Float8Format.E8M0.Type || scaleA.numel() != Scales(a.shape[0]) || scaleB.numel() != Scales(b.shape[1]))
+            throw new ArgumentException($"scaled_mm: scales {Describe(scaleA)} and {Describe(scaleB)} do not fit; expected e8m0 with {Scales(a.shape[0])} and {Scales(b.shape[1])} elements");
+        using var none = no_grad();
+        return new DispatcherCall("aten::_scaled_mm")
+            .Push(a).Push(b).Push(scaleA).Push(scaleB).PushNone().PushNone().PushOptional(ScalarType.BFloat16).Push(false).Tensor();
+
+        // Tiles of 128 rows and 4 blocks.
+        long Scales(long rows) => (rows + 127) / 128 * 128 * ((a.shape[1] / 32 + 3) / 4 * 4);
+    }
+
     /// <summary>The same bytes under another dtype of the same size. Shares memory with <paramref name="tensor"/>.</summary>
     public static Tensor ViewDtype(Tensor tensor, ScalarType type)
     {

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Cuda;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
@@ -62,4 +63,7 @@ public static class CastKernels
 
     /// <summary>One pass over the data, in SIMD, on the CPU.</summary>
     public static ICastKernels Fused { get; } = new FusedCasts(SimdPaths.Best);
+
+    /// <summary>CUDA kernels of the project's own, compiled at run time. No GPU has run them yet.</summary>
+    public static ICastKernels Cuda { get; } = new CudaCastKernels(CudaCasts.Create);
 }

@@ -6,6 +6,8 @@ namespace Titan.Kernels.Cuda;
 /// <summary>The fused operations of a model on CUDA, forward and backward apart. fp32 inside, rounded once at the end. Not differentiable by themselves.</summary>
 public sealed class CudaModelOps
 {
+    private static readonly Lazy<CudaModelOps> Instance = new(Create);
+
     private readonly IKernelLauncher launcher;
 
     internal CudaModelOps(IKernelLauncher launcher) => this.launcher = launcher;
@@ -13,6 +15,9 @@ public sealed class CudaModelOps
     /// <summary>The kernels on this machine's GPUs.</summary>
     /// <exception cref="TitanException">There is no NVIDIA driver or no libnvrtc.</exception>
     public static CudaModelOps Create() => new(CudaKernels.Launcher);
+
+    /// <summary>The process's own.</summary>
+    internal static CudaModelOps Shared => Instance.Value;
 
     /// <summary>y = x / sqrt(mean(x²) + eps) · w over the last dimension.</summary>
     /// <param name="x">[..., D] fp32 or bf16.</param>

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using Titan.Abstractions;
+using Titan.Kernels.Cuda;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
@@ -18,7 +19,7 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
     private const long Ignored = -100;
 
     /// <summary>Whether this kernel can read the logits.</summary>
-    public static bool Covers(Tensor logits) => CpuMemory.Covers(logits.dtype, logits.device_type);
+    public static bool Covers(Tensor logits) => CpuMemory.Covers(logits.dtype, logits.device_type) || CpuMemory.IsForCuda(logits.dtype, logits.device_type);
 
     /// <summary>The sum over all rows, 0-d fp32.</summary>
     public static Tensor Sum(Tensor logits, Tensor labels)
@@ -33,6 +34,15 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
     {
         var logits = ((Tensor)inputs[0]).contiguous();
         var labels = ((Tensor)inputs[1]).contiguous();
+        if (logits.device_type == TorchSharp.DeviceType.CUDA)
+        {
+            // The kernel overwrites logits by their gradient; whoever gave them may still want them.
+            var own = logits.clone();
+            var sum = CudaModelOps.Shared.CrossEntropyInPlace(own.view(-1, own.shape[^1]), labels).sum();
+            context.save_for_backward([own]);
+            return sum;
+        }
+
         var (loss, gradient) = logits.dtype == ScalarType.Float32
             ? Forward<Float32Element>(logits, labels, SimdPaths.Best)
             : Forward<BFloat16Element>(logits, labels, SimdPaths.Best);

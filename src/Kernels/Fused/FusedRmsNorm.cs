@@ -1,6 +1,7 @@
 using System.Runtime.Intrinsics;
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
+using Titan.Kernels.Cuda;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
@@ -13,7 +14,7 @@ namespace Titan.Kernels.Fused;
 /// dx = r · (g · w - x · r² · mean(g · w · x))
 /// dw = Σ over rows of g · x · r
 /// </code>
-/// Shapes x [..., D], w [D] of x's dtype. Kept for backward: x, w and r, one number a row. What is not on the CPU, or in fp16, goes the way of <c>aten::rms_norm</c>.
+/// Shapes x [..., D], w [D] of x's dtype. Kept for backward: x, w and r, one number a row. What is neither on the CPU nor a GPU, or in fp16, goes the way of <c>aten::rms_norm</c>.
 /// </summary>
 public sealed class FusedRmsNorm : GuardedFunction<FusedRmsNorm>
 {
@@ -22,7 +23,7 @@ public sealed class FusedRmsNorm : GuardedFunction<FusedRmsNorm>
     {
         if (x.dim() == 0 || weight.dim() != 1 || weight.shape[0] != x.shape[^1] || weight.dtype != x.dtype)
             throw new ArgumentException($"rms_norm: weight {weight.dtype} [{string.Join(", ", weight.shape)}] does not fit x {x.dtype} [{string.Join(", ", x.shape)}]; expected [D] of x's dtype");
-        return CpuMemory.Covers(x.dtype, x.device_type) && x.numel() > 0 ? Apply(x, weight, epsilon) : AtenGateway.RmsNorm(x, weight, epsilon);
+        return (CpuMemory.Covers(x.dtype, x.device_type) || CpuMemory.IsForCuda(x.dtype, x.device_type)) && x.numel() > 0 ? Apply(x, weight, epsilon) : AtenGateway.RmsNorm(x, weight, epsilon);
     }
 
     /// <inheritdoc />
@@ -30,7 +31,8 @@ public sealed class FusedRmsNorm : GuardedFunction<FusedRmsNorm>
     {
         var x = ((Tensor)inputs[0]).contiguous();
         var weight = ((Tensor)inputs[1]).contiguous();
-        var (y, inverse) = x.dtype == ScalarType.Float32
+        var (y, inverse) = x.device_type == TorchSharp.DeviceType.CUDA ? CudaModelOps.Shared.RmsNorm(x, weight, (double)inputs[2])
+            : x.dtype == ScalarType.Float32
             ? Forward<Float32Element>(x, weight, (double)inputs[2], SimdPaths.Best)
             : Forward<BFloat16Element>(x, weight, (double)inputs[2], SimdPaths.Best);
         context.save_for_backward([x, weight, inverse]);
@@ -42,7 +44,8 @@ public sealed class FusedRmsNorm : GuardedFunction<FusedRmsNorm>
     {
         var saved = context.get_saved_variables();
         var g = gradient.contiguous();
-        var (dx, dw) = g.dtype == ScalarType.Float32
+        var (dx, dw) = g.device_type == TorchSharp.DeviceType.CUDA ? CudaModelOps.Shared.RmsNormBackward(g, saved[0], saved[1], saved[2])
+            : g.dtype == ScalarType.Float32
             ? Backward<Float32Element>(g, saved[0], saved[1], saved[2], SimdPaths.Best)
             : Backward<BFloat16Element>(g, saved[0], saved[1], saved[2], SimdPaths.Best);
         return [dx, dw, null];

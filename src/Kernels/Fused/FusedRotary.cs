@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using Titan.Abstractions;
+using Titan.Kernels.Cuda;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
@@ -8,13 +9,15 @@ namespace Titan.Kernels.Fused;
 /// <summary>Cosines and sines of a rotary embedding in the order in which the kernel reads them.</summary>
 public sealed class RotaryTable
 {
-    /// <summary>From cosines and sines, each [S, D / 2] fp32 on the CPU.</summary>
+    /// <summary>From cosines and sines, each [S, D / 2] fp32; both must live as long as the table.</summary>
     public RotaryTable(Tensor cos, Tensor sin)
     {
+        (Cosines, Sines) = (cos, sin);
         Length = cos.shape[0];
         Width = 2 * cos.shape[1];
         (Cos, Sin) = (new float[Length * Width], new float[Length * Width]);
-        float[] c = [.. cos.contiguous().data<float>()], s = [.. sin.contiguous().data<float>()];
+        using Tensor c32 = cos.cpu().contiguous(), s32 = sin.cpu().contiguous();
+        float[] c = [.. c32.data<float>()], s = [.. s32.data<float>()];
         for (var i = 0; i < c.Length; i++)
         {
             Cos[2 * i] = Cos[2 * i + 1] = c[i];
@@ -28,6 +31,12 @@ public sealed class RotaryTable
 
     /// <summary>D, the width of a head.</summary>
     public long Width { get; }
+
+    /// <summary>[S, D / 2], as given.</summary>
+    internal Tensor Cosines { get; }
+
+    /// <summary>[S, D / 2], as given.</summary>
+    internal Tensor Sines { get; }
 
     /// <summary>[S, D]: each cosine twice.</summary>
     internal float[] Cos { get; }
@@ -47,7 +56,8 @@ public sealed class FusedRotary : GuardedFunction<FusedRotary>
     {
         if (x.dim() != 4 || x.shape[3] != table.Width || x.shape[1] > table.Length)
             throw new ArgumentException($"rotary: x [{string.Join(", ", x.shape)}]; expected [B, S, H, {table.Width}] with S up to {table.Length}");
-        if (!CpuMemory.Covers(x.dtype, x.device_type)) throw new ArgumentException($"rotary: x is {x.dtype} on {x.device}; this kernel takes fp32 and bf16 on the CPU");
+        if (!CpuMemory.Covers(x.dtype, x.device_type) && !CpuMemory.IsForCuda(x.dtype, x.device_type))
+            throw new ArgumentException($"rotary: x is {x.dtype} on {x.device}; this kernel takes fp32 and bf16 on the CPU or a GPU");
         return Apply(x, table);
     }
 
@@ -64,6 +74,7 @@ public sealed class FusedRotary : GuardedFunction<FusedRotary>
     private static Tensor Rotate(Tensor x, RotaryTable table, float sign)
     {
         using var whole = x.contiguous();
+        if (x.device_type == TorchSharp.DeviceType.CUDA) return CudaModelOps.Shared.Rotary(whole, table.Cosines, table.Sines, backward: sign < 0);
         return x.dtype == ScalarType.Float32 ? Rotate<Float32Element>(whole, table, sign, SimdPaths.Best) : Rotate<BFloat16Element>(whole, table, sign, SimdPaths.Best);
     }
 

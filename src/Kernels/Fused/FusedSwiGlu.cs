@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Titan.Abstractions;
+using Titan.Kernels.Cuda;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
@@ -22,7 +23,7 @@ public sealed class FusedSwiGlu : GuardedFunction<FusedSwiGlu>
     {
         if (!a.shape.AsSpan().SequenceEqual(b.shape) || a.dtype != b.dtype)
             throw new ArgumentException($"swiglu: {a.dtype} [{string.Join(", ", a.shape)}] and {b.dtype} [{string.Join(", ", b.shape)}]; expected two of one shape and dtype");
-        if (CpuMemory.Covers(a.dtype, a.device_type)) return Apply(a, b);
+        if (CpuMemory.Covers(a.dtype, a.device_type) || CpuMemory.IsForCuda(a.dtype, a.device_type)) return Apply(a, b);
         using var gate = nn.functional.silu(a);
         return gate * b;
     }
@@ -32,6 +33,7 @@ public sealed class FusedSwiGlu : GuardedFunction<FusedSwiGlu>
     {
         Tensor a = ((Tensor)inputs[0]).contiguous(), b = ((Tensor)inputs[1]).contiguous();
         context.save_for_backward([a, b]);
+        if (a.device_type == TorchSharp.DeviceType.CUDA) return CudaModelOps.Shared.SwiGlu(a, b);
         return a.dtype == ScalarType.Float32 ? Forward<Float32Element>(a, b, SimdPaths.Best) : Forward<BFloat16Element>(a, b, SimdPaths.Best);
     }
 
@@ -40,7 +42,8 @@ public sealed class FusedSwiGlu : GuardedFunction<FusedSwiGlu>
     {
         var saved = context.get_saved_variables();
         var g = gradient.contiguous();
-        var (da, db) = g.dtype == ScalarType.Float32 ? Backward<Float32Element>(g, saved[0], saved[1], SimdPaths.Best) : Backward<BFloat16Element>(g, saved[0], saved[1], SimdPaths.Best);
+        var (da, db) = g.device_type == TorchSharp.DeviceType.CUDA ? CudaModelOps.Shared.SwiGluBackward(g, saved[0], saved[1])
+            : g.dtype == ScalarType.Float32 ? Backward<Float32Element>(g, saved[0], saved[1], SimdPaths.Best) : Backward<BFloat16Element>(g, saved[0], saved[1], SimdPaths.Best);
         return [da, db];
     }
 

@@ -25,7 +25,7 @@ public sealed class LinearEngine
         recipe.Validate(name);
         foreach (var cast in recipe.Casts().OfType<OperandCast.Scaled>()) Check(name, cast, device, emulate);
         (Name, Recipe, Counter) = (name, recipe, counter);
-        Kernels = fused ? CastKernels.Fused : CastKernels.Plain;
+        Kernels = !fused ? CastKernels.Plain : device.IsCuda ? CastKernels.Cuda : CastKernels.Fused;
         matmul = emulate ? new EmulatedMatmul() : device.IsCuda ? new ScaledMmMatmul() : new DecodedMatmul(Kernels);
     }
 

@@ -16,6 +16,7 @@ internal sealed class ScaledMmMatmul : IFloat8Matmul
     public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
     {
         using var scope = NewDisposeScope();
+        if (left.HasBlocks && right.HasBlocks) return MultiplyBlocks(left, right, type).MoveToOuterDisposeScope();
         long rows = left.Data.shape[0], columns = right.Data.shape[1];
         var a = Padded(left.Data);
         var b = Padded(right.Data.t()).t();
@@ -36,6 +37,15 @@ internal sealed class ScaledMmMatmul : IFloat8Matmul
         var one = ones([], dtype: ScalarType.Float32, device: left.Data.device);
         var product = AtenGateway.ScaledMm(a, b, one, one, ScalarType.BFloat16);
         return (product * (inverseA * inverseB)).to(type).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Block-scaled operands: the tensor cores read the scales swizzled, a row of them per row of the left and column of the right operand.</summary>
+    private static Tensor MultiplyBlocks(QuantizedTensor left, QuantizedTensor right, ScalarType type)
+    {
+        if (left.Data.numel() == 0 || right.Data.numel() == 0) return zeros([left.Data.shape[0], right.Data.shape[1]], dtype: type, device: left.Data.device);
+        var product = AtenGateway.ScaledMmBlocks(
+            left.Data.contiguous(), right.Data.t().contiguous().t(), ScaleSwizzle.ToBlocked(left.Scale), ScaleSwizzle.ToBlocked(right.Scale.t()));
+        return product.to(type);
     }
 
     /// <summary>Row-major, the contracted dimension filled up with zeros: in grad_weight it is the number of tokens, which need not be a multiple of 16.</summary>

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Training.Tokenizers;
+using static TorchSharp.torch;
 
 namespace Titan.Training.Data;
 
@@ -8,7 +9,14 @@ namespace Titan.Training.Data;
 /// <param name="Labels">[B * S]: the next token of each.</param>
 /// <param name="BatchSize">B.</param>
 /// <param name="SeqLen">S.</param>
-public sealed record Batch(long[] Inputs, long[] Labels, int BatchSize, int SeqLen);
+public sealed record Batch(long[] Inputs, long[] Labels, int BatchSize, int SeqLen)
+{
+    /// <summary>The inputs as a tensor [B, S] int64.</summary>
+    public Tensor InputsOn(Device device) => tensor(Inputs, [BatchSize, SeqLen], device: device);
+
+    /// <summary>The labels as a tensor [B * S] int64.</summary>
+    public Tensor LabelsOn(Device device) => tensor(Labels, device: device);
+}
 
 /// <summary>Where a loader is.</summary>
 /// <param name="Fingerprint">Of the corpus.</param>

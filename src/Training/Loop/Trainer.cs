@@ -19,6 +19,7 @@ public sealed class Trainer : IDisposable
 {
     private readonly TrainerDependencies given;
     private readonly JobConfig config;
+    private readonly Device device;
     private readonly LanguageModel model;
     private readonly IReadOnlyList<Parameter> parameters;
     private readonly FusedAdam optimizer;
@@ -44,6 +45,7 @@ public sealed class Trainer : IDisposable
     {
         this.given = given;
         config = given.Config;
+        device = given.Device.Device;
         var dimensions = Dimensions(config);
         accumulation = Accumulation(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
@@ -60,7 +62,7 @@ public sealed class Trainer : IDisposable
             throw new TitanException(ExitCode.Data,
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath) : null;
-        (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, CPU);
+        (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, device, given.Device.Capability);
         ModelBuilder.ThrowIfNothingConverted(Reports);
         if (model is Models.Llama3.Llama3Model llama) llama.EndOfDocument = tokenizer.EosId;
         counts = flavor.Counts;
@@ -76,7 +78,7 @@ public sealed class Trainer : IDisposable
         loss = config.Compile.Enable && config.Compile.Components.Contains("loss") ? CrossEntropy.Chunked : CrossEntropy.Plain;
         validator = heldOut is null
             ? null
-            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss);
+            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device);
         sinks = RunFolder.OpenSinks(config, given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, given.Converters.Select(c => c.Converter));
         checkpoints = new RunCheckpoints(config, named, optimizer, given.Metadata, given.Warn);
@@ -223,8 +225,8 @@ public sealed class Trainer : IDisposable
     private double ForwardBackward(Batch batch, long tokens)
     {
         using var scope = NewDisposeScope();
-        var logits = model.call(tensor(batch.Inputs, [batch.BatchSize, batch.SeqLen]));
-        var mean = loss(logits, tensor(batch.Labels)) / tokens;
+        var logits = model.call(batch.InputsOn(device));
+        var mean = loss(logits, batch.LabelsOn(device)) / tokens;
         logits.Dispose();
         mean.backward();
         BackwardFailure.ThrowIfAny();
@@ -275,7 +277,7 @@ public sealed class Trainer : IDisposable
             foreach (var batch in batches.TakeWhile(_ => first is null))
             {
                 using var scope = NewDisposeScope();
-                model.call(tensor(batch.Inputs, [batch.BatchSize, batch.SeqLen]));
+                model.call(batch.InputsOn(device));
             }
         }
 

@@ -18,6 +18,9 @@ public sealed record TrainerDependencies(
     JobConfig Config, ModelRegistry Models, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Converters, MatmulCounter Counter,
     IReadOnlyDictionary<string, string> Metadata, Action<string> Log, Action<string> Warn, bool Colour)
 {
+    /// <summary>Where the run computes.</summary>
+    public TrainingDevice Device { get; init; } = TrainingDevice.Cpu;
+
     /// <summary>Called after each step with the step, the last step, and the time that is left.</summary>
     public Action<long, long, TimeSpan>? Progress { get; init; }
 }

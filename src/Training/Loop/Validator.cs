@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Titan.Training.Loop;
 
 /// <summary>Measures the loss on held-out text, without gradients.</summary>
-internal sealed class Validator(ValidationSection section, Func<DataLoader> open, Func<Tensor, Tensor, Tensor> loss)
+internal sealed class Validator(ValidationSection section, Func<DataLoader> open, Func<Tensor, Tensor, Tensor> loss, Device device)
 {
     /// <summary>The mean of the batches' losses per token, and tokens per second.</summary>
     public (double Loss, double TokensPerSecond) Run(LanguageModel model)
@@ -21,8 +21,8 @@ internal sealed class Validator(ValidationSection section, Func<DataLoader> open
         while ((section.Steps < 0 || batches < section.Steps) && data.Next() is { } batch)
         {
             using var scope = NewDisposeScope();
-            var logits = model.call(tensor(batch.Inputs, [batch.BatchSize, batch.SeqLen]));
-            sum += loss(logits, tensor(batch.Labels)).item<float>() / batch.Labels.Length;
+            var logits = model.call(batch.InputsOn(device));
+            sum += loss(logits, batch.LabelsOn(device)).item<float>() / batch.Labels.Length;
             batches++;
             tokens += batch.Labels.Length;
         }

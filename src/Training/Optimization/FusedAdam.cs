@@ -34,7 +34,7 @@ public sealed class FusedAdam
         using var scope = NewDisposeScope();
         Steps++;
         var used = states.Select(s => (s.Parameter, Gradient: s.Parameter.grad, s.Average, s.Square)).Where(s => s.Gradient is not null).ToList();
-        var steps = used.Select(_ => tensor((float)Steps)).ToList();
+        var steps = used.Select(u => tensor((float)Steps, device: u.Parameter.device)).ToList();
         AtenGateway.FusedAdamW([.. used.Select(u => (Tensor)u.Parameter)], [.. used.Select(u => u.Gradient!)], [.. used.Select(u => u.Average)], [.. used.Select(u => u.Square)],
             steps, lr, settings.Beta1, settings.Beta2, settings.WeightDecay, settings.Epsilon, decoupled);
     }

@@ -99,14 +99,17 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner
         manual_seed(seed);
         foreach (var (fqn, parameter) in named_parameters())
         {
-            if (fqn == "tok_embeddings.weight") nn.init.normal_(parameter, 0, 1);
+            // Drawn on the CPU whatever the device: the same seed gives the same weights everywhere.
+            var drawn = parameter.device_type == DeviceType.CPU ? parameter : empty(parameter.shape, dtype: parameter.dtype);
+            if (fqn == "tok_embeddings.weight") nn.init.normal_(drawn, 0, 1);
             else if (fqn == "output.weight")
             {
                 var deviation = Math.Pow(args.Dimension, -0.5);
-                TruncatedNormal.Fill(parameter, deviation, 3 * deviation);
+                TruncatedNormal.Fill(drawn, deviation, 3 * deviation);
             }
-            else if (fqn.EndsWith("norm.weight", StringComparison.Ordinal)) nn.init.ones_(parameter);
-            else TruncatedNormal.Fill(parameter, Deviation(fqn), 2);
+            else if (fqn.EndsWith("norm.weight", StringComparison.Ordinal)) nn.init.ones_(drawn);
+            else TruncatedNormal.Fill(drawn, Deviation(fqn), 2);
+            if (!ReferenceEquals(drawn, parameter)) parameter.copy_(drawn);
         }
 
         set_rng_state(state);
@@ -115,7 +118,7 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner
     private (Tensor Cos, Tensor Sin, RotaryTable? Fused) Tables(Device device)
     {
         var (cos, sin) = RotaryEmbedding.Tables(length, args.HeadDimension, args.RopeTheta, device);
-        return (cos, sin, fused && device.type == DeviceType.CPU ? new RotaryTable(cos, sin) : null);
+        return (cos, sin, fused && device.type is DeviceType.CPU or DeviceType.CUDA ? new RotaryTable(cos, sin) : null);
     }
 
     /// <summary>0.02 where a layer reads the residual stream, less with depth where it writes to it (upstream: wo, w2 and w3).</summary>

@@ -1,0 +1,38 @@
+using Titan.Abstractions;
+using Titan.Kernels.Casts;
+using static TorchSharp.torch;
+
+namespace Titan.Kernels.Cuda;
+
+/// <summary>
+/// <see cref="CudaCasts"/> as the engine sees them. They are made when the first tensor comes, so that a recipe can be described where there is no GPU.
+/// What has no kernel of its own (values of blocks, rescaling: nothing that the tensor cores' path needs) goes the plain way.
+/// </summary>
+internal sealed class CudaCastKernels(Func<CudaCasts> create) : ICastKernels
+{
+    private readonly Lazy<CudaCasts> casts = new(create);
+
+    public string Name => "cuda";
+
+    public Tensor Amax(Tensor x) => casts.Value.Amax(x);
+
+    public Tensor AmaxAlong(Tensor x, int dimension) => dimension == 1 ? casts.Value.AmaxRows(x) : casts.Value.AmaxColumns(x);
+
+    public Tensor Cast(Tensor x, Tensor scale, Float8Format format) => casts.Value.Cast(x, scale, format);
+
+    public (Tensor Data, Tensor Scale) CastBlocks(Tensor x, int dimension, int length, Float8Format format, ScaleRounding rounding)
+    {
+        if (length != 32) return CastKernels.Plain.CastBlocks(x, dimension, length, format, rounding);
+        if (dimension == 1) return casts.Value.MxRows(x, format, rounding);
+        // Written transposed, which is how the tensor cores want the operands of grad_weight; seen here the right way round.
+        var (data, scales) = casts.Value.MxColumns(x, format, rounding);
+        using (data)
+        using (scales) return (data.t(), scales.t());
+    }
+
+    public Tensor Decode(Tensor data, ScalarType type) => casts.Value.Decode(data, type);
+
+    public Tensor DecodeBlocks(Tensor data, Tensor scale, ScalarType type) => CastKernels.Plain.DecodeBlocks(data, scale, type);
+
+    public Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type) => CastKernels.Plain.Rescale(product, left, right, type);
+}
