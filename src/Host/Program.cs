@@ -4,6 +4,7 @@ using Titan.Host.Commands;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
 using Titan.Host.Plugins;
+using Titan.Kernels;
 using Titan.Training.Loop;
 
 // One place decides what an error looks like: a message in one line, a stack trace only with --verbose.
@@ -11,6 +12,7 @@ var verbose = args.Contains("--verbose");
 args = [.. args.Where(a => a != "--verbose")];
 try
 {
+    LibTorch.Prepare();
     var parsed = Commands.Root().Parse(args);
     // The library would print its help and return 1.
     if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction)

@@ -9,7 +9,7 @@ public static partial class Allocator
 {
     private const int TrimThreshold = -1, MmapThreshold = -3;
 
-    /// <summary>Call once, before the first tensor. Does nothing where there is no glibc.</summary>
+    /// <summary>Call once, before the first tensor (<see cref="LibTorch.Prepare"/> does). Does nothing where there is no glibc.</summary>
     public static void Tune()
     {
         if (!OperatingSystem.IsLinux()) return;

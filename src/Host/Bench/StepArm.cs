@@ -19,16 +19,16 @@ public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double 
     /// <summary>Builds the model as a job with these flags would, and runs the steps.</summary>
     public static StepArm Measure(StepModel size, int warmUps, int repetitions, IReadOnlyList<string> job)
     {
-        Kernels.Allocator.Tune();
         var session = JobSession.Open(job);
         var config = session.Job.Config;
         config = config with { Model = config.Model with { Name = "llama3", Flavor = StepModel.Flavor } };
         using var scope = NewDisposeScope();
-        var (model, _, reports) = ModelBuilder.Build(config, size.Registry(), session.Converters.Choose(session.Job, session.Schema), new ParallelDimensions(), CPU);
+        var (device, capability) = TrainingDevice.Choose();
+        var (model, _, reports) = ModelBuilder.Build(config, size.Registry(), session.Converters.Choose(session.Job, session.Schema), new ParallelDimensions(), device, capability);
         ModelBuilder.ThrowIfNothingConverted(reports);
         model.InitializeWeights(Seed);
         using var random = new Generator(Seed);
-        var tokens = randint(0, size.Vocabulary, [size.Batch, size.Length + 1], ScalarType.Int64, generator: random);
+        var tokens = randint(0, size.Vocabulary, [size.Batch, size.Length + 1], ScalarType.Int64, generator: random).to(device);
         var step = new TrainingStep(model, config, session.Converters.Choose(session.Job, session.Schema).Select(c => c.Converter));
         var seconds = new List<double>();
         double loss = 0;

@@ -137,7 +137,6 @@ internal static class BenchCommand
     /// <summary>Reserves the file, measures, and says where the results are.</summary>
     private static void Record(string folder, string model, Func<BenchmarkFile, IReadOnlyList<string>> measure)
     {
-        Titan.Kernels.Allocator.Tune();
         var file = BenchmarkFile.Create(folder, model, Hardware.Current, TimeProvider.System);
         // When the process is told to end no finally runs, and since .NET 10 no exit handler either unless someone asks for it.
         using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => Environment.Exit(143));

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using Titan.Host.Plugins;
+using Titan.Kernels;
 using Titan.Kernels.Cuda;
 using static TorchSharp.torch;
 
@@ -13,7 +14,7 @@ internal static class DoctorCommand
     {
         var ok = true;
         Line(true, ".NET", RuntimeInformation.FrameworkDescription + " on " + RuntimeInformation.OSDescription);
-        var libtorch = LoadLibTorch();
+        var libtorch = LibTorch.Missing ?? LoadLibTorch();
         Line(libtorch is null, "libtorch", libtorch ?? $"loads; {get_num_threads()} threads");
         Line(true, "libstdc++", SystemHasSymbolVersion() switch
         {

@@ -15,8 +15,6 @@ internal static class TrainCommand
 {
     public static async Task<int> RunAsync(IReadOnlyList<string> args)
     {
-        OpenMp.Tune();
-        Allocator.Tune();
         var session = JobSession.Open(args);
         using var signals = new StopSignals();
         var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "titan" });

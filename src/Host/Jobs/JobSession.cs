@@ -1,5 +1,7 @@
+using Titan.Abstractions;
 using Titan.Host.Configuration;
 using Titan.Host.Plugins;
+using Titan.Kernels;
 using Titan.Quantization.Matmuls;
 using Titan.Training.Data;
 
@@ -34,6 +36,7 @@ public sealed class JobSession
     /// <param name="args">The dotted flags.</param>
     public static JobSession Open(IReadOnlyList<string> args)
     {
+        if (LibTorch.Missing is { } missing) throw new TitanException(ExitCode.Hardware, missing);
         var catalog = PluginCatalog.Load(PluginFlags.Read(args));
         var counter = new MatmulCounter();
         var converters = new ConverterSet(catalog, counter);
