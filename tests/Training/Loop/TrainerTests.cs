@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using TorchSharp;
 using Titan.Abstractions;
+using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
@@ -15,13 +16,15 @@ public sealed class TrainerTests : IDisposable
 
     public void Dispose() => Directory.Delete(folder, true);
 
-    [Fact]
-    public void Neither_tensors_nor_memory_grow_over_200_steps()
+    [Theory]
+    [InlineData(false, false), InlineData(true, false), InlineData(true, true)]
+    public void Neither_tensors_nor_memory_grow_over_200_steps(bool float8, bool compile)
     {
         // What earlier tests left to the finaliser would go in the middle of the count.
         GC.Collect();
         GC.WaitForPendingFinalizers();
-        using var trainer = Create(Job(200) with { Model = new ModelSection { Flavor = "cpu_small" } });
+        var job = Job(200) with { Model = new ModelSection { Flavor = "cpu_small" }, Compile = new CompileSection { Enable = compile } };
+        using var trainer = float8 ? WithFloat8(job) : Create(job);
         var tensors = new List<long>();
         var memory = new List<long>();
         trainer.Stepped += (_, _) =>
@@ -101,6 +104,21 @@ public sealed class TrainerTests : IDisposable
 
     private static Trainer Create(JobConfig job, ModelRegistry? models = null) =>
         new(new TrainerDependencies(job, models ?? ModelRegistry.CreateDefault(), [], new MatmulCounter(), new Dictionary<string, string>(), _ => { }, _ => { }, false));
+
+    private static Trainer WithFloat8(JobConfig job)
+    {
+        var counter = new MatmulCounter();
+        var converter = new QuantizeLinearConverter("float8", [(new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true }, new Tensorwise())], counter);
+        var options = new QuantizeOptions(new QuantizeLinearOptions(), new Dictionary<string, object> { ["tensorwise"] = new NoOptions() });
+        job = job with { Training = job.Training with { MixedPrecisionParam = "bfloat16" } };
+        return new Trainer(new TrainerDependencies(job, ModelRegistry.CreateDefault(), [(converter.Name, converter, options)], counter, new Dictionary<string, string>(), _ => { }, _ => { }, false));
+    }
+
+    private sealed class Tensorwise : QuantizationRecipe<NoOptions>
+    {
+        public override LinearRecipe Describe(NoOptions options) => new(
+            new(E4M3.Tensorwise, E4M3.Tensorwise), new(E5M2.Tensorwise, E4M3.Tensorwise), new(E5M2.Tensorwise, E4M3.Tensorwise));
+    }
 
     private static List<double> Losses(JobConfig job)
     {
