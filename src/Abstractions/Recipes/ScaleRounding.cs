@@ -18,6 +18,6 @@ public enum ScaleRounding
     /// <summary>MX: as <see cref="Floor"/>, one more where amax is no power of two.</summary>
     Ceil,
 
-    /// <summary>MX: as <see cref="Floor"/> after rounding amax to the format's mantissa, ties to even.</summary>
+    /// <summary>MX: as <see cref="Floor"/> after rounding amax to the format's mantissa, a half rounded up.</summary>
     Even,
 }

@@ -39,6 +39,9 @@ public sealed class QuantizeLinearConverter(
     public (RecipeMetadata Metadata, IQuantizationRecipe Recipe) Choose(string? recipeName)
     {
         var names = string.Join(", ", recipes.Select(r => r.Metadata.Name));
+        var defaults = recipes.Where(r => r.Metadata.IsDefault).Select(r => r.Metadata.Name).ToList();
+        if (recipeName is null && defaults.Count > 1)
+            throw new TitanException(ExitCode.Plugin, $"{Name}: more than one recipe claims to be the family's default ({string.Join(", ", defaults)}); set recipe_name, or drop a plugin (--plugins.disable ID)");
         var found = recipes.FirstOrDefault(r => recipeName is null ? r.Metadata.IsDefault : r.Metadata.Name == recipeName);
         if (found.Recipe is not null) return found;
         throw new TitanException(ExitCode.Usage, recipeName is null

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Plugins.Float8Rowwise;
 using Titan.Plugins.Float8Tensorwise;
 using Titan.Quantization.Conversion;
 
@@ -21,6 +22,15 @@ public class LayerFilterTests
         Assert.Equal(converted ? null : "auto_filter_small_kn: K <= 4096 and N <= 1024", rule);
         Assert.Null(Filter().SkippedBy("layers.0.attention.wk", new LinearShape(k, n)));
     }
+
+    [Theory]
+    [InlineData(4096, 8192, null)]
+    [InlineData(4096, 2048, "N <= 2048")]
+    [InlineData(1024, 4112, "K <= 1024")]
+    [InlineData(2048, 4096, "N <= 4096 and K <= 2048")]
+    [InlineData(2064, 4096, null)]
+    public void TheSizeRuleOfRowwiseIsUpstreams(long k, long n, string? rule) => Assert.Equal(
+        rule is null ? null : $"auto_filter_small_kn: {rule}", new LayerFilter([LayerFilter.AutoFilter], new RowwiseRecipe(), 16).SkippedBy("layers.0.attention.wk", new LinearShape(k, n)));
 
     [Theory]
     [InlineData("embedding_layer", "embed")]

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Plugins.Float8Tensorwise;
+using Titan.Plugins.MXFP8;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
@@ -134,5 +135,31 @@ public class QuantizeLinearConverterTests
         using var three = new TinyModel(META);
         Assert.Contains("without enable_fsdp_float8_all_gather",
             Assert.Single(Convert(three, new QuantizeLinearOptions(), both with { EnableFsdpFloat8AllGather = false }, sharded).Notes));
+    }
+
+    [Fact]
+    public void MxNeedsBlackwellOrEmulationAndItsEmulatedRecipeNeedsNothing()
+    {
+        var hopper = Cpu with { Device = new DeviceCapability(true, 9, 0) };
+        foreach (var (recipe, emulate, backend) in new (IQuantizationRecipe, bool, string?)[]
+            { (new CublasRecipe(), false, null), (new CublasRecipe(), true, "emulated fp32"), (new EmulatedRecipe(), false, "emulated fp32") })
+        {
+            using var model = new TinyModel(META);
+            var converter = new QuantizeLinearConverter("mx", [(new RecipeMetadata { Family = "mx", Name = "it", IsDefault = true }, recipe)], new MatmulCounter());
+            var options = new QuantizeOptions(new QuantizeLinearOptions { Emulate = emulate }, new Dictionary<string, object> { ["it"] = new MXFP8Options() });
+            if (backend is null) Assert.Contains("needs SM100 or newer, found SM90; set emulate = true", Refused(ExitCode.Hardware, () => converter.Convert(new ModelSlots(model), options, hopper)).Message);
+            else Assert.Equal(backend, converter.Convert(new ModelSlots(model), options, hopper).Layers.First(l => l.Recipe is not null).Backend);
+        }
+    }
+
+    [Fact]
+    public void TwoDefaultsOfOneFamilyAreRefusedUntilOneIsChosen()
+    {
+        var converter = new QuantizeLinearConverter(
+            "float8",
+            [(new RecipeMetadata { Family = "float8", Name = "one", IsDefault = true }, new TensorwiseRecipe()), (new RecipeMetadata { Family = "float8", Name = "two", IsDefault = true }, new TensorwiseRecipe())],
+            new MatmulCounter());
+        Assert.Contains("one, two", Refused(ExitCode.Plugin, () => converter.Choose(null)).Message);
+        Assert.Equal("two", converter.Choose("two").Metadata.Name);
     }
 }

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using TorchSharp;
 using Titan.Abstractions;
-using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
@@ -108,16 +107,8 @@ public sealed class TrainerTests : IDisposable
     private static Trainer WithFloat8(JobConfig job)
     {
         var counter = new MatmulCounter();
-        var converter = new QuantizeLinearConverter("float8", [(new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true }, new Tensorwise())], counter);
-        var options = new QuantizeOptions(new QuantizeLinearOptions(), new Dictionary<string, object> { ["tensorwise"] = new NoOptions() });
         job = job with { Training = job.Training with { MixedPrecisionParam = "bfloat16" } };
-        return new Trainer(new TrainerDependencies(job, ModelRegistry.CreateDefault(), [(converter.Name, converter, options)], counter, new Dictionary<string, string>(), _ => { }, _ => { }, false));
-    }
-
-    private sealed class Tensorwise : QuantizationRecipe<NoOptions>
-    {
-        public override LinearRecipe Describe(NoOptions options) => new(
-            new(E4M3.Tensorwise, E4M3.Tensorwise), new(E5M2.Tensorwise, E4M3.Tensorwise), new(E5M2.Tensorwise, E4M3.Tensorwise));
+        return new Trainer(new TrainerDependencies(job, ModelRegistry.CreateDefault(), [TensorwiseConverter.Create(counter)], counter, new Dictionary<string, string>(), _ => { }, _ => { }, false));
     }
 
     private static List<double> Losses(JobConfig job)

@@ -57,9 +57,6 @@ public sealed class Float8StatsTests : IDisposable
     private List<double> Train(int steps, int freq, string checkpointing = "none", int globalBatchSize = -1, Action? stepped = null)
     {
         var counter = new MatmulCounter();
-        var recipe = new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true };
-        var converter = new QuantizeLinearConverter("float8", [(recipe, new Tensorwise())], counter);
-        var options = new QuantizeOptions(new QuantizeLinearOptions(), new Dictionary<string, object> { ["tensorwise"] = new NoOptions() });
         var job = new JobConfig
         {
             Job = new JobSection { DumpFolder = folder },
@@ -71,7 +68,7 @@ public sealed class Float8StatsTests : IDisposable
             Debug = new DebugSection { Seed = 1 },
         };
         using var trainer = new Trainer(new TrainerDependencies(
-            job, ModelRegistry.CreateDefault(), [(converter.Name, converter, options)], counter, new Dictionary<string, string>(), log.Add, _ => { }, false));
+            job, ModelRegistry.CreateDefault(), [TensorwiseConverter.Create(counter)], counter, new Dictionary<string, string>(), log.Add, _ => { }, false));
         var losses = new List<double>();
         trainer.Stepped += (_, loss) =>
         {
@@ -80,11 +77,5 @@ public sealed class Float8StatsTests : IDisposable
         };
         trainer.Run(CancellationToken.None);
         return losses;
-    }
-
-    private sealed class Tensorwise : QuantizationRecipe<NoOptions>
-    {
-        public override LinearRecipe Describe(NoOptions options) => new(
-            new(E4M3.Tensorwise, E4M3.Tensorwise), new(E5M2.Tensorwise, E4M3.Tensorwise), new(E5M2.Tensorwise, E4M3.Tensorwise));
     }
 }
