@@ -47,6 +47,15 @@ public sealed class PluginInARunTests : IClassFixture<BuiltFixtures>, IDisposabl
     }
 
     [Fact]
+    public void A_plugin_that_keeps_tensors_is_noticed_while_the_run_goes_on()
+    {
+        var (code, output) = Train("LeaksTensors", "acme.leaks_tensors", steps: 53, "--training.local_batch_size", "1");
+        Assert.True(code == 0, output);
+        Assert.Contains("about 29 a step: a plugin or model keeps them", output, StringComparison.Ordinal);
+        Assert.Contains("Training completed", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_converter_that_throws_ends_the_job_before_its_first_step()
     {
         var (code, output) = Train("ConvertThrows", "acme.convert_throws", steps: 2);

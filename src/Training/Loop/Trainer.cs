@@ -26,6 +26,7 @@ public sealed class Trainer : IDisposable
     private readonly LrSchedule schedule;
     private readonly HuggingFaceTokenizer tokenizer;
     private readonly DataLoader data;
+    private readonly LeakWatch leaks;
     private readonly RunCheckpoints checkpoints;
     private readonly Validator? validator;
     private readonly MetricsSinks sinks;
@@ -46,6 +47,7 @@ public sealed class Trainer : IDisposable
         this.given = given;
         config = given.Config;
         device = given.Device.Device;
+        leaks = new LeakWatch(given.Warn);
         var dimensions = Dimensions(config);
         accumulation = Accumulation(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
@@ -212,6 +214,7 @@ public sealed class Trainer : IDisposable
         tokensSeen += tokens;
         tokensSinceLog += tokens;
         Stepped?.Invoke(step, sum);
+        leaks.Observe(Tensor.TotalCount);
         if (step == 1 || step % config.Metrics.LogFreq == 0) Report(sum, norm, lr);
         if (float8Stats.Take(step) is var (line, values))
         {
