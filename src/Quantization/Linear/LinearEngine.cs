@@ -24,6 +24,8 @@ public sealed class LinearEngine
     {
         recipe.Validate(name);
         foreach (var cast in recipe.Casts().OfType<OperandCast.Scaled>()) Check(name, cast, device, emulate);
+        if (device.IsCuda && !emulate)
+            foreach (var one in new[] { recipe.Output, recipe.GradInput, recipe.GradWeight }) CheckForTensorCores(name, one);
         (Name, Recipe, Counter) = (name, recipe, counter);
         Kernels = !fused ? CastKernels.Plain : device.IsCuda ? CastKernels.Cuda : CastKernels.Fused;
         matmul = emulate ? new EmulatedMatmul() : device.IsCuda ? new ScaledMmMatmul() : new DecodedMatmul(Kernels);
@@ -38,7 +40,7 @@ public sealed class LinearEngine
     /// <summary>Counts executed float8 matmuls.</summary>
     public MatmulCounter Counter { get; }
 
-    /// <summary>What executes the casts: <c>fused</c> or <c>plain</c>.</summary>
+    /// <summary>What executes the casts: <c>plain</c>, <c>fused</c> or <c>cuda</c>.</summary>
     public string KernelName => Kernels.Name;
 
     /// <summary>What executes the matmuls, for the report.</summary>
@@ -53,7 +55,7 @@ public sealed class LinearEngine
     internal SharedInputCast Inputs { get; } = new();
 
     /// <summary>Drops the cast that waits for a next reader of the same input, so that its memory is free between steps.</summary>
-    public void ReleaseSharedCasts() => Inputs.Dispose();
+    public void ReleaseSharedCasts() => Inputs.Release();
 
     /// <summary>Whether X is cast once for both its matmuls, so that backward can keep the float8 bytes instead of the input.</summary>
     internal bool SharesInputCast => Recipe.GradWeight.Right == Recipe.Output.Left && IsSameBothWays(Recipe.Output.Left);
@@ -113,6 +115,13 @@ public sealed class LinearEngine
         using var rows = t.contiguous();
         using var result = quantizer.QuantizeDequantize(rows);
         return result.t();
+    }
+
+    /// <summary>The tensor cores take blocks on both sides or on none.</summary>
+    private static void CheckForTensorCores(string name, MatmulRecipe one)
+    {
+        if (one is { Left: OperandCast.Scaled left, Right: OperandCast.Scaled right } && left.Granularity is ScaleGranularity.Block != right.Granularity is ScaleGranularity.Block)
+            throw new TitanException(ExitCode.Hardware, $"recipe '{name}': no CUDA kernel multiplies {left} by {right}; set emulate = true to run it anyway, slowly");
     }
 
     private static void Check(string name, OperandCast.Scaled cast, DeviceCapability device, bool emulate)

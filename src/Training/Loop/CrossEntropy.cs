@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Fused;
+using Titan.Training.Configuration;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -8,6 +9,9 @@ namespace Titan.Training.Loop;
 internal static class CrossEntropy
 {
     public const long Ignored = -100;
+
+    /// <summary>The form that a job asks for: <c>compile.enable</c> with the component <c>loss</c>, or plain.</summary>
+    public static Func<Tensor, Tensor, Tensor> For(CompileSection compile) => compile.Enable && compile.Components.Contains("loss") ? Chunked : Plain;
 
     /// <summary>Plain ATen operations on all logits at once.</summary>
     public static Tensor Plain(Tensor logits, Tensor labels)

@@ -77,7 +77,7 @@ public sealed class Trainer : IDisposable
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
         var s = config.LrScheduler;
         schedule = new LrSchedule(s.TotalSteps ?? config.Training.Steps, s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
-        loss = config.Compile.Enable && config.Compile.Components.Contains("loss") ? CrossEntropy.Chunked : CrossEntropy.Plain;
+        loss = CrossEntropy.For(config.Compile);
         validator = heldOut is null
             ? null
             : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device);
@@ -181,7 +181,7 @@ public sealed class Trainer : IDisposable
         var t = config.Training;
         given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
         given.Log($"Trainer is initialized with local batch size {t.LocalBatchSize}, global batch size {t.LocalBatchSize * accumulation}, gradient accumulation steps {accumulation}, " +
-            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps})");
+            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}");
         given.Log($"Training starts at step {step + 1}");
     }
 

@@ -11,7 +11,7 @@ namespace Titan.Training.Loop;
 /// <param name="converters">Their after-step hooks run.</param>
 public sealed class TrainingStep(LanguageModel model, JobConfig config, IEnumerable<IModelConverter> converters)
 {
-    private readonly Func<Tensor, Tensor, Tensor> loss = config.Compile.Enable && config.Compile.Components.Contains("loss") ? CrossEntropy.Chunked : CrossEntropy.Plain;
+    private readonly Func<Tensor, Tensor, Tensor> loss = CrossEntropy.For(config.Compile);
     private readonly IReadOnlyList<IModelConverter> converters = [.. converters];
     private readonly IReadOnlyList<TorchSharp.Modules.Parameter> parameters = [.. model.parameters()];
 

@@ -40,6 +40,21 @@ public class SharedInputCastTests
     }
 
     [Fact]
+    public void A_cast_that_fails_leaves_nothing_behind_to_be_found_again()
+    {
+        using var scope = NewDisposeScope();
+        var (engine, counting) = Engine();
+        var layer = new QuantizedLinear(Numbers.Layer(randn(16, 16)), engine);
+        var x = randn(16, 16);
+        layer.call(x);
+        counting.Fails = true;
+        Assert.ThrowsAny<Exception>(() => layer.call(randn(16, 16)));
+        counting.Fails = false;
+        layer.call(x);
+        Assert.Equal(3, counting.Calls);
+    }
+
+    [Fact]
     public void A_shared_cast_gives_the_gradients_of_separate_ones()
     {
         using var scope = NewDisposeScope();
@@ -88,11 +103,14 @@ public class SharedInputCastTests
     {
         public int Calls { get; private set; }
 
+        public bool Fails { get; set; }
+
         public string Name => "counting";
 
         public Tensor QuantizeDequantize(Tensor operand)
         {
             Calls++;
+            if (Fails) throw new NotSupportedException("told to fail");
             return operand.clone();
         }
     }

@@ -54,6 +54,13 @@ public class SpecialValueTests
 
         Refused(new OperandCast.Scaled(Float8Format.E4M3, new ScaleGranularity.Tile(128, 128), ScaleRounding.Floor), "Floor");
         Refused(new OperandCast.Scaled(Float8Format.E4M3, new ScaleGranularity.Tensorwise(), ScaleRounding.Even), "Even");
+        // Tensor cores take blocks on both sides or on none; the CPU takes any.
+        OperandCast block = E4M3.Block(32, ScaleRounding.Floor);
+        var mixed = new LinearRecipe(new(block, E4M3.Rowwise), new(block, block), new(block, block));
+        Numbers.Engine(mixed);
+        var hardware = Assert.Throws<TitanException>(() => new LinearEngine("float8/test", mixed, new DeviceCapability(true, 10, 0), true, false, new Titan.Quantization.Matmuls.MatmulCounter()));
+        Assert.Equal(ExitCode.Hardware, hardware.Code);
+        Assert.Contains("dyn_blk32_e4m3 by dyn_axs_e4m3", hardware.Message);
         Refused(new OperandCast.Scaled(Float8Format.E8M0, new ScaleGranularity.Tensorwise(), ScaleRounding.None), "e8m0");
     }
 }

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using TorchSharp;
 using Titan.Abstractions;
-using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
