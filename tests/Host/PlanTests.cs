@@ -59,7 +59,6 @@ public sealed class PlanTests
     }
 
     [Theory]
-    [InlineData("--quantize.linear.float8.recipe_name=rowwise", "--quantize.linear.float8.enable_fsdp_float8_all_gather", "recipe tensorwise")]
     [InlineData("--quantize.linear.float8.recipe_name=rowwis", "--compile.enable", "rowwise_with_gw_hp")]
     [InlineData("--quantize.linear.float8.filter_fqns=wqq", "--compile.enable", "matches no layer")]
     [InlineData("--model.converters=quantize.linear.mx", "--quantize.linear.mx.mxfp8_dim1_cast_kernel_choice=cuda", "leave it at 'triton'")]

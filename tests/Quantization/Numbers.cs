@@ -12,7 +12,7 @@ namespace Titan.Quantization.Tests;
 /// <summary>What the tests of the engine share.</summary>
 internal static class Numbers
 {
-    public static LinearRecipe Tensorwise { get; } = new TensorwiseRecipe().Describe(new TensorwiseOptions());
+    public static LinearRecipe Tensorwise { get; } = new TensorwiseRecipe().Describe(new NoOptions());
 
     public static LinearRecipe Rowwise { get; } = Describe(new RowwiseRecipe());
 

@@ -43,6 +43,7 @@ public abstract class GuardedFunction<TSelf> : autograd.SingleTensorFunction<TSe
     public sealed override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         if (grad_output is null) return Nothing(ctx);
+        BackwardPass.Enter();
         try
         {
             using var scope = NewDisposeScope();
@@ -54,6 +55,10 @@ public abstract class GuardedFunction<TSelf> : autograd.SingleTensorFunction<TSe
         {
             BackwardFailure.Keep(exception);
             return Nothing(ctx);
+        }
+        finally
+        {
+            BackwardPass.Leave();
         }
     }
 

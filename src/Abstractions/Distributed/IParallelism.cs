@@ -11,14 +11,30 @@ public interface IParallelism
     /// <summary>Changes the model in place.</summary>
     void Apply(ParallelizationContext context);
 
+    /// <summary>Runs after each backward: gradients that are still on their way are waited for.</summary>
+    void AfterBackward() { }
+
     /// <summary>Runs after each optimizer step and after a checkpoint was loaded.</summary>
     void AfterOptimizerStep() { }
 }
 
 /// <summary>What a parallelism is given.</summary>
-/// <param name="Model">The whole model.</param>
-/// <param name="Blocks">The units to gather at a time: the transformer blocks, then what is left; FQN and module.</param>
+/// <param name="Model">The whole model, on the meta device: a parallelism makes the parameters that it changes.</param>
+/// <param name="Blocks">The transformer blocks, FQN and module, in the order of forward. Layers outside of them come before the first or after the last.</param>
 /// <param name="Dimensions">The sizes of the mesh.</param>
 /// <param name="Group">The ranks along the dimension that the parallelism serves.</param>
 public sealed record ParallelizationContext(
-    torch.nn.Module Model, IReadOnlyList<(string Fqn, torch.nn.Module Module)> Blocks, ParallelDimensions Dimensions, IProcessGroup Group);
+    torch.nn.Module Model, IReadOnlyList<(string Fqn, torch.nn.Module Module)> Blocks, ParallelDimensions Dimensions, IProcessGroup Group)
+{
+    /// <summary>Where parameters are made.</summary>
+    public torch.Device Device { get; init; } = torch.CPU;
+
+    /// <summary>Dtype in which weights travel and layers compute (<c>training.mixed_precision_param</c>).</summary>
+    public torch.ScalarType ParamType { get; init; } = torch.ScalarType.BFloat16;
+
+    /// <summary>Whether gathered weights are dropped after a block's forward and gathered again for its backward (<c>parallelism.fsdp_reshard_after_forward</c>).</summary>
+    public bool ReshardAfterForward { get; init; } = true;
+
+    /// <summary>Whether the logits are gathered before the loss (<c>parallelism.disable_loss_parallel</c>).</summary>
+    public bool DisableLossParallel { get; init; }
+}

@@ -4,9 +4,8 @@ using static TorchSharp.torch;
 namespace Titan.Abstractions;
 
 /// <summary>A lookup table [V, D]: token ids to vectors.</summary>
-public sealed class Embedding : nn.Module<Tensor, Tensor>
+public sealed class Embedding : nn.Module<Tensor, Tensor>, IWeightedLayer
 {
-    private readonly Parameter weight;
 
     /// <summary>Creates the table, uninitialised.</summary>
     /// <param name="entries">V.</param>
@@ -15,7 +14,7 @@ public sealed class Embedding : nn.Module<Tensor, Tensor>
     /// <param name="type">Dtype of the parameter.</param>
     public Embedding(long entries, long dimension, Device? device = null, ScalarType type = ScalarType.Float32) : base(nameof(Embedding))
     {
-        weight = new Parameter(empty(entries, dimension, dtype: type, device: device));
+        var weight = new Parameter(empty(entries, dimension, dtype: type, device: device));
         register_parameter("weight", weight);
         Weight = new ParameterSource(weight);
         ComputeType = type;
@@ -32,8 +31,8 @@ public sealed class Embedding : nn.Module<Tensor, Tensor>
     /// <returns>[..., D] in <see cref="ComputeType"/>.</returns>
     public override Tensor forward(Tensor ids)
     {
-        // Look up first and cast the few rows, instead of casting the table.
-        using var table = GatherFunction.Weight(Weight, weight.dtype);
+        // Look up first and cast the few rows, instead of casting the table; what travels between ranks travels in the compute dtype.
+        using var table = GatherFunction.Weight(Weight, Weight is ParameterSource ? Weight.Parameter.dtype : ComputeType);
         using var flat = ids.reshape(-1);
         using var rows = table.index_select(0, flat);
         using var shaped = rows.reshape([.. ids.shape, rows.shape[1]]);

@@ -13,21 +13,44 @@ public interface IWeightSource
     /// <summary>What the optimizer owns and a checkpoint stores: the whole weight, or this rank's shard of it.</summary>
     Parameter Parameter { get; }
 
-    /// <summary>The whole weight in <paramref name="type"/>.</summary>
+    /// <summary>Which part of the model's weight <see cref="Parameter"/> is.</summary>
+    ShardLayout Layout => ShardLayout.Whole(Parameter.shape);
+
+    /// <summary>Number of ranks that hold this same part, so that norms over all ranks count it once.</summary>
+    int Copies => 1;
+
+    /// <summary>The weight that the layer multiplies with, in <paramref name="type"/>.</summary>
     /// <returns>A tensor that the caller may dispose; it must not be written to.</returns>
     Tensor Gather(ScalarType type);
 
-    /// <summary>Turns the gradient of the whole weight into that of <see cref="Parameter"/>.</summary>
-    /// <param name="gradient">The gradient of the whole weight; owned by the caller.</param>
-    Tensor ReduceGradient(Tensor gradient);
+    /// <summary>The weight as the layer's <see cref="ILinear.WeightCodec"/> decoded it; null where it does not travel encoded.</summary>
+    /// <returns>Owned by the source and valid until it is asked again: take what is needed at once.</returns>
+    IDisposable? GatherEncoded(WeightUse use) => null;
+
+    /// <summary>Turns the gradient of the gathered weight into that of <see cref="Parameter"/>.</summary>
+    /// <param name="gradient">The gradient of the gathered weight; owned by the caller.</param>
+    /// <returns>The gradient; null where the source delivers it itself before the optimizer steps.</returns>
+    Tensor? ReduceGradient(Tensor gradient);
+
+    /// <summary>The largest magnitude over all ranks that hold parts of the weight, for casts with one scale for the whole tensor.</summary>
+    /// <param name="amax">That of the gathered weight; owned by the caller.</param>
+    Tensor ReduceAmax(Tensor amax) => amax.alias();
 }
 
-/// <summary>The plain case: the parameter is the whole weight.</summary>
+/// <summary>The plain case: the layer multiplies with the parameter itself.</summary>
 /// <param name="parameter">The parameter.</param>
-public sealed class ParameterSource(Parameter parameter) : IWeightSource
+/// <param name="layout">Which part of the model's weight it is; null for all of it.</param>
+/// <param name="copies">Number of ranks that hold this same part.</param>
+public sealed class ParameterSource(Parameter parameter, ShardLayout? layout = null, int copies = 1) : IWeightSource
 {
     /// <inheritdoc />
     public Parameter Parameter => parameter;
+
+    /// <inheritdoc />
+    public ShardLayout Layout { get; } = layout ?? ShardLayout.Whole(parameter.shape);
+
+    /// <inheritdoc />
+    public int Copies => copies;
 
     /// <inheritdoc />
     public Tensor Gather(ScalarType type)

@@ -8,8 +8,7 @@ namespace Titan.Abstractions;
 /// </summary>
 public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
 {
-    private readonly Parameter weight;
-    private readonly Parameter? bias;
+    private Parameter? bias;
 
     /// <summary>Creates the layer with uninitialised parameters.</summary>
     /// <param name="inFeatures">K.</param>
@@ -20,7 +19,7 @@ public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
     public Linear(long inFeatures, long outFeatures, bool hasBias = false, Device? device = null, ScalarType type = ScalarType.Float32) : base(nameof(Linear))
     {
         Shape = new LinearShape(inFeatures, outFeatures);
-        weight = new Parameter(empty(outFeatures, inFeatures, dtype: type, device: device));
+        var weight = new Parameter(empty(outFeatures, inFeatures, dtype: type, device: device));
         register_parameter("weight", weight);
         if (hasBias)
         {
@@ -39,6 +38,9 @@ public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
 
     /// <inheritdoc />
     public Parameter? Bias => bias;
+
+    /// <inheritdoc />
+    public void ReplaceBias(Parameter bias) => this.bias = bias;
 
     /// <inheritdoc />
     /// <param name="x">[..., K].</param>

@@ -4,9 +4,8 @@ using static TorchSharp.torch;
 namespace Titan.Abstractions;
 
 /// <summary>Root-mean-square normalisation over the last dimension (Zhang and Sennrich, 2019): y = x / sqrt(mean(x²) + eps) · w, computed in fp32.</summary>
-public sealed class RmsNorm : nn.Module<Tensor, Tensor>
+public sealed class RmsNorm : nn.Module<Tensor, Tensor>, IWeightedLayer
 {
-    private readonly Parameter weight;
     private readonly double epsilon;
 
     /// <summary>Creates the layer with uninitialised weight [D].</summary>
@@ -17,7 +16,7 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>
     public RmsNorm(long dimension, double epsilon = 1e-5, Device? device = null, ScalarType type = ScalarType.Float32) : base(nameof(RmsNorm))
     {
         this.epsilon = epsilon;
-        weight = new Parameter(empty(dimension, dtype: type, device: device));
+        var weight = new Parameter(empty(dimension, dtype: type, device: device));
         register_parameter("weight", weight);
         Weight = new ParameterSource(weight);
     }

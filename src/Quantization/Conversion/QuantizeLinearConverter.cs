@@ -73,10 +73,25 @@ public sealed class QuantizeLinearConverter(
         decisions = [.. decisions.Zip(speedUps, (skippedBy, speedUp) => skippedBy ?? MeasuredFilter.SkippedBy(speedUp))];
         var layers = linears.Zip(decisions, speedUps).Select(l => new LayerConversion(
             l.First.Fqn, l.First.Linear.Shape, l.Second is null ? name : null, l.Second, l.Second is null ? engine.Backend : "high precision") { MeasuredSpeedUp = l.Third }).ToList();
+        var wire = chosen.Own.EnableFsdpFloat8AllGather && context.Dimensions.DataParallelShard > 1 ? new WeightWire(chosen.Own.PrecomputeFloat8DynamicScaleForFsdp) : null;
         foreach (var ((fqn, slot, linear), skippedBy) in linears.Zip(decisions))
-            if (skippedBy is null) slot.Replace(new QuantizedLinear(linear, engine, fqn), Name);
+            if (skippedBy is null) slot.Replace(new QuantizedLinear(linear, engine, fqn, wire), Name);
         string[] unmeasured = measured?.Note() is { } note ? [note] : [];
-        return new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. recipe.Notes(recipeOptions, context.Dimensions), .. unmeasured]);
+        return new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. WireNotes(chosen.Own, described, context.Dimensions), .. recipe.Notes(recipeOptions, context.Dimensions), .. unmeasured]);
+    }
+
+    /// <summary>What was asked of the wire and cannot be given; printed in the report, never silent.</summary>
+    private static IEnumerable<string> WireNotes(QuantizeLinearOptions options, LinearRecipe recipe, ParallelDimensions dimensions)
+    {
+        const string gather = "enable_fsdp_float8_all_gather", precompute = "precompute_float8_dynamic_scale_for_fsdp";
+        if (dimensions.DataParallelShard == 1)
+        {
+            if (options.EnableFsdpFloat8AllGather) yield return $"{gather} has no effect: it needs more than one rank in dp_shard, this run has 1";
+            if (options.PrecomputeFloat8DynamicScaleForFsdp) yield return $"{precompute} has no effect: it needs more than one rank in dp_shard, this run has 1";
+        }
+        else if (options.EnableFsdpFloat8AllGather && (recipe.Output.Right is not OperandCast.Scaled || recipe.GradInput.Right is not OperandCast.Scaled))
+            yield return $"{gather} has no effect: this recipe's weights are not float8 in both matmuls";
+        if (options is { PrecomputeFloat8DynamicScaleForFsdp: true, EnableFsdpFloat8AllGather: false }) yield return $"{precompute} has no effect without {gather}";
     }
 
     /// <inheritdoc />

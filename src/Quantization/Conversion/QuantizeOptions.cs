@@ -16,6 +16,14 @@ public sealed record QuantizeLinearOptions
     /// <summary>Matmuls in fp32 on dequantised operands.</summary>
     [Description("Multiply dequantised operands in fp32: slow, runs anywhere, for tests.")]
     public bool Emulate { get; init; }
+
+    /// <summary>Weights travel in float8 when FSDP gathers them.</summary>
+    [Description("Cast weight shards to float8 before FSDP gathers them: half of bf16's bytes on the wire. For every recipe whose weights are float8 in both matmuls.")]
+    public bool EnableFsdpFloat8AllGather { get; init; }
+
+    /// <summary>One all-reduce for the scales of all weights, after each optimizer step.</summary>
+    [Description("One all-reduce for the scales of all weights after each optimizer step; needs enable_fsdp_float8_all_gather.")]
+    public bool PrecomputeFloat8DynamicScaleForFsdp { get; init; }
 }
 
 /// <summary>The options of a family's converter: its own, and per recipe the record that the recipe declares.</summary>

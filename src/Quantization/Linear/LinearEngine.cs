@@ -10,6 +10,9 @@ namespace Titan.Quantization.Linear;
 /// <summary>What executes a recipe: the recipe, the cast kernels and the matmul backend. One per converter, shared by its layers.</summary>
 public sealed class LinearEngine
 {
+    /// <summary>The dimension that a matmul contracts: each row of the operand, or each of its columns.</summary>
+    internal const int AlongRows = 1, AlongColumns = 0;
+
     private readonly IFloat8Matmul matmul;
 
     /// <summary>Checks that the recipe can be executed.</summary>
@@ -90,6 +93,16 @@ public sealed class LinearEngine
         if (Observer is { } observer && name is not null && cast is not OperandCast.HighPrecision) observer.Observe(layer, name, x, operand);
         return operand;
     }
+
+    /// <summary>Casts a layer's weight for one of its two matmuls.</summary>
+    internal Operand CastWeight(string layer, string? name, Tensor w, WeightUse use, IWeightSource source) =>
+        Cast(layer, name, w, WeightCast(use), Contracted(use));
+
+    /// <summary>How the weight is cast for a use.</summary>
+    internal OperandCast WeightCast(WeightUse use) => use == WeightUse.Output ? Recipe.Output.Right : Recipe.GradInput.Right;
+
+    /// <summary>The dimension of the weight [N, K] that a use contracts.</summary>
+    internal static int Contracted(WeightUse use) => use == WeightUse.Output ? AlongRows : AlongColumns;
 
     /// <summary>left · right; both already oriented.</summary>
     internal Tensor Multiply(Operand left, Operand right, MatmulRecipe recipe, ScalarType type)

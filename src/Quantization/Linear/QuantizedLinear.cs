@@ -10,7 +10,7 @@ namespace Titan.Quantization.Linear;
 /// </summary>
 public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
 {
-    private readonly Parameter? bias;
+    private Parameter? bias;
     private readonly LinearEngine engine;
     private readonly string fqn;
 
@@ -18,8 +18,10 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     /// <param name="layer">The layer.</param>
     /// <param name="engine">What executes the recipe.</param>
     /// <param name="fqn">The layer's fully qualified name, under which its casts are measured.</param>
-    public QuantizedLinear(ILinear layer, LinearEngine engine, string fqn = "linear") : base("Float8Linear")
+    /// <param name="wire">How the weight travels in float8; null for the compute dtype.</param>
+    public QuantizedLinear(ILinear layer, LinearEngine engine, string fqn = "linear", WeightWire? wire = null) : base("Float8Linear")
     {
+        WeightCodec = wire is null ? null : ShardCodec.For(engine, layer.Shape, wire);
         (Shape, Weight, bias, this.engine, this.fqn) = (layer.Shape, layer.Weight, layer.Bias, engine, fqn);
         register_parameter("weight", layer.Weight.Parameter);
         if (bias is not null) register_parameter("bias", bias);
@@ -33,6 +35,12 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
 
     /// <inheritdoc />
     public Parameter? Bias => bias;
+
+    /// <inheritdoc />
+    public IShardCodec? WeightCodec { get; }
+
+    /// <inheritdoc />
+    public void ReplaceBias(Parameter bias) => this.bias = bias;
 
     /// <inheritdoc />
     /// <param name="x">[..., K].</param>

@@ -17,7 +17,7 @@ namespace Titan.Quantization.Linear;
 /// </summary>
 internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearFunction>
 {
-    private const int AlongRows = 1, AlongColumns = 0;
+    private const int AlongRows = LinearEngine.AlongRows, AlongColumns = LinearEngine.AlongColumns;
 
     protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
     {
@@ -35,8 +35,7 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
             return engine.Cast(rows, recipe.Left, AlongRows);
         });
         if (recipe.Left is not OperandCast.HighPrecision) engine.Observer?.ObserveInput(fqn, x, castX, shared);
-        using var w = source.Gather(source.Parameter.dtype);
-        using var castW = engine.Cast(fqn, CastName.Weight, w, recipe.Right, AlongRows);
+        using var castW = Weight(engine, source, fqn, WeightUse.Output, CastName.Weight);
         using var right = castW.Transpose();
         using var y = engine.Multiply(castX, right, recipe, type);
 
@@ -75,8 +74,7 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         Tensor? gradInput = null, gradWeight = null;
         if (needsInput)
         {
-            var w = source.Gather(source.Parameter.dtype);
-            var castW = engine.Cast(fqn, engine.SameWeightTwice ? null : CastName.WeightForGradInput, w, recipe.GradInput.Right, AlongColumns);
+            var castW = Weight(engine, source, fqn, WeightUse.GradInput, engine.SameWeightTwice ? null : CastName.WeightForGradInput);
             gradInput = engine.Multiply(castG!, castW, recipe.GradInput, type).reshape(inputShape).MoveToOuterDisposeScope();
         }
 
@@ -86,10 +84,18 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
             var right = engine.SharesInputCast
                 ? new Operand(new QuantizedTensor(saved[0], saved[1], ((OperandCast.Scaled)recipe.Output.Left).Format), null)
                 : engine.Cast(fqn, CastName.InputForGradWeight, Rows(saved[0]), recipe.GradWeight.Right, AlongColumns);
-            gradWeight = source.ReduceGradient(engine.Multiply(left, right, recipe.GradWeight, type)).MoveToOuterDisposeScope();
+            gradWeight = source.ReduceGradient(engine.Multiply(left, right, recipe.GradWeight, type))?.MoveToOuterDisposeScope();
         }
 
         return [gradInput, gradWeight, null, null, null, null, null];
+    }
+
+    /// <summary>The weight as it travelled, where it travels encoded; else cast here.</summary>
+    private static Operand Weight(LinearEngine engine, IWeightSource source, string fqn, WeightUse use, string? name)
+    {
+        if (source.GatherEncoded(use) is Operand gathered) return gathered.Alias();
+        using var w = source.Gather(source.Parameter.dtype);
+        return engine.CastWeight(fqn, name, w, use, source);
     }
 
     private static Tensor Rows(Tensor x) => x.reshape(x.numel() == 0 ? x.shape[..^1].Aggregate(1L, (a, b) => a * b) : -1, x.shape[^1]).contiguous();

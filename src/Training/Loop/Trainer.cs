@@ -64,8 +64,9 @@ public sealed class Trainer : IDisposable
             throw new TitanException(ExitCode.Data,
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath) : null;
-        (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, device, given.Device.Capability);
+        (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
         ModelBuilder.ThrowIfNothingConverted(Reports);
+        ModelParameters.Materialize(model, device);
         if (model is Models.Llama3.Llama3Model llama) llama.EndOfDocument = tokenizer.EosId;
         counts = flavor.Counts;
         Seed = config.Debug.Seed ?? Random.Shared.NextInt64();

@@ -17,9 +17,9 @@ public class QuantizeLinearConverterTests
 
     private static readonly ConversionContext Cpu = new(DeviceCapability.Cpu, Fused: true, new ParallelDimensions());
 
-    private static ConversionReport Convert(nn.Module model, QuantizeLinearOptions own, TensorwiseOptions? options = null, ConversionContext? context = null) =>
+    private static ConversionReport Convert(nn.Module model, QuantizeLinearOptions own, NoOptions? options = null, ConversionContext? context = null) =>
         Converter.Convert(
-            new ModelSlots(model), new QuantizeOptions(own, new Dictionary<string, object> { ["tensorwise"] = options ?? new TensorwiseOptions() }), context ?? Cpu);
+            new ModelSlots(model), new QuantizeOptions(own, new Dictionary<string, object> { ["tensorwise"] = options ?? new NoOptions() }), context ?? Cpu);
 
     private static TitanException Refused(ExitCode code, Func<object> action)
     {
@@ -124,17 +124,16 @@ public class QuantizeLinearConverterTests
     public void FlagsWithoutEffectAreNoted()
     {
         using var one = new TinyModel(META);
-        var both = new TensorwiseOptions { EnableFsdpFloat8AllGather = true, PrecomputeFloat8DynamicScaleForFsdp = true };
-        Assert.Collection(Convert(one, new QuantizeLinearOptions(), both).Notes,
+        var both = new QuantizeLinearOptions { EnableFsdpFloat8AllGather = true, PrecomputeFloat8DynamicScaleForFsdp = true };
+        Assert.Collection(Convert(one, both).Notes,
             n => Assert.Matches("enable_fsdp_float8_all_gather .*more than one rank", n),
             n => Assert.Matches("precompute_float8_dynamic_scale_for_fsdp .*more than one rank", n));
 
         var sharded = Cpu with { Dimensions = new ParallelDimensions(DataParallelShard: 8) };
         using var two = new TinyModel(META);
-        Assert.Empty(Convert(two, new QuantizeLinearOptions(), both, sharded).Notes);
+        Assert.Empty(Convert(two, both, context: sharded).Notes);
         using var three = new TinyModel(META);
-        Assert.Contains("without enable_fsdp_float8_all_gather",
-            Assert.Single(Convert(three, new QuantizeLinearOptions(), both with { EnableFsdpFloat8AllGather = false }, sharded).Notes));
+        Assert.Contains("without enable_fsdp_float8_all_gather", Assert.Single(Convert(three, both with { EnableFsdpFloat8AllGather = false }, context: sharded).Notes));
     }
 
     [Fact]

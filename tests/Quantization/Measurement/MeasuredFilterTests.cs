@@ -151,7 +151,7 @@ public sealed class MeasuredFilterTests : IDisposable
     public void A_real_measurement_runs_both_layers_and_leaves_the_random_numbers_of_the_run_alone()
     {
         var clock = new FakeClock();
-        var engine = new LinearEngine("f/r", new TensorwiseRecipe().Describe(new TensorwiseOptions()), DeviceCapability.Cpu, true, false, new MatmulCounter());
+        var engine = new LinearEngine("f/r", new TensorwiseRecipe().Describe(new NoOptions()), DeviceCapability.Cpu, true, false, new MatmulCounter());
         manual_seed(3);
         using var expected = rand(4);
         manual_seed(3);
@@ -171,7 +171,7 @@ public sealed class MeasuredFilterTests : IDisposable
         var converter = new QuantizeLinearConverter(
             "float8", [(new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true, Status = ExportStatus.Stable }, new TensorwiseRecipe())], new MatmulCounter(), measurer);
         return converter.Convert(
-            new ModelSlots(model), new QuantizeOptions(new QuantizeLinearOptions { FilterFqns = filter }, new Dictionary<string, object> { ["tensorwise"] = new TensorwiseOptions() }), context);
+            new ModelSlots(model), new QuantizeOptions(new QuantizeLinearOptions { FilterFqns = filter }, new Dictionary<string, object> { ["tensorwise"] = new NoOptions() }), context);
     }
 
     /// <summary>Knows the gains beforehand: 2x where none is set.</summary>

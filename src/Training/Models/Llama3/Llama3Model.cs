@@ -97,10 +97,12 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner
         // TorchSharp's initialisers ignore a generator that is passed to them: seed the global one, and leave it afterwards as it was.
         var state = get_rng_state();
         manual_seed(seed);
-        foreach (var (fqn, parameter) in named_parameters())
+        foreach (var (fqn, parameter, layout, _) in ModelParameters.Of(this))
         {
-            // Drawn on the CPU whatever the device: the same seed gives the same weights everywhere.
-            var drawn = parameter.device_type == DeviceType.CPU ? parameter : empty(parameter.shape, dtype: parameter.dtype);
+            // Drawn whole and on the CPU: the same seed gives the same weights on every device, and however many ranks share them.
+            using var one = NewDisposeScope();
+            var direct = layout.IsWhole && parameter.device_type == DeviceType.CPU;
+            var drawn = direct ? parameter : empty([.. layout.GlobalShape], dtype: parameter.dtype);
             if (fqn == "tok_embeddings.weight") nn.init.normal_(drawn, 0, 1);
             else if (fqn == "output.weight")
             {
@@ -109,7 +111,7 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner
             }
             else if (fqn.EndsWith("norm.weight", StringComparison.Ordinal)) nn.init.ones_(drawn);
             else TruncatedNormal.Fill(drawn, Deviation(fqn), 2);
-            if (!ReferenceEquals(drawn, parameter)) parameter.copy_(drawn);
+            if (!direct) parameter.copy_(layout.Of(drawn));
         }
 
         set_rng_state(state);

@@ -1,0 +1,82 @@
+using System.Reflection;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Titan.Abstractions;
+
+/// <summary>A parameter of a model and which part of it this rank holds.</summary>
+/// <param name="Fqn">Fully qualified name, for example <c>layers.0.attention.wq.weight</c>.</param>
+/// <param name="Parameter">What the optimizer updates.</param>
+/// <param name="Layout">Which part of the whole parameter it is.</param>
+/// <param name="Copies">Number of ranks that hold this same part.</param>
+public sealed record ModelParameter(string Fqn, Parameter Parameter, ShardLayout Layout, int Copies);
+
+/// <summary>The parameters of a model, whatever its parallelisms made of them.</summary>
+public static class ModelParameters
+{
+    private static readonly FieldInfo Registered = typeof(nn.Module).GetField("_internal_params", BindingFlags.Instance | BindingFlags.NonPublic)
+        ?? throw new InvalidOperationException("this version of TorchSharp keeps its parameters elsewhere");
+
+    /// <summary>All parameters in the order of <c>named_parameters</c>.</summary>
+    public static IReadOnlyList<ModelParameter> Of(nn.Module model)
+    {
+        var sources = new Dictionary<Parameter, IWeightSource>(ReferenceEqualityComparer.Instance);
+        foreach (var module in Self(model)) if (module is IWeightedLayer layer) sources.TryAdd(layer.Weight.Parameter, layer.Weight);
+        return [.. model.named_parameters().Select(p => sources.TryGetValue(p.parameter, out var source)
+            ? new ModelParameter(p.name, p.parameter, source.Layout, source.Copies)
+            : new ModelParameter(p.name, p.parameter, ShardLayout.Whole(p.parameter.shape), 1))];
+    }
+
+    /// <summary>The layers with a weight, with the FQN of the layer.</summary>
+    public static IReadOnlyList<(string Fqn, nn.Module Module, IWeightedLayer Layer)> Layers(nn.Module model) =>
+        [.. (model is IWeightedLayer self ? [("", model, self)] : Array.Empty<(string, nn.Module, IWeightedLayer)>()),
+            .. model.named_modules().Where(m => m.module is IWeightedLayer).Select(m => (m.name, m.module, (IWeightedLayer)m.module))];
+
+    /// <summary>Gives a layer another source of its weight, and registers the source's parameter under the name that the old one had.</summary>
+    /// <param name="module">The layer; an <see cref="IWeightedLayer"/>.</param>
+    /// <param name="source">The new source.</param>
+    public static void SetWeight(nn.Module module, IWeightSource source)
+    {
+        var layer = (IWeightedLayer)module;
+        var old = layer.Weight.Parameter;
+        layer.Weight = source;
+        Register(module, old, source.Parameter);
+    }
+
+    /// <summary>
+    /// Gives every parameter that is still on the meta device memory of its own, uninitialised.
+    /// </summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> for a parameter that belongs to no layer of the contract.</exception>
+    public static void Materialize(nn.Module model, Device device)
+    {
+        foreach (var (_, module, layer) in Layers(model))
+        {
+            if (layer.Weight.Parameter.device_type == TorchSharp.DeviceType.META)
+                SetWeight(module, new ParameterSource(New(layer.Weight.Parameter, device), layer.Weight.Layout, layer.Weight.Copies));
+            if (module is ILinear { Bias: { } bias } linear && bias.device_type == TorchSharp.DeviceType.META)
+            {
+                var real = New(bias, device);
+                linear.ReplaceBias(real);
+                Register(module, bias, real);
+            }
+        }
+
+        foreach (var (name, parameter) in model.named_parameters())
+            if (parameter.device_type == TorchSharp.DeviceType.META)
+                throw new TitanException(ExitCode.Plugin, $"parameter '{name}' was made on the meta device and belongs to no layer that takes its weight from a source; a converter's layer must implement ILinear");
+    }
+
+    private static Parameter New(Parameter like, Device device)
+    {
+        using var none = no_grad();
+        return new Parameter(empty(like.shape, dtype: like.dtype, device: device), like.requires_grad);
+    }
+
+    private static void Register(nn.Module module, Parameter old, Parameter replacement)
+    {
+        var registered = (IDictionary<string, Parameter>)Registered.GetValue(module)!;
+        foreach (var name in registered.Where(p => ReferenceEquals(p.Value, old)).Select(p => p.Key).ToList()) registered[name] = replacement;
+    }
+
+    private static IEnumerable<nn.Module> Self(nn.Module model) => [model, .. model.named_modules().Select(m => m.module)];
+}
