@@ -23,6 +23,17 @@ public interface IWork
     void Wait();
 }
 
+/// <summary>Several collectives as one.</summary>
+/// <param name="parts">The collectives.</param>
+public sealed class CombinedWork(IReadOnlyList<IWork> parts) : IWork
+{
+    /// <inheritdoc />
+    public void Wait()
+    {
+        foreach (var part in parts) part.Wait();
+    }
+}
+
 /// <summary>
 /// A group of ranks with c10d's verbs. Every member must call the same verbs in the same order. Tensors are contiguous; their dtype may be any, float8 included,
 /// except for the reductions, which take fp32, fp64, int32 and int64.
@@ -43,6 +54,20 @@ public interface IProcessGroup
 
     /// <summary>Fills <paramref name="output"/> [n, ...] with this rank's slice of the sum over ranks of <paramref name="input"/> [Size * n, ...].</summary>
     IWork ReduceScatterTensorAsync(Tensor output, Tensor input);
+
+    /// <summary>
+    /// <see cref="AllGatherIntoTensorAsync"/> for several tensors, of any dtypes, as one message: what a group can do at once it does at once; the default asks one by one.
+    /// </summary>
+    /// <param name="outputs">One per input, [Size * n, ...].</param>
+    /// <param name="inputs">[n, ...] each.</param>
+    IWork AllGatherIntoTensorCoalescedAsync(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs) =>
+        new CombinedWork([.. outputs.Zip(inputs, AllGatherIntoTensorAsync)]);
+
+    /// <summary><see cref="ReduceScatterTensorAsync"/> for several tensors of one dtype as one message.</summary>
+    /// <param name="outputs">[n, ...] each.</param>
+    /// <param name="inputs">One per output, [Size * n, ...].</param>
+    IWork ReduceScatterTensorCoalescedAsync(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs) =>
+        new CombinedWork([.. outputs.Zip(inputs, ReduceScatterTensorAsync)]);
 
     /// <summary>Combines <paramref name="tensor"/> over all ranks, in place.</summary>
     IWork AllReduceAsync(Tensor tensor, ReduceOperation operation);

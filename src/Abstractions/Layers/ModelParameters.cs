@@ -75,7 +75,8 @@ public static class ModelParameters
     private static void Register(nn.Module module, Parameter old, Parameter replacement)
     {
         var registered = (IDictionary<string, Parameter>)Registered.GetValue(module)!;
-        foreach (var name in registered.Where(p => ReferenceEquals(p.Value, old)).Select(p => p.Key).ToList()) registered[name] = replacement;
+        // Its own enumerator throws.
+        foreach (var (name, parameter) in module.named_parameters(false).ToList()) if (ReferenceEquals(parameter, old)) registered[name] = replacement;
     }
 
     private static IEnumerable<nn.Module> Self(nn.Module model) => [model, .. model.named_modules().Select(m => m.module)];
