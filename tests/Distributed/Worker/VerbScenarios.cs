@@ -1,5 +1,6 @@
 using TorchSharp;
 using Titan.Abstractions;
+using Titan.Distributed.Mpi;
 using static TorchSharp.torch;
 
 namespace Titan.Distributed.Worker;
@@ -28,6 +29,17 @@ internal static class VerbScenarios
         }
 
         group.Barrier();
+    }
+
+    /// <summary>As messages beyond 2 GiB travel, at a limit that does not need them.</summary>
+    public static void InPieces(DistributedRuntime runtime, string[] arguments)
+    {
+        var limit = MpiLibrary.LargestMessage;
+        MpiLibrary.LargestMessage = 100_000;
+        foreach (var type in new[] { ScalarType.Float64, Float8Format.E4M3.Type }) Move(runtime.WorldGroup, 300_007, type);
+        foreach (var type in Reduced) Reduce(runtime.WorldGroup, 300_007, type);
+        runtime.WorldGroup.Barrier();
+        MpiLibrary.LargestMessage = limit;
     }
 
     /// <summary>Large and small collectives, started together and waited for in the opposite order.</summary>
