@@ -11,6 +11,7 @@ internal static class Scenarios
         ["verbs"] = VerbScenarios.AgainstTheOracle,
         ["pieces"] = VerbScenarios.InPieces,
         ["alone"] = FaultScenarios.NoLibrary,
+        ["coalesced"] = VerbScenarios.SeveralAtOnce,
         ["order"] = VerbScenarios.AsynchronousOrder,
         ["deterministic"] = VerbScenarios.SumsInRankOrder,
         ["nan"] = VerbScenarios.NaNWins,
