@@ -88,7 +88,7 @@ public sealed class Trainer : IDisposable
             : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device, ranks);
         sinks = ranks.IsMain ? RunFolder.OpenSinks(config, given.Warn) : new MetricsSinks([], given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, given.Converters.Select(c => c.Converter));
-        checkpoints = new RunCheckpoints(config, named, optimizer, given.Metadata, given.Warn);
+        checkpoints = new RunCheckpoints(config, ModelParameters.Of(model), optimizer, given.Metadata, given.Warn);
     }
 
     /// <summary>What the converters did.</summary>
