@@ -82,13 +82,13 @@ public sealed class Trainer : IDisposable
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
         var s = config.LrScheduler;
         schedule = new LrSchedule(s.TotalSteps ?? config.Training.Steps, s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
-        loss = CrossEntropy.For(config.Compile);
+        loss = CrossEntropy.For(config.Compile, ranks.Along(MeshDimension.TensorParallel), !config.Parallelism.DisableLossParallel);
         validator = heldOut is null
             ? null
             : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device, ranks);
         sinks = ranks.IsMain ? RunFolder.OpenSinks(config, given.Warn) : new MetricsSinks([], given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, given.Converters.Select(c => c.Converter));
-        checkpoints = new RunCheckpoints(config, ModelParameters.Of(model), optimizer, given.Metadata, given.Warn);
+        checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World);
     }
 
     /// <summary>What the converters did.</summary>
@@ -181,9 +181,15 @@ public sealed class Trainer : IDisposable
         var t = config.Training;
         given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
         given.Log($"Trainer is initialized with local batch size {t.LocalBatchSize}, global batch size {t.LocalBatchSize * ranks.Dimensions.Batch * accumulation}, gradient accumulation steps {accumulation}, " +
-            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}{(ranks.World.Size == 1 ? "" : $", {ranks.Dimensions}")}");
+            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}{(ranks.World.Size == 1 ? "" : $", mesh {MeshText(ranks.Dimensions)}")}");
         given.Log($"Training starts at step {step + 1}");
     }
+
+    /// <summary>The dimensions with more than one rank, in upstream's words.</summary>
+    private static string MeshText(ParallelDimensions d) => string.Join(" x ", new[]
+    {
+        ("pp", d.PipelineParallel), ("dp_replicate", d.DataParallelReplicate), ("dp_shard", d.DataParallelShard), ("cp", d.ContextParallel), ("tp", d.TensorParallel),
+    }.Where(x => x.Item2 > 1).Select(x => $"{x.Item1} {x.Item2}"));
 
     /// <summary>One optimizer step; false when a stop was asked for before it was done.</summary>
     private bool Step(CancellationToken stop)
