@@ -101,7 +101,8 @@ public sealed class DistributedRuntime : IDisposable
     [DoesNotReturn]
     public void Abort(ExitCode code, string message)
     {
-        if (thread is not null) thread.Abort(code, $"rank {Rank} of {World} (host {Host}): {message}");
+        // A message of this library names the rank already.
+        if (thread is not null) thread.Abort(code, message.Contains(thread.Ranks.Me, StringComparison.Ordinal) ? message : $"{thread.Ranks.Me}: {message}");
         options.Error.WriteLine(message);
         options.Error.Flush();
         NativeProcess.ExitNow((int)code);

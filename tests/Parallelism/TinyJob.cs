@@ -118,7 +118,7 @@ internal static class TinyJob
         for (var step = 0; step < options.Steps; step++)
         {
             using var one = NewDisposeScope();
-            Gradients.Zero([.. parameters.Select(p => p.Parameter)]);
+            Gradients.Zero(parameters);
             var (tokens, labels) = Data(step, batch);
             var own = tokens.narrow(0, position * local, local);
             var ownLabels = labels.narrow(0, position * local, local).reshape(-1);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
 using Titan.Abstractions;
 using Titan.Distributed.Launch;
 
@@ -10,7 +11,7 @@ namespace Titan.Distributed.Mpi;
 /// </summary>
 internal sealed class CommunicationThread
 {
-    private static readonly TimeSpan StuckGrace = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan StuckGrace = TimeSpan.FromSeconds(10), NoteworthyWait = TimeSpan.FromMilliseconds(100);
 
     private readonly object gate = new();
     private readonly Queue<CommunicationJob> queue = new();
@@ -19,6 +20,7 @@ internal sealed class CommunicationThread
     private readonly DistributedOptions options;
     private readonly Timer stuck;
     private readonly Thread thread;
+    private readonly PosixSignalRegistration terminated;
     private long timeoutTicks, beat = Stopwatch.GetTimestamp();
     private string doing = "MPI_Init";
     private TitanException? failure;
@@ -40,6 +42,8 @@ internal sealed class CommunicationThread
         queue.Enqueue(started);
         thread = new Thread(Loop) { IsBackground = true, Name = "titan communication" };
         stuck = new Timer(_ => EndIfStuck(), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
+        // A launcher that lost a rank ends the others like this: say what they were waiting in. What the signal does otherwise is not changed.
+        terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => SayPending());
         thread.Start();
         try
         {
@@ -48,6 +52,7 @@ internal sealed class CommunicationThread
         catch
         {
             stuck.Dispose();
+            terminated.Dispose();
             throw;
         }
     }
@@ -118,6 +123,9 @@ internal sealed class CommunicationThread
         return made!;
     }
 
+    /// <summary>Watches collectives that do not run on this thread.</summary>
+    public void Watch(Func<PendingCollective?> oldest) => watchdog.Watch(oldest);
+
     /// <summary>Waits for what is queued, then ends MPI. Every rank calls it.</summary>
     public void Complete()
     {
@@ -130,6 +138,7 @@ internal sealed class CommunicationThread
         });
         thread.Join();
         stuck.Dispose();
+        terminated.Dispose();
         transfers.Dispose();
     }
 
@@ -152,7 +161,7 @@ internal sealed class CommunicationThread
         ranks = RankDirectory.Gather(mpi);
         Version = mpi.Version();
         Local = mpi.Position(mpi.SplitByMachine(mpi.World));
-        exchange = new ProgressExchange(mpi, mpi.Split(mpi.World, 0, ranks.Rank), Communicator, () => watchdog.Watched);
+        exchange = new ProgressExchange(mpi, mpi.Split(mpi.World, 0, ranks.Rank), Communicator, () => watchdog.Pending?.Communicator);
         watchdog = new Watchdog(exchange, ranks, () => Timeout, Name, GiveUp);
         transfers = new MpiTransfers(mpi, Check);
         Add("world", mpi.Split(mpi.World, 0, ranks.Rank), ranks.Rank, [.. Enumerable.Range(0, ranks.World)]);
@@ -275,6 +284,12 @@ internal sealed class CommunicationThread
         }
 
         AbortNow((int)ExitCode.RunFailed);
+    }
+
+    private void SayPending()
+    {
+        if (watchdog?.Pending is { } pending && Stopwatch.GetElapsedTime(pending.StartedAt) is var waited && waited > NoteworthyWait)
+            Say($"{ranks.Me} was told to end (SIGTERM) while it waited in {pending.Call}, for {Quantities.Seconds(waited.TotalSeconds)}");
     }
 
     private void Say(string message)

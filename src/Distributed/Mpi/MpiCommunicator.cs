@@ -27,7 +27,13 @@ internal sealed class MpiCommunicator(int id, nint handle, int rank, int[] membe
     public CollectiveCall? Last { get; private set; }
 
     /// <summary>The number of the newest call that is done.</summary>
-    public long Completed => Volatile.Read(ref completed);
+    public long Completed
+    {
+        get
+        {
+            lock (gate) return completed;
+        }
+    }
 
     public CollectiveCall Add(Verb verb, string group, int type, long bytes, int detail)
     {
@@ -43,7 +49,10 @@ internal sealed class MpiCommunicator(int id, nint handle, int rank, int[] membe
         lock (gate) return recent[number % Remembered] is { } call && call.Number == number ? call : null;
     }
 
-    public void Complete(CollectiveCall call) => Volatile.Write(ref completed, call.Number);
+    public void Complete(CollectiveCall call)
+    {
+        lock (gate) completed = Math.Max(completed, call.Number);
+    }
 }
 
 /// <summary>One call of a collective, as ranks compare it.</summary>

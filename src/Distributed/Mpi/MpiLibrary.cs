@@ -7,8 +7,8 @@ namespace Titan.Distributed.Mpi;
 /// <summary>MPI's functions, bound by name at run time: one code path for Open MPI and the MPICH family. It only moves bytes; numbers are added in C#.</summary>
 internal sealed unsafe class MpiLibrary
 {
-    /// <summary>Counts are ints in MPI: longer messages travel in pieces of this size.</summary>
-    public const int LargestMessage = 1 << 30;
+    /// <summary>Counts are ints in MPI: longer messages travel in pieces of this size. The same on every rank; only tests change it.</summary>
+    public static int LargestMessage { get; set; } = 1 << 30;
 
     private readonly delegate* unmanaged<int*, byte***, int, int*, int> initThread;
     private readonly delegate* unmanaged<int> finalize;

@@ -47,6 +47,24 @@ public sealed class MpiProcessGroup : IProcessGroup
     }
 
     /// <inheritdoc />
+    public IWork AllGatherIntoTensorCoalescedAsync(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
+    {
+        var (to, from) = Pairs(Verb.AllGatherIntoTensor, outputs, inputs, gathers: true);
+        return EnqueueAll(Verb.AllGatherIntoTensor, to.Sum(t => t.Bytes), [.. to, .. from],
+            t => t.AllGather(communicator, [.. to.Zip(from, (o, i) => (o.Address, i.Address, i.Bytes))]));
+    }
+
+    /// <inheritdoc />
+    public IWork ReduceScatterTensorCoalescedAsync(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
+    {
+        var (to, from) = Pairs(Verb.ReduceScatterTensor, outputs, inputs, gathers: false);
+        return EnqueueAll(Verb.ReduceScatterTensor, from.Sum(f => f.Bytes), [.. from, .. to], t =>
+        {
+            foreach (var (o, i) in to.Zip(from)) t.ReduceScatter(communicator, i.Type, ReduceOperation.Sum, o.Address, i.Address, o.Bytes, o.ElementBytes);
+        });
+    }
+
+    /// <inheritdoc />
     public IWork AllReduceAsync(Tensor tensor, ReduceOperation operation)
     {
         checks.Tensor(Verb.AllReduce, tensor, "tensor");
@@ -74,6 +92,23 @@ public sealed class MpiProcessGroup : IProcessGroup
 
     /// <inheritdoc />
     public void Barrier() => Enqueue(Verb.Barrier, 0, 0, [], t => t.Barrier(communicator)).Wait();
+
+    private (TensorStorage[] To, TensorStorage[] From) Pairs(Verb verb, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs, bool gathers)
+    {
+        if (outputs.Count != inputs.Count) throw new ArgumentException($"{verb.Text()} in group '{Name}': {outputs.Count} outputs for {inputs.Count} inputs");
+        foreach (var (output, input) in outputs.Zip(inputs))
+        {
+            if (gathers) checks.Ratio(verb, output, "output", input, "input");
+            else checks.Ratio(verb, input, "input", output, "output");
+            if (!gathers) checks.Reducible(verb, input, brain: true);
+        }
+
+        return ([.. outputs.Select(TensorStorage.ToWrite)], [.. inputs.Select(TensorStorage.ToRead)]);
+    }
+
+    /// <summary>Tensors of several types: what the ranks compare is their number and the bytes.</summary>
+    private CollectiveWork EnqueueAll(Verb verb, long bytes, TensorStorage[] tensors, Action<MpiTransfers> action) =>
+        thread.Enqueue(communicator, Name, verb, -1, bytes, tensors.Length, tensors, () => action(thread.Transfers));
 
     private CollectiveWork Enqueue(Verb verb, long bytes, int detail, TensorStorage[] tensors, Action<MpiTransfers> action) =>
         thread.Enqueue(communicator, Name, verb, tensors.Length == 0 ? -1 : (int)tensors[0].Type, bytes, detail, tensors, () => action(thread.Transfers));

@@ -33,13 +33,20 @@ internal sealed unsafe class MpiTransfers : IDisposable
     /// <summary>Every member's few bytes, in rank order, before the payload.</summary>
     public void GatherHeaders(MpiCommunicator comm, nint all, int bytes) => SendToAll(comm, all + comm.Rank * bytes, all, bytes, Header);
 
-    public void AllGather(MpiCommunicator comm, nint output, nint input, long slice)
+    public void AllGather(MpiCommunicator comm, nint output, nint input, long slice) => AllGather(comm, [(output, input, slice)]);
+
+    /// <summary>Several tensors at once: one wait for all of them, and none is copied to lie beside another.</summary>
+    public void AllGather(MpiCommunicator comm, IReadOnlyList<(nint Output, nint Input, long Slice)> tensors)
     {
-        var mine = (nint)(output + comm.Rank * slice);
-        if (slice <= SmallSlice)
+        if (tensors.Sum(t => t.Slice) <= SmallSlice)
         {
-            Copy(mine, input, slice);
-            SendToAll(comm, mine, output, slice, Payload);
+            foreach (var (output, input, slice) in tensors)
+            {
+                Copy((nint)(output + comm.Rank * slice), input, slice);
+                PostToAll(comm, (nint)(output + comm.Rank * slice), output, slice, Payload);
+            }
+
+            requests.Wait();
             return;
         }
 
@@ -48,9 +55,13 @@ internal sealed unsafe class MpiTransfers : IDisposable
         {
             var send = (comm.Rank - step + comm.Size) % comm.Size;
             var receive = (comm.Rank - step - 1 + comm.Size) % comm.Size;
-            requests.Receive(comm.Handle, (nint)(output + receive * slice), slice, left, Payload);
-            requests.Send(comm.Handle, step == 0 ? input : (nint)(output + send * slice), slice, right, Payload);
-            if (step == 0) Copy(mine, input, slice);
+            foreach (var (output, input, slice) in tensors)
+            {
+                requests.Receive(comm.Handle, (nint)(output + receive * slice), slice, left, Payload);
+                requests.Send(comm.Handle, step == 0 ? input : (nint)(output + send * slice), slice, right, Payload);
+            }
+
+            if (step == 0) foreach (var (output, input, slice) in tensors) Copy((nint)(output + comm.Rank * slice), input, slice);
             requests.Wait();
         }
     }
@@ -144,14 +155,18 @@ internal sealed unsafe class MpiTransfers : IDisposable
     /// <summary>Fills the other ranks' places of <paramref name="all"/>.</summary>
     private void SendToAll(MpiCommunicator comm, nint mine, nint all, long bytes, int tag)
     {
+        PostToAll(comm, mine, all, bytes, tag);
+        requests.Wait();
+    }
+
+    private void PostToAll(MpiCommunicator comm, nint mine, nint all, long bytes, int tag)
+    {
         for (var step = 1; step < comm.Size; step++)
         {
             var (to, from) = ((comm.Rank + step) % comm.Size, (comm.Rank + comm.Size - step) % comm.Size);
             requests.Receive(comm.Handle, (nint)(all + from * bytes), bytes, from, tag);
             requests.Send(comm.Handle, mine, bytes, to, tag);
         }
-
-        requests.Wait();
     }
 
     private static void Copy(nint to, nint from, long bytes)

@@ -6,7 +6,7 @@ namespace Titan.Distributed.Mpi;
 /// Lets a rank that waits too long ask the others how far they are. The questions travel on a communicator of their own and are answered by each rank's communication thread, also
 /// when its program hangs. A rank that does not answer is dead, stopped or unreachable.
 /// </summary>
-internal sealed unsafe class ProgressExchange(MpiLibrary mpi, nint control, Func<int, MpiCommunicator?> communicator, Func<CollectiveWork?> running)
+internal sealed unsafe class ProgressExchange(MpiLibrary mpi, nint control, Func<int, MpiCommunicator?> communicator, Func<MpiCommunicator?> running)
 {
     private const int Question = 1, Answer = 2, Longs = 10;
 
@@ -59,7 +59,7 @@ internal sealed unsafe class ProgressExchange(MpiLibrary mpi, nint control, Func
         Send(rank, Answer,
         [
             id, number, last?.Number ?? 0, comm.Completed, (long)(call?.Verb ?? Verb.None), call?.Type ?? -1, call?.Bytes ?? 0, call?.Detail ?? 0,
-            last is null ? -1 : Environment.TickCount64 - last.CalledAt, busy is null || busy.Communicator == comm ? 0 : busy.Communicator.Id + 1L,
+            last is null ? -1 : Environment.TickCount64 - last.CalledAt, busy is null || busy == comm ? 0 : busy.Id + 1L,
         ]);
     }
 

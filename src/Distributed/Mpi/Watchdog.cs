@@ -1,8 +1,15 @@
 using System.Diagnostics;
+using Titan.Abstractions;
 
 namespace Titan.Distributed.Mpi;
 
-/// <summary>Looks at the collective under way: asks the other ranks when it takes long, gives up when it takes too long. Runs on the communication thread, between two tests.</summary>
+/// <summary>A collective under way.</summary>
+/// <param name="Communicator">Where.</param>
+/// <param name="Call">Which.</param>
+/// <param name="StartedAt">Timestamp of <see cref="Stopwatch"/>.</param>
+internal sealed record PendingCollective(MpiCommunicator Communicator, CollectiveCall Call, long StartedAt);
+
+/// <summary>Looks at the collectives under way: asks the other ranks when one takes long, gives up when it takes too long. Runs on the communication thread, between two tests.</summary>
 /// <param name="exchange">How to ask.</param>
 /// <param name="ranks">Names for the message.</param>
 /// <param name="timeout">How long a collective may take, now.</param>
@@ -12,35 +19,54 @@ internal sealed class Watchdog(ProgressExchange exchange, RankDirectory ranks, F
 {
     private static readonly TimeSpan AskBefore = TimeSpan.FromSeconds(5), PollEvery = TimeSpan.FromMilliseconds(20);
 
-    private CollectiveWork? watched;
-    private long startedAt, polledAt;
-    private bool asked;
+    private readonly List<Func<PendingCollective?>> others = [];
+    private PendingCollective? pending;
+    private CollectiveCall? asked;
+    private long polledAt;
 
-    public CollectiveWork? Watched => Volatile.Read(ref watched);
+    /// <summary>What the communication thread is in.</summary>
+    public PendingCollective? Pending => Volatile.Read(ref pending);
 
-    public void Begin(CollectiveWork work)
+    public void Begin(CollectiveWork work) => Volatile.Write(ref pending, new(work.Communicator, work.Call, Stopwatch.GetTimestamp()));
+
+    public void End() => Volatile.Write(ref pending, null);
+
+    /// <summary>Watches what runs elsewhere: the oldest collective of a group over NCCL.</summary>
+    public void Watch(Func<PendingCollective?> oldest)
     {
-        startedAt = polledAt = Stopwatch.GetTimestamp();
-        asked = false;
-        Volatile.Write(ref watched, work);
+        lock (others) others.Add(oldest);
     }
-
-    public void End() => Volatile.Write(ref watched, null);
 
     public void Check()
     {
         if (Stopwatch.GetElapsedTime(polledAt) < PollEvery) return;
         polledAt = Stopwatch.GetTimestamp();
         exchange.Poll();
-        if (watched is not { } work) return;
-        var (waited, limit) = (Stopwatch.GetElapsedTime(startedAt), timeout());
-        var ask = limit - TimeSpan.FromTicks(Math.Min(AskBefore.Ticks, limit.Ticks / 4));
-        if (!asked && waited >= ask)
+        Look(pending);
+        lock (others)
         {
-            asked = true;
-            exchange.Ask(work.Communicator, work.Call.Number);
+            foreach (var oldest in others)
+            {
+                try
+                {
+                    Look(oldest());
+                }
+                catch (TitanException e)
+                {
+                    // An error that the device reported after the call had returned: nobody else would hear of it.
+                    giveUp(e.Message);
+                }
+            }
         }
+    }
 
-        if (waited >= limit) giveUp(HangReport.Write(work.Communicator, work.Call, waited, ranks, exchange.Answers, groupName));
+    private void Look(PendingCollective? collective)
+    {
+        if (collective is not { } p) return;
+        var (waited, limit) = (Stopwatch.GetElapsedTime(p.StartedAt), timeout());
+        if (waited >= limit)
+            giveUp(HangReport.Write(p, waited, ranks, ReferenceEquals(asked, p.Call) ? exchange.Answers : new Dictionary<int, RankProgress>(), groupName));
+        else if (asked != p.Call && waited >= limit - TimeSpan.FromTicks(Math.Min(AskBefore.Ticks, limit.Ticks / 4)))
+            exchange.Ask(p.Communicator, (asked = p.Call).Number);
     }
 }

@@ -8,6 +8,14 @@ namespace Titan.Distributed.Worker;
 /// <summary>What goes wrong in one rank while the others wait for it. The last rank is the culprit.</summary>
 internal static class FaultScenarios
 {
+    /// <summary>A process that no launcher started needs no MPI.</summary>
+    public static void NoLibrary(DistributedRuntime runtime, string[] arguments)
+    {
+        Scenarios.Expect(runtime is { Rank: 0, World: 1, LocalRank: 0, LocalSize: 1, Library: "none" }, "rank 0 of 1");
+        Scenarios.Expect(runtime.CreateMesh(new ParallelDimensions(), CPU).World is SingleRankGroup, "a group of one rank");
+        Scenarios.Expect(!File.ReadLines("/proc/self/maps").Any(l => l.Contains("libmpi", StringComparison.Ordinal)), "no MPI library in the process");
+    }
+
     public static void NullReference(DistributedRuntime runtime, string[] arguments)
     {
         runtime.WorldGroup.Barrier();

@@ -2,8 +2,9 @@ using Titan.Abstractions;
 using Titan.Distributed;
 using Titan.Distributed.Worker;
 
-// One rank of a multi-process test: Titan.Distributed.Worker SCENARIO [ARGUMENT...]. Prints what it found; exit code 0 when everything was as expected.
-if (args.Length == 0 || !Scenarios.All.TryGetValue(args[0], out var scenario))
+// One rank of a multi-process test: Titan.Distributed.Worker SCENARIO[+SCENARIO...] [ARGUMENT...]. Exit code 0 when everything was as expected.
+var names = args.Length == 0 ? [] : args[0].Split('+');
+if (names.Length == 0 || !names.All(Scenarios.All.ContainsKey))
 {
     Console.Error.WriteLine($"usage: Titan.Distributed.Worker SCENARIO, one of: {string.Join(", ", Scenarios.All.Keys)}");
     return (int)ExitCode.Usage;
@@ -23,7 +24,7 @@ catch (TitanException e)
 
 try
 {
-    scenario(runtime, args[1..]);
+    foreach (var name in names) Scenarios.All[name](runtime, args[1..]);
     runtime.Dispose();
     Console.WriteLine($"rank {runtime.Rank} of {runtime.World}: {args[0]} ok");
     return 0;

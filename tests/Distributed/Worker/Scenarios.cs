@@ -9,6 +9,9 @@ internal static class Scenarios
     public static IReadOnlyDictionary<string, Action<DistributedRuntime, string[]>> All { get; } = new Dictionary<string, Action<DistributedRuntime, string[]>>
     {
         ["verbs"] = VerbScenarios.AgainstTheOracle,
+        ["pieces"] = VerbScenarios.InPieces,
+        ["alone"] = FaultScenarios.NoLibrary,
+        ["coalesced"] = VerbScenarios.SeveralAtOnce,
         ["order"] = VerbScenarios.AsynchronousOrder,
         ["deterministic"] = VerbScenarios.SumsInRankOrder,
         ["nan"] = VerbScenarios.NaNWins,

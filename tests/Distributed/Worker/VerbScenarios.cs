@@ -1,5 +1,6 @@
 using TorchSharp;
 using Titan.Abstractions;
+using Titan.Distributed.Mpi;
 using static TorchSharp.torch;
 
 namespace Titan.Distributed.Worker;
@@ -28,6 +29,48 @@ internal static class VerbScenarios
         }
 
         group.Barrier();
+    }
+
+    /// <summary>As messages beyond 2 GiB travel, at a limit that does not need them.</summary>
+    public static void InPieces(DistributedRuntime runtime, string[] arguments)
+    {
+        var limit = MpiLibrary.LargestMessage;
+        MpiLibrary.LargestMessage = 100_000;
+        foreach (var type in new[] { ScalarType.Float64, Float8Format.E4M3.Type }) Move(runtime.WorldGroup, 300_007, type);
+        foreach (var type in Reduced) Reduce(runtime.WorldGroup, 300_007, type);
+        runtime.WorldGroup.Barrier();
+        MpiLibrary.LargestMessage = limit;
+    }
+
+    /// <summary>Several tensors as one collective: small ones, and so many bytes that they go in a ring.</summary>
+    public static void SeveralAtOnce(DistributedRuntime runtime, string[] arguments)
+    {
+        var (group, n) = (runtime.WorldGroup, runtime.World);
+        foreach (var size in new long[] { 0, 3, 1001, 50_001 })
+        {
+            using var scope = NewDisposeScope();
+            runtime.Counter.Take();
+            var wide = (arange(size) % 200).to(ScalarType.Float32) + group.Rank;
+            Tensor[] inputs = [wide, wide.to(Float8Format.E4M3.Type), full(5, group.Rank, dtype: ScalarType.Int64)];
+            Tensor[] outputs = [.. inputs.Select(i => zeros(i.shape[0] * n, dtype: ScalarType.Float32).to(i.dtype))];
+            group.AllGatherIntoTensorCoalescedAsync(outputs, inputs).Wait();
+            for (var r = 0; r < n; r++)
+            {
+                var expected = (arange(size) % 200).to(ScalarType.Float32) + r;
+                Scenarios.Expect(outputs[0].narrow(0, r * size, size).eq(expected).all().item<bool>(), $"fp32 of rank {r}, {size}");
+                Scenarios.Expect(outputs[1].narrow(0, r * size, size).to(ScalarType.Float32).eq(expected.to(Float8Format.E4M3.Type).to(ScalarType.Float32)).all().item<bool>(), $"float8 of rank {r}, {size}");
+                Scenarios.Expect(outputs[2][5L * r].item<long>() == r, $"int64 of rank {r}");
+            }
+
+            var addends = new[] { arange(size * n).to(ScalarType.Float32) * (group.Rank + 1), full(2 * n, group.Rank, dtype: ScalarType.Float32) };
+            Tensor[] sums = [zeros(size), zeros(2)];
+            group.ReduceScatterTensorCoalescedAsync(sums, addends).Wait();
+            var factor = n * (n + 1) / 2;
+            Scenarios.Expect(sums[0].allclose((arange(size).to(ScalarType.Float32) + group.Rank * size) * factor, 1e-6), $"first sum, {size}");
+            Scenarios.Expect(sums[1][1].item<float>() == n * (n - 1) / 2, "second sum");
+            (string, long, long)[] counted = [("all_gather_into_tensor", 1, n * (5 * size + 40)), ("reduce_scatter_tensor", 1, n * (4 * size + 8))];
+            if (n > 1) Scenarios.Expect(runtime.Counter.Take().Counts.Select(c => (c.Verb, c.Calls, c.PayloadBytes)).SequenceEqual(counted), "one collective each");
+        }
     }
 
     /// <summary>Large and small collectives, started together and waited for in the opposite order.</summary>
