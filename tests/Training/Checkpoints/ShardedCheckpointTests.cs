@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using CsCheck;
 using Titan.Abstractions;
 using Titan.Parallelism.Tests;
@@ -103,13 +104,34 @@ public sealed class ShardedCheckpointTests : IDisposable
     }
 
     [Fact]
+    public void A_rank_whose_disk_is_slow_is_waited_for_and_no_collective_takes_as_long()
+    {
+        var longest = ThreadRanks.Run(3, world =>
+        {
+            var group = new Observed(world);
+            using var store = new CheckpointStore(folder.At("run"), 0, writable: true, Warn, group)
+            {
+                CreateFile = path =>
+                {
+                    if (world.Rank == 1) Thread.Sleep(7000);
+                    return SafetensorsFile.HashedFile.Create(path);
+                },
+            };
+            _ = Save(store, group, SplitOf("rows"), 3);
+            return group.Longest;
+        });
+        Assert.All(longest, l => Assert.InRange(l, TimeSpan.Zero, TimeSpan.FromSeconds(5)));
+        Assert.Empty(Load(2, SplitOf("rows")));
+    }
+
+    [Fact]
     public void A_rank_that_dies_in_a_save_leaves_the_last_checkpoint_and_the_next_start_cleans_up()
     {
         Save(4, SplitOf("rows"), step: 3);
         var error = Assert.Throws<InvalidOperationException>(() => ThreadRanks.Run(4, world =>
         {
             // Gone after it has written, without a word to the others: two gathers agree on what to write.
-            var group = world.Rank == 2 ? new Silent(world, 3) : world;
+            var group = world.Rank == 2 ? new Observed(world, 3) : world;
             using var store = Store(group);
             return Save(store, group, SplitOf("rows"), 5);
         }));
@@ -314,10 +336,12 @@ public sealed class ShardedCheckpointTests : IDisposable
         return error.Message;
     }
 
-    /// <summary>A rank that dies when it is about to call its <paramref name="last"/>-th gather.</summary>
-    private sealed class Silent(IProcessGroup inner, int last) : IProcessGroup
+    /// <summary>A group that may end the rank at its <paramref name="last"/>-th gather, and knows how long a collective took.</summary>
+    private sealed class Observed(IProcessGroup inner, int last = int.MaxValue) : IProcessGroup
     {
         private int gathers;
+
+        public TimeSpan Longest { get; private set; }
 
         public string Name => inner.Name;
 
@@ -326,16 +350,24 @@ public sealed class ShardedCheckpointTests : IDisposable
         public int Size => inner.Size;
 
         public IWork AllGatherIntoTensorAsync(Tensor output, Tensor input) =>
-            ++gathers == last ? throw new InvalidOperationException("the rank died") : inner.AllGatherIntoTensorAsync(output, input);
+            ++gathers == last ? throw new InvalidOperationException("the rank died") : Timed(() => inner.AllGatherIntoTensor(output, input));
 
-        public IWork ReduceScatterTensorAsync(Tensor output, Tensor input) => inner.ReduceScatterTensorAsync(output, input);
+        public IWork ReduceScatterTensorAsync(Tensor output, Tensor input) => Timed(() => inner.ReduceScatterTensor(output, input));
 
-        public IWork AllReduceAsync(Tensor tensor, ReduceOperation operation) => inner.AllReduceAsync(tensor, operation);
+        public IWork AllReduceAsync(Tensor tensor, ReduceOperation operation) => Timed(() => inner.AllReduce(tensor, operation));
 
-        public IWork BroadcastAsync(Tensor tensor, int source) => inner.BroadcastAsync(tensor, source);
+        public IWork BroadcastAsync(Tensor tensor, int source) => Timed(() => inner.Broadcast(tensor, source));
 
-        public IWork AllToAllSingleAsync(Tensor output, Tensor input) => inner.AllToAllSingleAsync(output, input);
+        public IWork AllToAllSingleAsync(Tensor output, Tensor input) => Timed(() => inner.AllToAllSingle(output, input));
 
         public void Barrier() => inner.Barrier();
+
+        private CombinedWork Timed(Action collective)
+        {
+            var watch = Stopwatch.StartNew();
+            collective();
+            if (watch.Elapsed > Longest) Longest = watch.Elapsed;
+            return new CombinedWork([]);
+        }
     }
 }
