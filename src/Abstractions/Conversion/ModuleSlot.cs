@@ -8,7 +8,7 @@ namespace Titan.Abstractions;
 /// A place in a model that holds a module and lets it be replaced. TorchSharp keeps children both in a dictionary and in the field that forward reads;
 /// a model that holds its children in slots has one place for both.
 /// </summary>
-public sealed class ModuleSlot
+public sealed class ModuleSlot : IActivationBoundary
 {
     /// <summary>The key in <see cref="Exception.Data"/> of the FQN of the layer whose forward threw.</summary>
     public const string FailedLayer = "titan.layer";
@@ -34,6 +34,12 @@ public sealed class ModuleSlot
     /// <summary>The converter that replaced the module, or null.</summary>
     public string? ReplacedBy { get; private set; }
 
+    /// <inheritdoc />
+    public Func<Tensor, Tensor>? BeforeForward { get; set; }
+
+    /// <inheritdoc />
+    public Func<Tensor, Tensor>? AfterForward { get; set; }
+
     /// <summary>The name within the whole model, once somebody has looked at it as a whole.</summary>
     internal string? Fqn { get; set; }
 
@@ -42,7 +48,10 @@ public sealed class ModuleSlot
     {
         try
         {
-            return Module.call(x);
+            if (BeforeForward is null && AfterForward is null) return Module.call(x);
+            using var scope = NewDisposeScope();
+            var y = Module.call(BeforeForward is { } before ? before(x) : x);
+            return (AfterForward is { } after ? after(y) : y).MoveToOuterDisposeScope();
         }
         catch (Exception e) when (Note(e))
         {

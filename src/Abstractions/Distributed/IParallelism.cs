@@ -11,6 +11,9 @@ public interface IParallelism
     /// <summary>Changes the model in place.</summary>
     void Apply(ParallelizationContext context);
 
+    /// <summary>What <see cref="Apply"/> did, one line each, for the run's report: what travels in which dtype.</summary>
+    IReadOnlyList<string> Notes => [];
+
     /// <summary>Runs after each backward: gradients that are still on their way are waited for.</summary>
     void AfterBackward() { }
 

@@ -32,9 +32,15 @@ public interface IWeightSource
     /// <returns>The gradient; null where the source delivers it itself before the optimizer steps.</returns>
     Tensor? ReduceGradient(Tensor gradient);
 
-    /// <summary>The largest magnitude over all ranks that hold parts of the weight, for casts with one scale for the whole tensor.</summary>
-    /// <param name="amax">That of the gathered weight; owned by the caller.</param>
+    /// <summary>
+    /// The largest magnitude over all ranks that multiply with other parts of the weight, for casts with one scale for the whole tensor: of the weight, and of the
+    /// activations that are split as it is.
+    /// </summary>
+    /// <param name="amax">That of the gathered weight, 0-d or [1]; owned by the caller.</param>
     Tensor ReduceAmax(Tensor amax) => amax.alias();
+
+    /// <summary>The same source over another parameter of the same shape, as when one on the meta device gets memory.</summary>
+    IWeightSource Over(Parameter parameter) => new ParameterSource(parameter, Layout, Copies);
 }
 
 /// <summary>The plain case: the layer multiplies with the parameter itself.</summary>

@@ -28,10 +28,14 @@ public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
         }
 
         Weight = new ParameterSource(weight);
+        LocalShape = Shape;
     }
 
     /// <inheritdoc />
     public LinearShape Shape { get; }
+
+    /// <inheritdoc />
+    public LinearShape LocalShape { get; private set; }
 
     /// <inheritdoc />
     public IWeightSource Weight { get; set; }
@@ -41,6 +45,9 @@ public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
 
     /// <inheritdoc />
     public void ReplaceBias(Parameter bias) => this.bias = bias;
+
+    /// <inheritdoc />
+    public void Narrow(LinearShape local) => LocalShape = local;
 
     /// <inheritdoc />
     /// <param name="x">[..., K].</param>

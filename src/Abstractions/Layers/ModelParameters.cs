@@ -52,7 +52,7 @@ public static class ModelParameters
         foreach (var (_, module, layer) in Layers(model))
         {
             if (layer.Weight.Parameter.device_type == TorchSharp.DeviceType.META)
-                SetWeight(module, new ParameterSource(New(layer.Weight.Parameter, device), layer.Weight.Layout, layer.Weight.Copies));
+                SetWeight(module, layer.Weight.Over(New(layer.Weight.Parameter, device)));
             if (module is ILinear { Bias: { } bias } linear && bias.device_type == TorchSharp.DeviceType.META)
             {
                 var real = New(bias, device);

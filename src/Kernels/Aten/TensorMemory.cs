@@ -16,6 +16,9 @@ public static partial class TensorMemory
         return Data(tensor.Handle);
     }
 
+    /// <summary>A number that tells tensors apart whose memory is alive; on any device.</summary>
+    public static nint Identity(Tensor tensor) => Data(tensor.Handle);
+
     [LibraryImport("LibTorchSharp", EntryPoint = "THSTensor_data")]
     private static partial nint Data(nint tensor);
 }

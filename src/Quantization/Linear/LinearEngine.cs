@@ -31,6 +31,8 @@ public sealed class LinearEngine
             foreach (var one in new[] { recipe.Output, recipe.GradInput, recipe.GradWeight }) CheckForTensorCores(name, one);
         (Name, Recipe, Counter) = (name, recipe, counter);
         Kernels = !fused ? CastKernels.Plain : device.IsCuda ? CastKernels.Cuda : CastKernels.Fused;
+        InputCodec = new ActivationCodec(this, recipe.Output.Left, recipe.GradWeight.Right, Inputs.Offer);
+        GradientCodec = new ActivationCodec(this, recipe.GradInput.Left, recipe.GradWeight.Left, Gradients.Offer);
         matmul = emulate ? new EmulatedMatmul() : device.IsCuda ? new ScaledMmMatmul() : new DecodedMatmul(Kernels);
     }
 
@@ -57,8 +59,21 @@ public sealed class LinearEngine
     /// <summary>Casts of layer inputs that several layers read.</summary>
     internal SharedInputCast Inputs { get; } = new();
 
-    /// <summary>Drops the cast that waits for a next reader of the same input, so that its memory is free between steps.</summary>
-    public void ReleaseSharedCasts() => Inputs.Release();
+    /// <summary>Casts of gradients that came from other ranks as bytes.</summary>
+    internal OfferedGradientCast Gradients { get; } = new();
+
+    /// <summary>How inputs of the layers travel.</summary>
+    internal ActivationCodec InputCodec { get; }
+
+    /// <summary>How gradients of their outputs travel.</summary>
+    internal ActivationCodec GradientCodec { get; }
+
+    /// <summary>Drops the casts that wait for a reader, so that their memory is free between steps.</summary>
+    public void ReleaseSharedCasts()
+    {
+        Inputs.Release();
+        Gradients.Release();
+    }
 
     /// <summary>Whether X is cast once for both its matmuls, so that backward can keep the float8 bytes instead of the input.</summary>
     internal bool SharesInputCast => Recipe.GradWeight.Right == Recipe.Output.Left && IsSameBothWays(Recipe.Output.Left);
@@ -71,12 +86,12 @@ public sealed class LinearEngine
         (IsSameBothWays(Recipe.Output.Right) || Recipe.Output.Right is OperandCast.Scaled { Granularity: ScaleGranularity.Tile tile } && tile.Rows == tile.Columns);
 
     /// <summary>Whether a cast gives the same bytes and scales whichever dimension is contracted.</summary>
-    private static bool IsSameBothWays(OperandCast cast) => cast is OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise };
+    internal static bool IsSameBothWays(OperandCast cast) => cast is OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise };
 
     /// <summary>Casts an operand; the result holds either a quantised tensor or one in high precision.</summary>
-    internal Operand Cast(Tensor x, OperandCast cast, int contracted) => cast switch
+    internal Operand Cast(Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null) => cast switch
     {
-        OperandCast.Scaled scaled => new Operand(QuantizedTensor.Cast(x, scaled, contracted, Kernels), null),
+        OperandCast.Scaled scaled => new Operand(QuantizedTensor.Cast(x, scaled, contracted, Kernels, reduceAmax), null),
         OperandCast.Custom custom => new Operand(null, contracted == 1 ? custom.Quantizer.QuantizeDequantize(x) : Transposed(x, custom.Quantizer)),
         _ => new Operand(null, x.alias()),
     };
@@ -87,16 +102,17 @@ public sealed class LinearEngine
     /// <param name="x">[R, C].</param>
     /// <param name="cast">The cast.</param>
     /// <param name="contracted">The dimension that the matmul contracts.</param>
-    internal Operand Cast(string layer, string? name, Tensor x, OperandCast cast, int contracted)
+    /// <param name="reduceAmax">Where ranks hold parts of x; null where this is all of it.</param>
+    internal Operand Cast(string layer, string? name, Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null)
     {
-        var operand = Cast(x, cast, contracted);
+        var operand = Cast(x, cast, contracted, reduceAmax);
         if (Observer is { } observer && name is not null && cast is not OperandCast.HighPrecision) observer.Observe(layer, name, x, operand);
         return operand;
     }
 
     /// <summary>Casts a layer's weight for one of its two matmuls.</summary>
     internal Operand CastWeight(string layer, string? name, Tensor w, WeightUse use, IWeightSource source) =>
-        Cast(layer, name, w, WeightCast(use), Contracted(use));
+        Cast(layer, name, w, WeightCast(use), Contracted(use), source.ReduceAmax);
 
     /// <summary>How the weight is cast for a use.</summary>
     internal OperandCast WeightCast(WeightUse use) => use == WeightUse.Output ? Recipe.Output.Right : Recipe.GradInput.Right;

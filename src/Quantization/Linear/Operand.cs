@@ -12,6 +12,12 @@ internal sealed record Operand(QuantizedTensor? Quantized, Tensor? Plain) : IDis
     /// <summary>The same operand under handles of its own.</summary>
     public Operand Alias() => new(Quantized is { } q ? q with { Data = q.Data.alias(), Scale = q.Scale.alias() } : null, Plain?.alias());
 
+    /// <summary>Takes the tensors out of their dispose scopes.</summary>
+    public void Detach()
+    {
+        foreach (var tensor in new[] { Quantized?.Data, Quantized?.Scale, Plain }) tensor?.DetachFromDisposeScope();
+    }
+
     public Tensor InHighPrecision(ScalarType type)
     {
         if (Plain is { } plain) return plain.dtype == type ? plain.alias() : plain.to(type);

@@ -13,6 +13,7 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     private Parameter? bias;
     private readonly LinearEngine engine;
     private readonly string fqn;
+    private readonly WeightWire? wire;
 
     /// <summary>Replaces <paramref name="layer"/>, whose parameters it takes over.</summary>
     /// <param name="layer">The layer.</param>
@@ -21,8 +22,8 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     /// <param name="wire">How the weight travels in float8; null for the compute dtype.</param>
     public QuantizedLinear(ILinear layer, LinearEngine engine, string fqn = "linear", WeightWire? wire = null) : base("Float8Linear")
     {
-        WeightCodec = wire is null ? null : ShardCodec.For(engine, layer.Shape, wire);
-        (Shape, Weight, bias, this.engine, this.fqn) = (layer.Shape, layer.Weight, layer.Bias, engine, fqn);
+        (Shape, Weight, bias, this.engine, this.fqn, this.wire) = (layer.Shape, layer.Weight, layer.Bias, engine, fqn, wire);
+        Narrow(layer.LocalShape);
         register_parameter("weight", layer.Weight.Parameter);
         if (bias is not null) register_parameter("bias", bias);
     }
@@ -37,7 +38,26 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     public Parameter? Bias => bias;
 
     /// <inheritdoc />
-    public IShardCodec? WeightCodec { get; }
+    public LinearShape LocalShape { get; private set; }
+
+    /// <inheritdoc />
+    public int RequiredMultiple => engine.Recipe.RequiredMultiple;
+
+    /// <inheritdoc />
+    public IShardCodec? WeightCodec { get; private set; }
+
+    /// <inheritdoc />
+    public IActivationCodec InputCodec => engine.InputCodec;
+
+    /// <inheritdoc />
+    public IActivationCodec GradientCodec => engine.GradientCodec;
+
+    /// <inheritdoc />
+    public void Narrow(LinearShape local)
+    {
+        LocalShape = local;
+        WeightCodec = wire is null ? null : ShardCodec.For(engine, local, wire);
+    }
 
     /// <inheritdoc />
     public void ReplaceBias(Parameter bias) => this.bias = bias;
@@ -47,8 +67,8 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     /// <returns>[..., N], of x's dtype.</returns>
     public override Tensor forward(Tensor x)
     {
-        if (x.dim() < 1 || x.shape[^1] != Shape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", x.shape)}]; expected [..., {Shape.K}]");
-        var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad, Weight.Parameter.requires_grad, fqn);
+        if (x.dim() < 1 || x.shape[^1] != LocalShape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", x.shape)}]; expected [..., {LocalShape.K}]");
+        var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad, Weight.Parameter.requires_grad, fqn, LocalShape.K != Shape.K, LocalShape.N != Shape.N);
         if (bias is null) return y;
         using (y)
         using (var b = bias.to(y.dtype)) return y + b;

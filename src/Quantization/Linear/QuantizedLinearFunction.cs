@@ -17,6 +17,9 @@ namespace Titan.Quantization.Linear;
 /// </summary>
 internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearFunction>
 {
+    /// <summary>The form of the bytes that backward keeps of X; nothing where it keeps X itself.</summary>
+    private sealed record Kept(Float8Format? Format, (int Rows, int Columns)? Tile);
+
     private const int AlongRows = LinearEngine.AlongRows, AlongColumns = LinearEngine.AlongColumns;
 
     protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
@@ -27,13 +30,11 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         var fqn = (string)inputs[6];
         var recipe = engine.Recipe.Output;
         var type = x.dtype;
-        var shared = true;
-        var castX = engine.Inputs.Take(x, recipe.Left, () =>
+        var castX = engine.Inputs.Take(x, recipe.Left, AlongRows, () =>
         {
-            shared = false;
             using var rows = Rows(x);
-            return engine.Cast(rows, recipe.Left, AlongRows);
-        });
+            return engine.Cast(rows, recipe.Left, AlongRows, (bool)inputs[7] ? source.ReduceAmax : null);
+        }, out var shared);
         if (recipe.Left is not OperandCast.HighPrecision) engine.Observer?.ObserveInput(fqn, x, castX, shared);
         using var castW = Weight(engine, source, fqn, WeightUse.Output, CastName.Weight);
         using var right = castW.Transpose();
@@ -46,12 +47,14 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         context.save_data("input_shape", x.shape);
         context.save_data("type", type);
         context.save_data("fqn", fqn);
-        if (engine.SharesInputCast) context.save_for_backward([castX.Quantized!.Data, castX.Quantized.Scale]);
-        else
-        {
-            context.save_for_backward([x]);
-            castX.Dispose();
-        }
+        context.save_data("splits_input", inputs[7]);
+        context.save_data("splits_output", inputs[8]);
+        // What came from other ranks as bytes for this use too is kept as such.
+        var kept = engine.SharesInputCast ? castX : engine.Inputs.Find(x, engine.Recipe.GradWeight.Right, AlongColumns);
+        context.save_data("kept", new Kept(kept?.Quantized?.Format, kept?.Quantized?.Tile));
+        context.save_for_backward(kept?.Quantized is { } bytes ? [bytes.Data, bytes.Scale] : [x]);
+
+        if (!ReferenceEquals(kept, castX)) castX.Dispose();
 
         return y.reshape([.. x.shape[..^1], y.shape[1]]);
     }
@@ -70,7 +73,8 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
 
         bool needsInput = (bool)context.get_data("needs_input_gradient"), needsWeight = (bool)context.get_data("needs_weight_gradient");
         var sharesG = engine.SharesGradientCast;
-        var castG = needsInput || sharesG ? engine.Cast(fqn, CastName.GradOutput, g, recipe.GradInput.Left, AlongRows) : null;
+        Func<Tensor, Tensor>? reduce = (bool)context.get_data("splits_output") ? source.ReduceAmax : null;
+        var castG = needsInput || sharesG ? Gradient(CastName.GradOutput, recipe.GradInput.Left, AlongRows) : null;
         Tensor? gradInput = null, gradWeight = null;
         if (needsInput)
         {
@@ -80,14 +84,21 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
 
         if (needsWeight)
         {
-            var left = (sharesG ? castG! : engine.Cast(fqn, CastName.GradOutputForGradWeight, g, recipe.GradWeight.Left, AlongColumns)).Transpose();
-            var right = engine.SharesInputCast
-                ? new Operand(new QuantizedTensor(saved[0], saved[1], ((OperandCast.Scaled)recipe.Output.Left).Format), null)
-                : engine.Cast(fqn, CastName.InputForGradWeight, Rows(saved[0]), recipe.GradWeight.Right, AlongColumns);
+            var left = (sharesG ? castG! : Gradient(CastName.GradOutputForGradWeight, recipe.GradWeight.Left, AlongColumns)).Transpose();
+            var right = (Kept)context.get_data("kept") is { Format: { } format, Tile: var tile }
+                ? new Operand(new QuantizedTensor(saved[0], saved[1], format, tile), null)
+                : engine.Cast(fqn, CastName.InputForGradWeight, Rows(saved[0]), recipe.GradWeight.Right, AlongColumns, (bool)context.get_data("splits_input") ? source.ReduceAmax : null);
             gradWeight = source.ReduceGradient(engine.Multiply(left, right, recipe.GradWeight, type))?.MoveToOuterDisposeScope();
         }
 
-        return [gradInput, gradWeight, null, null, null, null, null];
+        return [gradInput, gradWeight, .. new Tensor?[7]];
+
+        Operand Gradient(string name, OperandCast cast, int contracted)
+        {
+            if (engine.Gradients.Take(gradient, cast, contracted) is not { } offered) return engine.Cast(fqn, name, g, cast, contracted, reduce);
+            if (engine.Observer is { } observer) observer.Observe(fqn, name, g, offered);
+            return offered;
+        }
     }
 
     /// <summary>The weight as it travelled, where it travels encoded; else cast here.</summary>

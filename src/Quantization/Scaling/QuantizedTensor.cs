@@ -28,7 +28,8 @@ public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format For
     /// <param name="cast">The cast.</param>
     /// <param name="contracted">The dimension that the matmul contracts.</param>
     /// <param name="kernels">What does the work on the elements.</param>
-    public static QuantizedTensor Cast(Tensor x, OperandCast.Scaled cast, int contracted, ICastKernels kernels)
+    /// <param name="reduceAmax">The largest over all ranks that hold other parts of the matrix, for one scale for all of it; null where this is all of it.</param>
+    public static QuantizedTensor Cast(Tensor x, OperandCast.Scaled cast, int contracted, ICastKernels kernels, Func<Tensor, Tensor>? reduceAmax = null)
     {
         switch (cast.Granularity)
         {
@@ -44,7 +45,8 @@ public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format For
             case ScaleGranularity.Tile tile:
                 return TileCast.Cast(x, contracted == 1 ? (tile.Rows, tile.Columns) : (tile.Columns, tile.Rows), contracted, cast, kernels);
             default:
-                using (var amax = cast.Granularity is ScaleGranularity.Rowwise ? kernels.AmaxAlong(x, contracted) : kernels.Amax(x))
+                using (var own = cast.Granularity is ScaleGranularity.Rowwise ? kernels.AmaxAlong(x, contracted) : kernels.Amax(x))
+                using (var amax = cast.Granularity is ScaleGranularity.Tensorwise && reduceAmax is not null ? reduceAmax(own) : own.alias())
                 {
                     var scale = ScaleMath.FromAmax(amax, cast.Format, cast.Rounding);
                     return new QuantizedTensor(kernels.Cast(x, scale, cast.Format), scale, cast.Format);

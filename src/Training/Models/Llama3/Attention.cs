@@ -12,7 +12,7 @@ namespace Titan.Training.Models.Llama3;
 internal sealed record BlockContext(Tensor Cos, Tensor Sin, RotaryTable? Fused, Tensor? Mask);
 
 /// <summary>Grouped-query causal attention: x [B, S, dim] to [B, S, dim].</summary>
-internal sealed class Attention : nn.Module<Tensor, BlockContext, Tensor>, ISlotOwner
+internal sealed class Attention : nn.Module<Tensor, BlockContext, Tensor>, ISlotOwner, IActivationBoundary
 {
     private readonly ModuleSlot wq;
     private readonly ModuleSlot wk;
@@ -32,15 +32,21 @@ internal sealed class Attention : nn.Module<Tensor, BlockContext, Tensor>, ISlot
 
     public IReadOnlyList<ModuleSlot> Slots => [wq, wk, wv, wo];
 
+    public Func<Tensor, Tensor>? BeforeForward { get; set; }
+
+    public Func<Tensor, Tensor>? AfterForward { get; set; }
+
     public override Tensor forward(Tensor x, BlockContext context)
     {
         using var scope = NewDisposeScope();
+        if (BeforeForward is { } before) x = before(x);
         long b = x.shape[0], s = x.shape[1], d = args.HeadDimension;
         // Where bf16 products are slow, attention's are computed in fp32 as well.
         var type = Matmul.ComputeType(x.dtype, x.device_type);
-        var q = Rotate(wq.forward(x).view(b, s, args.Heads, d), context).to(type).transpose(1, 2);
-        var k = Rotate(wk.forward(x).view(b, s, args.KvHeads, d), context).to(type).transpose(1, 2);
-        var v = wv.forward(x).view(b, s, args.KvHeads, d).to(type).transpose(1, 2);
+        // As many heads as this rank's part of the weights makes.
+        var q = Rotate(wq.forward(x).view(b, s, -1, d), context).to(type).transpose(1, 2);
+        var k = Rotate(wk.forward(x).view(b, s, -1, d), context).to(type).transpose(1, 2);
+        var v = wv.forward(x).view(b, s, -1, d).to(type).transpose(1, 2);
         if (args.KvHeads != args.Heads)
         {
             k = Repeat(k, args.Heads / args.KvHeads);
@@ -48,7 +54,8 @@ internal sealed class Attention : nn.Module<Tensor, BlockContext, Tensor>, ISlot
         }
 
         var y = nn.functional.scaled_dot_product_attention(q, k, v, context.Mask, 0, context.Mask is null);
-        return wo.forward(y.transpose(1, 2).reshape(b, s, args.Dimension).to(x.dtype)).MoveToOuterDisposeScope();
+        var mixed = wo.forward(y.transpose(1, 2).reshape(b, s, -1).to(x.dtype));
+        return (AfterForward is { } after ? after(mixed) : mixed).MoveToOuterDisposeScope();
     }
 
     private static Tensor Rotate(Tensor x, BlockContext context) =>

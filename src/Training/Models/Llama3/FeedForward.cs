@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Titan.Training.Models.Llama3;
 
 /// <summary>SwiGLU (Shazeer, 2020): w2(silu(w1 x) * w3 x).</summary>
-internal sealed class FeedForward : nn.Module<Tensor, Tensor>, ISlotOwner
+internal sealed class FeedForward : nn.Module<Tensor, Tensor>, ISlotOwner, IActivationBoundary
 {
     private readonly ModuleSlot w1;
     private readonly ModuleSlot w2;
@@ -23,10 +23,16 @@ internal sealed class FeedForward : nn.Module<Tensor, Tensor>, ISlotOwner
 
     public IReadOnlyList<ModuleSlot> Slots => [w1, w2, w3];
 
+    public Func<Tensor, Tensor>? BeforeForward { get; set; }
+
+    public Func<Tensor, Tensor>? AfterForward { get; set; }
+
     public override Tensor forward(Tensor x)
     {
         using var scope = NewDisposeScope();
+        if (BeforeForward is { } before) x = before(x);
         Tensor gate = w1.forward(x), up = w3.forward(x);
-        return w2.forward(Fused ? FusedSwiGlu.Multiply(gate, up) : nn.functional.silu(gate) * up).MoveToOuterDisposeScope();
+        var down = w2.forward(Fused ? FusedSwiGlu.Multiply(gate, up) : nn.functional.silu(gate) * up);
+        return (AfterForward is { } after ? after(down) : down).MoveToOuterDisposeScope();
     }
 }

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Titan.Training.Models.Llama3;
 
 /// <summary>Llama 3, with upstream's FQNs and initialisation. Untied embeddings, no biases.</summary>
-public sealed class Llama3Model : LanguageModel, ISlotOwner
+public sealed class Llama3Model : LanguageModel, ISlotOwner, ITensorParallelModel
 {
     private readonly Llama3Args args;
     private readonly int length;
@@ -48,6 +48,9 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner
 
     /// <inheritdoc />
     public override IReadOnlyList<(string Fqn, nn.Module Module)> Blocks => [.. blocks.Select((b, i) => ($"layers.{i}", (nn.Module)b))];
+
+    /// <inheritdoc />
+    public TensorParallelPlan TensorParallelPlan => Llama3TensorParallelPlan.Of(args, length, embeddings, [.. blocks.Select(b => (b.AttentionBoundary, b.FeedForwardBoundary))], output);
 
     /// <summary>The token that ends a document, for the flavors whose attention stops at document borders.</summary>
     public int? EndOfDocument { get; set; }

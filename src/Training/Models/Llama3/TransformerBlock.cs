@@ -25,6 +25,10 @@ internal sealed class TransformerBlock : nn.Module<Tensor, BlockContext, Tensor>
         register_module("ffn_norm", ffn_norm);
     }
 
+    public IActivationBoundary AttentionBoundary => attention;
+
+    public IActivationBoundary FeedForwardBoundary => feed_forward;
+
     public BlockCheckpointing Checkpointing { get; set; }
 
     /// <summary>Puts fused kernels into the norms and the feed-forward layer.</summary>

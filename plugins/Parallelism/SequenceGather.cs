@@ -1,0 +1,66 @@
+using Titan.Abstractions;
+using static TorchSharp.torch;
+
+namespace Titan.Plugins.Parallelism;
+
+/// <summary>
+/// Forward: the parts [B, s, F] of the sequence become the whole [B, S, F], moved as the readers' codec says. Backward: every rank has gradients of the whole from its part of
+/// the readers; they are summed and each rank keeps its part.
+/// </summary>
+internal sealed class SequenceGather : GuardedFunction<SequenceGather>
+{
+    /// <summary>Gathers, and lets the readers find the bytes where they would cast the result.</summary>
+    public static Tensor Apply(Tensor part, IProcessGroup group, IActivationCodec? codec)
+    {
+        var arrived = new Arrived();
+        var whole = GuardedFunction<SequenceGather>.Apply(part, group, new Wire(codec, is_grad_enabled()), arrived);
+        if (arrived.Encoded is not { } encoded) return whole;
+        // Readers know an input by its handle, which is made when forward has returned.
+        codec!.Offer(whole, encoded);
+        arrived.Release();
+        return whole;
+    }
+
+    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    {
+        var part = (Tensor)inputs[0];
+        var group = (IProcessGroup)inputs[1];
+        var (codec, forBackward) = (Wire)inputs[2];
+        context.save_data("group", group);
+        return EncodedGather.Run(part, group, codec, forBackward, (Arrived)inputs[3]);
+    }
+
+    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) =>
+        [((IProcessGroup)context.get_data("group")).ReduceScatter(gradient), null, null, null];
+
+    private sealed record Wire(IActivationCodec? Codec, bool ForBackward);
+}
+
+/// <summary>What came as bytes; nothing where the activation itself came.</summary>
+internal sealed class Arrived
+{
+    public EncodedActivation? Encoded { get; set; }
+
+    /// <summary>Drops the handles; whoever took the bytes has others.</summary>
+    public void Release()
+    {
+        foreach (var plane in Encoded?.Planes ?? []) plane.Dispose();
+        Encoded?.Scale?.Dispose();
+    }
+}
+
+/// <summary>Gathers an activation over the sequence in the form that a codec gives it.</summary>
+internal static class EncodedGather
+{
+    /// <summary>The whole activation; its bytes, which belong to no dispose scope, in <paramref name="arrived"/>.</summary>
+    public static Tensor Run(Tensor part, IProcessGroup group, IActivationCodec? codec, bool forBackward, Arrived arrived)
+    {
+        using var scope = NewDisposeScope();
+        if (codec?.Encode(part, forBackward, group.Max) is not { } encoded) return group.Gather([part])[0].MoveToOuterDisposeScope();
+        var whole = encoded with { Planes = group.Gather(encoded.Planes) };
+        foreach (var plane in whole.Planes) plane.DetachFromDisposeScope();
+        whole.Scale?.DetachFromDisposeScope();
+        arrived.Encoded = whole;
+        return codec.Decode(whole, part.dtype).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,93 @@
+using TorchSharp;
+
+namespace Titan.Abstractions;
+
+/// <summary>How the weight of a layer is split over the ranks of a tensor parallel group.</summary>
+public enum TensorParallelStyle
+{
+    /// <summary>The rows of W [N, K]: each rank computes a part of the output features.</summary>
+    Colwise,
+
+    /// <summary>The columns of W [N, K]: each rank reads a part of the input features, and the outputs are partial sums.</summary>
+    Rowwise,
+
+    /// <summary>Not at all; the layer works on a part of the sequence.</summary>
+    SequenceParallel,
+
+    /// <summary>The rows of a table [V, D]: each rank looks up its part of the vocabulary.</summary>
+    VocabularyParallel,
+}
+
+/// <summary>The style of one layer.</summary>
+/// <param name="Fqn">Fully qualified name of the layer.</param>
+/// <param name="Style">Its style.</param>
+public sealed record TensorParallelLayer(string Fqn, TensorParallelStyle Style);
+
+/// <summary>A part of the model that sees the whole sequence; outside of it each rank holds a part.</summary>
+/// <param name="Fqn">Fully qualified name.</param>
+/// <param name="Boundary">Where the sequence is gathered and scattered.</param>
+/// <param name="Readers">FQNs of the layers that read the gathered input.</param>
+/// <param name="Writer">FQN of the rowwise layer whose partial sums are the output; null for the head, whose output stays split over the vocabulary.</param>
+public sealed record SequenceRegion(string Fqn, IActivationBoundary Boundary, IReadOnlyList<string> Readers, string? Writer);
+
+/// <summary>A model that says how tensor parallelism splits it.</summary>
+public interface ITensorParallelModel
+{
+    /// <summary>The plan; every layer with a weight is in it.</summary>
+    TensorParallelPlan TensorParallelPlan { get; }
+}
+
+/// <summary>How tensor parallelism with sequence parallelism splits a model (Shoeybi et al., 2019; Korthikanti et al., 2022).</summary>
+/// <param name="Layers">Every layer with a weight.</param>
+/// <param name="Table">The embedding: its output, partial sums, is scattered over the sequence.</param>
+/// <param name="Regions">The parts that see the whole sequence.</param>
+/// <param name="Divisible">What else must be divisible by the number of ranks, by name: heads, the sequence length.</param>
+public sealed record TensorParallelPlan(
+    IReadOnlyList<TensorParallelLayer> Layers, Embedding Table, IReadOnlyList<SequenceRegion> Regions, IReadOnlyList<(string Name, long Size)> Divisible)
+{
+    /// <summary>Throws where a dimension cannot be split over <paramref name="ranks"/> ranks. Needs no ranks: a plan is refused before a run starts.</summary>
+    /// <param name="model">The model, converted.</param>
+    /// <param name="ranks">The tensor parallel degree.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, naming layer, dimensions and degree; with <see cref="ExitCode.Plugin"/> for a layer that the plan does not know.</exception>
+    public void Check(torch.nn.Module model, int ranks)
+    {
+        foreach (var (name, size) in Divisible)
+            if (size % ranks != 0) throw Refuse($"{name} = {size}", ranks, $"expected a multiple of {ranks}");
+        var styles = Layers.ToDictionary(l => l.Fqn, l => l.Style);
+        foreach (var (fqn, _, layer) in ModelParameters.Layers(model))
+        {
+            if (!styles.Remove(fqn, out var style))
+                throw new TitanException(ExitCode.Plugin, $"tensor parallel: layer '{fqn}' has a weight and is not in the model's plan; add it there, or set parallelism.tensor_parallel_degree = 1");
+            Check(fqn, layer, style, ranks);
+        }
+
+        if (styles.Count > 0)
+            throw new TitanException(ExitCode.Plugin, $"tensor parallel: the plan names layer '{styles.First().Key}', which gives no access to its weight (IWeightedLayer); a converter replaced it, or the plan is wrong");
+    }
+
+    private static void Check(string fqn, IWeightedLayer layer, TensorParallelStyle style, int ranks)
+    {
+        if (style == TensorParallelStyle.SequenceParallel) return;
+        var split = style == TensorParallelStyle.Rowwise ? 1 : 0;
+        var shape = layer.Weight.Layout.GlobalShape;
+        var named = layer is ILinear { Shape: var whole } ? $"layer '{fqn}' ({whole})" : $"layer '{fqn}' ([{string.Join(", ", shape)}])";
+        if (shape[split] % ranks != 0) throw Refuse($"{named} is split along {shape[split]} {(split == 0 ? "rows" : "columns")} of its weight", ranks, $"expected a multiple of {ranks}");
+        if (layer is not ILinear linear) return;
+        if (linear.Bias is not null) throw Refuse($"{named} has a bias", ranks, "layers with a bias are not served");
+        var local = Local(linear.Shape, style, ranks);
+        var multiple = linear.RequiredMultiple;
+        if (local.K % multiple != 0 || local.N % multiple != 0)
+            throw Refuse($"{named} leaves {local} per rank", ranks, $"its recipe needs multiples of {multiple}; skip the layer (filter_fqns)");
+    }
+
+    /// <summary>K x N of one rank's part.</summary>
+    public static LinearShape Local(LinearShape whole, TensorParallelStyle style, int ranks) => style switch
+    {
+        TensorParallelStyle.Colwise => whole with { N = whole.N / ranks },
+        TensorParallelStyle.Rowwise => whole with { K = whole.K / ranks },
+        _ => whole,
+    };
+
+    private static TitanException Refuse(string what, int ranks, string expected) =>
+        new(ExitCode.Usage, $"tensor parallel over {ranks} ranks: {what}; {expected}, or use another parallelism.tensor_parallel_degree");
+}

@@ -1,0 +1,64 @@
+using System.Diagnostics;
+
+namespace Titan.Distributed;
+
+/// <summary>What one verb of one group has moved.</summary>
+/// <param name="Verb">c10d's name of the collective.</param>
+/// <param name="Group">Name of the group.</param>
+/// <param name="Calls">How often it was called.</param>
+/// <param name="PayloadBytes">All-gather: bytes of the output; reduce-scatter and all-to-all: of the input; all-reduce and broadcast: of the tensor.</param>
+/// <param name="WireBytes">What leaves one rank of R by a ring: (R-1)/R of the payload, twice that for an all-reduce.</param>
+public sealed record CommunicationCount(string Verb, string Group, long Calls, long PayloadBytes, long WireBytes);
+
+/// <summary>What was communicated since the last time that somebody asked.</summary>
+/// <param name="Counts">By verb and group, in that order.</param>
+/// <param name="CollectiveSeconds">Time in which a collective was under way, waiting for late ranks included.</param>
+/// <param name="WaitSeconds">Time that callers spent waiting for collectives: communication that was not hidden behind compute.</param>
+public sealed record CommunicationTotals(IReadOnlyList<CommunicationCount> Counts, double CollectiveSeconds, double WaitSeconds)
+{
+    /// <summary>The sum of <see cref="CommunicationCount.WireBytes"/>.</summary>
+    public long WireBytes => Counts.Sum(c => c.WireBytes);
+}
+
+/// <summary>Counts calls, bytes and seconds of this process's collectives. Groups of one rank communicate nothing and are not counted.</summary>
+public sealed class CommunicationCounter
+{
+    private readonly Lock gate = new();
+    private readonly Dictionary<(Verb Verb, string Group), (long Calls, long Payload, long Wire)> counts = [];
+    private long collectiveTicks, waitTicks;
+
+    /// <summary>What was counted since the last call; counting starts again at zero.</summary>
+    public CommunicationTotals Take()
+    {
+        lock (gate)
+        {
+            var totals = new CommunicationTotals(
+                [.. counts.OrderBy(c => c.Key.Verb).ThenBy(c => c.Key.Group, StringComparer.Ordinal)
+                    .Select(c => new CommunicationCount(c.Key.Verb.Text(), c.Key.Group, c.Value.Calls, c.Value.Payload, c.Value.Wire))],
+                (double)collectiveTicks / Stopwatch.Frequency, (double)waitTicks / Stopwatch.Frequency);
+            counts.Clear();
+            (collectiveTicks, waitTicks) = (0, 0);
+            return totals;
+        }
+    }
+
+    internal void Record(Verb verb, string group, int size, long payload)
+    {
+        var once = payload / size * (size - 1) + payload % size * (size - 1) / size;
+        lock (gate)
+        {
+            var (calls, total, wire) = counts.GetValueOrDefault((verb, group));
+            counts[(verb, group)] = (calls + 1, total + payload, wire + (verb == Verb.AllReduce ? 2 * once : once));
+        }
+    }
+
+    internal void AddCollectiveTicks(long ticks)
+    {
+        lock (gate) collectiveTicks += ticks;
+    }
+
+    internal void AddWaitTicks(long ticks)
+    {
+        lock (gate) waitTicks += ticks;
+    }
+}

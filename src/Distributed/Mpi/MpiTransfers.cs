@@ -1,0 +1,176 @@
+using Titan.Abstractions;
+using static TorchSharp.torch;
+
+namespace Titan.Distributed.Mpi;
+
+/// <summary>
+/// The collectives, built of messages between two ranks. Addresses, bytes; blocking; on the communication thread only. Messages between the same two ranks arrive in the order
+/// in which they were sent, and every rank sends and receives the same pieces in the same order.
+/// </summary>
+internal sealed unsafe class MpiTransfers : IDisposable
+{
+    private const int Payload = 1, Header = 2;
+
+    /// <summary>Up to here everybody sends to everybody at once; beyond, in a ring, where each byte crosses a link between two hosts once.</summary>
+    private const long SmallSlice = 32 * 1024;
+
+    /// <summary>Pieces of a reduce-scatter under way at a time, each summed while it is in the cache and the next ones travel.</summary>
+    private const int Window = 4;
+
+    private const long LargestPiece = 1 << 20, ScratchLimit = 32 << 20;
+
+    private readonly PageAlignedBuffer scratch = new();
+    private readonly RequestSet requests;
+    private readonly RequestSet[] pieces = new RequestSet[Window];
+
+    public MpiTransfers(MpiLibrary mpi, Action check)
+    {
+        var patience = new MpiPatience(check);
+        requests = new RequestSet(mpi, patience);
+        for (var i = 0; i < Window; i++) pieces[i] = new RequestSet(mpi, patience);
+    }
+
+    /// <summary>Every member's few bytes, in rank order, before the payload.</summary>
+    public void GatherHeaders(MpiCommunicator comm, nint all, int bytes) => SendToAll(comm, all + comm.Rank * bytes, all, bytes, Header);
+
+    public void AllGather(MpiCommunicator comm, nint output, nint input, long slice) => AllGather(comm, [(output, input, slice)]);
+
+    /// <summary>Several tensors at once: one wait for all of them, and none is copied to lie beside another.</summary>
+    public void AllGather(MpiCommunicator comm, IReadOnlyList<(nint Output, nint Input, long Slice)> tensors)
+    {
+        if (tensors.Sum(t => t.Slice) <= SmallSlice)
+        {
+            foreach (var (output, input, slice) in tensors)
+            {
+                Copy((nint)(output + comm.Rank * slice), input, slice);
+                PostToAll(comm, (nint)(output + comm.Rank * slice), output, slice, Payload);
+            }
+
+            requests.Wait();
+            return;
+        }
+
+        var (right, left) = ((comm.Rank + 1) % comm.Size, (comm.Rank + comm.Size - 1) % comm.Size);
+        for (var step = 0; step < comm.Size - 1; step++)
+        {
+            var send = (comm.Rank - step + comm.Size) % comm.Size;
+            var receive = (comm.Rank - step - 1 + comm.Size) % comm.Size;
+            foreach (var (output, input, slice) in tensors)
+            {
+                requests.Receive(comm.Handle, (nint)(output + receive * slice), slice, left, Payload);
+                requests.Send(comm.Handle, step == 0 ? input : (nint)(output + send * slice), slice, right, Payload);
+            }
+
+            if (step == 0) foreach (var (output, input, slice) in tensors) Copy((nint)(output + comm.Rank * slice), input, slice);
+            requests.Wait();
+        }
+    }
+
+    public void AllToAll(MpiCommunicator comm, nint output, nint input, long slice)
+    {
+        for (var step = 1; step < comm.Size; step++)
+        {
+            var (to, from) = ((comm.Rank + step) % comm.Size, (comm.Rank + comm.Size - step) % comm.Size);
+            requests.Receive(comm.Handle, (nint)(output + from * slice), slice, from, Payload);
+            requests.Send(comm.Handle, (nint)(input + to * slice), slice, to, Payload);
+        }
+
+        Copy((nint)(output + comm.Rank * slice), (nint)(input + comm.Rank * slice), slice);
+        requests.Wait();
+    }
+
+    /// <summary>All-to-all in pieces, each summed in rank order as soon as it is complete. <paramref name="output"/> may be this rank's slice of <paramref name="input"/>.</summary>
+    public void ReduceScatter(MpiCommunicator comm, ScalarType type, ReduceOperation operation, nint output, nint input, long slice, long elementBytes)
+    {
+        var peers = comm.Size - 1;
+        var piece = Math.Min(LargestPiece, ScratchLimit / (Window * peers)) / 64 * 64;
+        var count = (slice + piece - 1) / piece;
+        var received = scratch.AtLeast(Math.Min(count, Window) * peers * piece);
+        Span<nint> sources = stackalloc nint[comm.Size];
+        for (long next = 0, done = 0; done < count; done++)
+        {
+            for (; next < Math.Min(count, done + Window); next++)
+            {
+                for (var step = 1; step < comm.Size; step++)
+                {
+                    var (to, from) = ((comm.Rank + step) % comm.Size, (comm.Rank + comm.Size - step) % comm.Size);
+                    var bytes = Math.Min(piece, slice - next * piece);
+                    pieces[next % Window].Receive(comm.Handle, Place(next, from), bytes, from, Payload);
+                    pieces[next % Window].Send(comm.Handle, (nint)(input + to * slice + next * piece), bytes, to, Payload);
+                }
+            }
+
+            pieces[done % Window].Wait();
+            for (var rank = 0; rank < comm.Size; rank++)
+                sources[rank] = rank == comm.Rank ? (nint)(input + rank * slice + done * piece) : Place(done, rank);
+            Reduction.Combine(type, operation, (nint)(output + done * piece), sources, Math.Min(piece, slice - done * piece) / elementBytes);
+        }
+
+        nint Place(long index, int from) => (nint)(received + (index % Window * peers + (from < comm.Rank ? from : from - 1)) * piece);
+    }
+
+    /// <summary>Small tensors: everybody gets everything and combines. Large ones: each rank combines a slice, and the slices are gathered.</summary>
+    public void AllReduce(MpiCommunicator comm, ScalarType type, ReduceOperation operation, nint tensor, long elements, long elementBytes)
+    {
+        var each = elements / comm.Size;
+        if (elements * elementBytes <= SmallSlice)
+        {
+            CombineEverything(comm, type, operation, tensor, elements, elementBytes);
+            return;
+        }
+
+        var slice = each * elementBytes;
+        var mine = (nint)(tensor + comm.Rank * slice);
+        ReduceScatter(comm, type, operation, mine, tensor, slice, elementBytes);
+        AllGather(comm, tensor, mine, slice);
+        CombineEverything(comm, type, operation, (nint)(tensor + comm.Size * slice), elements - each * comm.Size, elementBytes);
+    }
+
+    public void Broadcast(MpiCommunicator comm, nint tensor, long bytes, int source)
+    {
+        requests.Broadcast(comm.Handle, tensor, bytes, source);
+        requests.Wait();
+    }
+
+    public void Barrier(MpiCommunicator comm)
+    {
+        requests.Barrier(comm.Handle);
+        requests.Wait();
+    }
+
+    public void Dispose() => scratch.Dispose();
+
+    private void CombineEverything(MpiCommunicator comm, ScalarType type, ReduceOperation operation, nint tensor, long elements, long elementBytes)
+    {
+        if (elements == 0) return;
+        var bytes = elements * elementBytes;
+        var all = scratch.AtLeast(comm.Size * bytes);
+        Copy((nint)(all + comm.Rank * bytes), tensor, bytes);
+        SendToAll(comm, tensor, all, bytes, Payload);
+        Span<nint> sources = stackalloc nint[comm.Size];
+        for (var rank = 0; rank < comm.Size; rank++) sources[rank] = (nint)(all + rank * bytes);
+        Reduction.Combine(type, operation, tensor, sources, elements);
+    }
+
+    /// <summary>Fills the other ranks' places of <paramref name="all"/>.</summary>
+    private void SendToAll(MpiCommunicator comm, nint mine, nint all, long bytes, int tag)
+    {
+        PostToAll(comm, mine, all, bytes, tag);
+        requests.Wait();
+    }
+
+    private void PostToAll(MpiCommunicator comm, nint mine, nint all, long bytes, int tag)
+    {
+        for (var step = 1; step < comm.Size; step++)
+        {
+            var (to, from) = ((comm.Rank + step) % comm.Size, (comm.Rank + comm.Size - step) % comm.Size);
+            requests.Receive(comm.Handle, (nint)(all + from * bytes), bytes, from, tag);
+            requests.Send(comm.Handle, mine, bytes, to, tag);
+        }
+    }
+
+    private static void Copy(nint to, nint from, long bytes)
+    {
+        if (to != from) Buffer.MemoryCopy((void*)from, (void*)to, bytes, bytes);
+    }
+}

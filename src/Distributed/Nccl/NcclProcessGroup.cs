@@ -1,0 +1,192 @@
+using Titan.Abstractions;
+using Titan.Distributed.Mpi;
+using static TorchSharp.torch;
+
+namespace Titan.Distributed.Nccl;
+
+/// <summary>
+/// A group of ranks whose tensors are on CUDA devices, one per rank, and travel over NCCL on a stream of their own. Waiting orders torch's current stream after the collective; it
+/// does not block the program. Sums are NCCL's: their order depends on the number of ranks and the machine, and bf16 is rounded at each addition. Tested against a library with NCCL's
+/// interface that works on host memory; not run on a GPU.
+/// </summary>
+public sealed class NcclProcessGroup : IProcessGroup
+{
+    private readonly NcclLibrary nccl;
+    private readonly nint comm;
+    private readonly MpiCommunicator calls;
+    private readonly CudaCommunicationStream stream;
+    private readonly Device device;
+    private readonly CommunicationCounter counter;
+    private readonly CollectiveChecks checks;
+    private readonly Queue<NcclWork> underWay = new();
+
+    internal NcclProcessGroup(
+        string name, NcclLibrary nccl, nint comm, MpiCommunicator calls, CudaCommunicationStream stream, Device device, CommunicationCounter counter)
+    {
+        (Name, this.nccl, this.comm, this.calls, this.stream, this.device, this.counter) = (name, nccl, comm, calls, stream, device, counter);
+        checks = new CollectiveChecks(name, calls.Size, device);
+    }
+
+    /// <inheritdoc />
+    public string Name { get; }
+
+    /// <inheritdoc />
+    public int Rank => calls.Rank;
+
+    /// <inheritdoc />
+    public int Size => calls.Size;
+
+    internal MpiCommunicator Calls => calls;
+
+    /// <inheritdoc />
+    public IWork AllGatherIntoTensorAsync(Tensor output, Tensor input)
+    {
+        checks.Ratio(Verb.AllGatherIntoTensor, output, "output", input, "input");
+        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
+        return Queue(Verb.AllGatherIntoTensor, to.Bytes, 0, [to, from], s => nccl.AllGather(to.Address, from.Address, from.Bytes, comm, s));
+    }
+
+    /// <inheritdoc />
+    public IWork ReduceScatterTensorAsync(Tensor output, Tensor input)
+    {
+        checks.Ratio(Verb.ReduceScatterTensor, input, "input", output, "output");
+        checks.Reducible(Verb.ReduceScatterTensor, input, brain: true);
+        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
+        return Queue(Verb.ReduceScatterTensor, from.Bytes, (int)ReduceOperation.Sum, [from, to],
+            s => nccl.ReduceScatter(to.Address, from.Address, to.Elements, Type(from.Type), comm, s));
+    }
+
+    /// <inheritdoc />
+    public IWork AllReduceAsync(Tensor tensor, ReduceOperation operation)
+    {
+        checks.Tensor(Verb.AllReduce, tensor, "tensor");
+        checks.Reducible(Verb.AllReduce, tensor, brain: false);
+        if (operation != ReduceOperation.Sum && tensor.is_floating_point()) return ReduceWithNaN(tensor, operation);
+        var at = TensorStorage.ToWrite(tensor);
+        return Reduce(at, operation, finish: null);
+    }
+
+    /// <inheritdoc />
+    public IWork BroadcastAsync(Tensor tensor, int source)
+    {
+        checks.Tensor(Verb.Broadcast, tensor, "tensor");
+        checks.Source(source);
+        var at = TensorStorage.ToWrite(tensor);
+        return Queue(Verb.Broadcast, at.Bytes, source, [at], s => nccl.Broadcast(at.Address, at.Bytes, source, comm, s));
+    }
+
+    /// <inheritdoc />
+    public IWork AllToAllSingleAsync(Tensor output, Tensor input)
+    {
+        checks.AllToAll(output, input);
+        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
+        return Queue(Verb.AllToAllSingle, from.Bytes, 0, [from, to], s => nccl.AllToAll(to.Address, from.Address, from.Bytes / Size, Size, comm, s));
+    }
+
+    /// <inheritdoc />
+    public void Barrier()
+    {
+        using var one = zeros(1, dtype: ScalarType.Int32, device: device).DetachFromDisposeScope();
+        var at = TensorStorage.ToWrite(one);
+        var work = Queue(Verb.Barrier, 0, 0, [at], s => nccl.AllReduce(at.Address, 1, NcclType.Int32, NcclOperation.Sum, comm, s));
+        work.Wait();
+        work.Synchronize();
+    }
+
+    /// <summary>Lets go of what is done and returns the oldest collective that is not, for the watchdog. NCCL's errors come late: they come from here.</summary>
+    internal NcclWork? Oldest()
+    {
+        lock (underWay)
+        {
+            while (underWay.TryPeek(out var work))
+            {
+                if (!work.TryRelease())
+                {
+                    Named(work.Call, () => nccl.CheckLater(comm));
+                    return work;
+                }
+
+                calls.Complete(work.Call);
+                underWay.Dequeue();
+            }
+
+            return null;
+        }
+    }
+
+    /// <summary>NCCL's maximum may drop NaN: a second half of the message says where there was one.</summary>
+    private NcclWork ReduceWithNaN(Tensor tensor, ReduceOperation operation)
+    {
+        var n = tensor.numel();
+        Tensor both;
+        using (NewDisposeScope())
+        using (no_grad())
+        {
+            var (neutral, sign) = operation == ReduceOperation.Max ? (double.NegativeInfinity, 1.0) : (double.PositiveInfinity, -1.0);
+            var flat = tensor.detach().view(-1);
+            var isNaN = flat.isnan();
+            both = cat([flat.masked_fill(isNaN, neutral), isNaN.to(tensor.dtype) * sign]).DetachFromDisposeScope();
+        }
+
+        var result = tensor.detach().DetachFromDisposeScope();
+        return Reduce(TensorStorage.ToWrite(both), operation, () =>
+        {
+            using var scope = NewDisposeScope();
+            using var none = no_grad();
+            result.view(-1).copy_(both.narrow(0, 0, n).masked_fill(both.narrow(0, n, n).ne(0), double.NaN));
+            result.Dispose();
+            both.Dispose();
+        });
+    }
+
+    private NcclWork Reduce(TensorStorage at, ReduceOperation operation, Action? finish)
+    {
+        var code = operation switch { ReduceOperation.Sum => NcclOperation.Sum, ReduceOperation.Max => NcclOperation.Max, _ => NcclOperation.Min };
+        return Queue(Verb.AllReduce, at.Bytes, (int)operation, [at], s => nccl.AllReduce(at.Address, at.Elements, Type(at.Type), code, comm, s), finish);
+    }
+
+    private NcclWork Queue(Verb verb, long bytes, int detail, TensorStorage[] tensors, Action<nint> action, Action? finish = null)
+    {
+        Oldest();
+        lock (underWay)
+        {
+            var call = calls.Add(verb, Name, (int)tensors[0].Type, bytes, detail);
+            var work = Named(call, () =>
+            {
+                action(stream.Begin());
+                return new NcclWork(stream, stream.End(), call, tensors, finish);
+            });
+            counter.Record(verb, Name, Size, bytes);
+            underWay.Enqueue(work);
+            return work;
+        }
+    }
+
+    private void Named(CollectiveCall call, Action action) => Named(call, () =>
+    {
+        action();
+        return true;
+    });
+
+    private T Named<T>(CollectiveCall call, Func<T> action)
+    {
+        try
+        {
+            return action();
+        }
+        catch (NcclException e)
+        {
+            throw new TitanException(ExitCode.RunFailed, $"{call} failed on rank {calls.Members[Rank]}, {Rank} of {Size} in the group, {device}: {e.Message}", e);
+        }
+    }
+
+    private static NcclType Type(ScalarType type) => type switch
+    {
+        ScalarType.Float32 => NcclType.Float32,
+        ScalarType.Float64 => NcclType.Float64,
+        ScalarType.Int32 => NcclType.Int32,
+        ScalarType.Int64 => NcclType.Int64,
+        ScalarType.BFloat16 => NcclType.BFloat16,
+        _ => throw new ArgumentException($"NCCL group: cannot reduce {Quantities.Type(type)}"),
+    };
+}

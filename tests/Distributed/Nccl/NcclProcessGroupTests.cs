@@ -1,0 +1,130 @@
+using TorchSharp;
+using Titan.Abstractions;
+using Titan.Distributed.Nccl;
+using static TorchSharp.torch;
+
+namespace Titan.Distributed.Tests.Nccl;
+
+public sealed class NcclProcessGroupTests(FakeNccl fake) : IClassFixture<FakeNccl>
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(4)]
+    public void Every_verb_moves_and_adds_what_it_should(int ranks) => fake.OnRanks(ranks, group =>
+    {
+        using var scope = NewDisposeScope();
+        IProcessGroup g = group;
+        Tensor Of(int rank) => (arange(6, dtype: ScalarType.Float32) + 10 * rank).reshape(2, 3);
+        foreach (var type in new[] { ScalarType.Float32, ScalarType.BFloat16, Float8Format.E4M3.Type, ScalarType.Int64 })
+        {
+            var gathered = zeros(2 * ranks, 3).to(type);
+            g.AllGatherIntoTensor(gathered, Of(g.Rank).to(type));
+            Assert.True(gathered.to(ScalarType.Float32).allclose(cat([.. Enumerable.Range(0, ranks).Select(r => Of(r).to(type).to(ScalarType.Float32))])));
+            var broadcast = Of(g.Rank).to(type);
+            g.Broadcast(broadcast, ranks - 1);
+            Assert.True(broadcast.to(ScalarType.Float32).allclose(Of(ranks - 1).to(type).to(ScalarType.Float32)));
+        }
+
+        foreach (var type in new[] { ScalarType.Float32, ScalarType.Float64, ScalarType.Int32, ScalarType.Int64 })
+        {
+            var input = (arange(2 * ranks, dtype: ScalarType.Float32) + g.Rank).to(type);
+            var output = zeros(2, dtype: type);
+            g.ReduceScatterTensor(output, input);
+            Assert.True(output.eq((arange(2 * ranks, dtype: ScalarType.Float32) * ranks + ranks * (ranks - 1) / 2).narrow(0, 2 * g.Rank, 2).to(type)).all().item<bool>());
+            foreach (var (operation, expected) in new[] { (ReduceOperation.Sum, ranks * (ranks - 1) / 2), (ReduceOperation.Max, ranks - 1), (ReduceOperation.Min, 0) })
+            {
+                var x = full(5, g.Rank, dtype: type);
+                g.AllReduce(x, operation);
+                Assert.True(x.eq(expected).all().item<bool>(), $"{operation} of {type}");
+            }
+        }
+
+        var sent = arange(ranks, dtype: ScalarType.Int32) + 100 * g.Rank;
+        var got = zeros(ranks, dtype: ScalarType.Int32);
+        g.AllToAllSingle(got, sent);
+        Assert.Equal(Enumerable.Range(0, ranks).Select(r => 100 * r + g.Rank), got.data<int>().ToArray());
+        g.Barrier();
+    });
+
+    [Fact]
+    public void NaN_wins_although_the_library_loses_it() => fake.OnRanks(2, group =>
+    {
+        using var scope = NewDisposeScope();
+        foreach (var operation in new[] { ReduceOperation.Max, ReduceOperation.Min })
+        for (var culprit = 0; culprit < 2; culprit++)
+        {
+            var x = tensor(new[] { group.Rank + 1f, group.Rank == culprit ? float.NaN : 5, float.NegativeInfinity, float.PositiveInfinity });
+            ((IProcessGroup)group).AllReduce(x, operation);
+            Assert.Equal([operation == ReduceOperation.Max ? 2 : 1, float.NaN, float.NegativeInfinity, float.PositiveInfinity], x.data<float>().ToArray());
+        }
+    });
+
+    [Fact]
+    public void The_communication_stream_waits_for_torch_and_torch_for_the_collective() => fake.OnRanks(1, group =>
+    {
+        using var scope = NewDisposeScope();
+        fake.Log();
+        var work = group.AllGatherIntoTensorAsync(zeros(3), ones(3));
+        Assert.Equal(["record torch", "comm waits", "allgather", "record comm"], fake.Log());
+        work.Wait();
+        work.Wait();
+        Assert.Equal(["torch waits"], fake.Log());
+    });
+
+    [Fact]
+    public void Tensors_are_held_until_the_device_is_done() => fake.OnRanks(1, group =>
+    {
+        group.Oldest();
+        var before = Tensor.TotalCount;
+        fake.NotReady(true);
+        var output = zeros(3);
+        var input = ones(3);
+        group.AllGatherIntoTensorAsync(output, input).Wait();
+        output.Dispose();
+        input.Dispose();
+        Assert.Equal(before + 2, Tensor.TotalCount);
+        Assert.Equal("all_gather_into_tensor #1 of group 'dp_shard' (12 B)", group.Oldest()!.Call.ToString());
+        fake.NotReady(false);
+        Assert.Null(group.Oldest());
+        Assert.Equal(before, Tensor.TotalCount);
+        Assert.Equal(1, group.Calls.Completed);
+    });
+
+    [Fact]
+    public void Errors_name_the_collective_and_the_group_and_what_NCCL_says() => fake.OnRanks(1, group =>
+    {
+        using var scope = NewDisposeScope();
+        // The stand-in refuses what it cannot add, as NCCL would refuse a wrong argument.
+        var error = Assert.Throws<TitanException>(() => group.ReduceScatterTensorAsync(zeros(3, dtype: ScalarType.BFloat16), zeros(3, dtype: ScalarType.BFloat16)));
+        Assert.Equal(ExitCode.RunFailed, error.Code);
+        Assert.Equal("reduce_scatter_tensor #1 of group 'dp_shard' (6 B) failed on rank 0, 0 of 1 in the group, cpu: ncclReduceScatter: invalid argument (error 4): the stand-in cannot reduce this type", error.Message);
+        Assert.Contains("has different", Assert.Throws<ArgumentException>(() => group.AllGatherIntoTensorAsync(zeros(3, dtype: ScalarType.Int32), zeros(3))).Message.Replace("have", "has"), StringComparison.Ordinal);
+
+        // An error that comes after the call has returned.
+        fake.NotReady(true);
+        fake.AsyncError(6);
+        group.AllReduceAsync(zeros(2), ReduceOperation.Sum);
+        error = Assert.Throws<TitanException>(() => group.Oldest());
+        Assert.Contains("all_reduce #2 of group 'dp_shard' (8 B) failed on rank 0", error.Message, StringComparison.Ordinal);
+        Assert.Contains("remote process exited", error.Message, StringComparison.Ordinal);
+        fake.AsyncError(0);
+        fake.NotReady(false);
+    });
+
+    [Fact]
+    public void The_id_arrives_by_value_and_the_version_is_read()
+    {
+        Assert.Equal("2.22.3", fake.Nccl.Version());
+        var id = fake.Nccl.UniqueId();
+        id[77]++;
+        Assert.Contains("the id is damaged at byte 77", Assert.Throws<NcclException>(() => fake.Nccl.Join(id, 0, 1)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_library_that_is_missing_is_named_with_where_it_was_looked_for()
+    {
+        var error = Assert.Throws<TitanException>(() => NcclLocation.Load("/nowhere/libnccl.so.2", null));
+        Assert.Equal((ExitCode.Usage, true), (error.Code, error.Message.StartsWith("NCCL_LIBRARY = /nowhere/libnccl.so.2", StringComparison.Ordinal)));
+    }
+}

@@ -1,0 +1,121 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using Titan.Abstractions;
+using static TorchSharp.torch;
+
+namespace Titan.Distributed.Worker;
+
+/// <summary>What goes wrong in one rank while the others wait for it. The last rank is the culprit.</summary>
+internal static class FaultScenarios
+{
+    /// <summary>A process that no launcher started needs no MPI.</summary>
+    public static void NoLibrary(DistributedRuntime runtime, string[] arguments)
+    {
+        Scenarios.Expect(runtime is { Rank: 0, World: 1, LocalRank: 0, LocalSize: 1, Library: "none" }, "rank 0 of 1");
+        Scenarios.Expect(runtime.CreateMesh(new ParallelDimensions(), CPU).World is SingleRankGroup, "a group of one rank");
+        Scenarios.Expect(!File.ReadLines("/proc/self/maps").Any(l => l.Contains("libmpi", StringComparison.Ordinal)), "no MPI library in the process");
+    }
+
+    public static void NullReference(DistributedRuntime runtime, string[] arguments)
+    {
+        runtime.WorldGroup.Barrier();
+        try
+        {
+            Length(null!);
+        }
+        catch (NullReferenceException)
+        {
+            runtime.WorldGroup.Barrier();
+            return;
+        }
+
+        throw new InvalidOperationException("no NullReferenceException");
+    }
+
+    public static void OneThrows(DistributedRuntime runtime, string[] arguments)
+    {
+        runtime.WorldGroup.Barrier();
+        if (Culprit(runtime)) throw new TitanException(ExitCode.Data, "the checkpoint is unreadable");
+        runtime.WorldGroup.Barrier();
+    }
+
+    public static void ShapesDiffer(DistributedRuntime runtime, string[] arguments)
+    {
+        var n = Culprit(runtime) ? 20 : 10;
+        runtime.WorldGroup.AllGatherIntoTensor(zeros(n * runtime.World), zeros(n));
+    }
+
+    public static void VerbsDiffer(DistributedRuntime runtime, string[] arguments)
+    {
+        if (Culprit(runtime)) runtime.WorldGroup.AllReduce(zeros(8), ReduceOperation.Max);
+        else runtime.WorldGroup.Broadcast(zeros(8), 0);
+    }
+
+    public static void OneIsLate(DistributedRuntime runtime, string[] arguments)
+    {
+        runtime.WorldGroup.Barrier();
+        runtime.SetTimeout(TimeSpan.FromSeconds(30));
+        if (Culprit(runtime)) Thread.Sleep(2000);
+        var before = Process.GetCurrentProcess().TotalProcessorTime;
+        var x = ones(1000);
+        runtime.WorldGroup.AllReduce(x, ReduceOperation.Sum);
+        Scenarios.Expect(x[0].item<float>() == runtime.World, "the sum");
+        var used = Process.GetCurrentProcess().TotalProcessorTime - before;
+        Scenarios.Expect(used < TimeSpan.FromSeconds(1), $"waiting takes no processor time, but {used.TotalSeconds} s were used");
+    }
+
+    public static void OneIsKilled(DistributedRuntime runtime, string[] arguments)
+    {
+        runtime.WorldGroup.Barrier();
+        if (Culprit(runtime)) Process.GetCurrentProcess().Kill();
+        runtime.WorldGroup.AllReduce(zeros(100), ReduceOperation.Sum);
+    }
+
+    public static void OneNeverCalls(DistributedRuntime runtime, string[] arguments)
+    {
+        runtime.WorldGroup.Barrier();
+        if (Culprit(runtime)) Thread.Sleep(Timeout.Infinite);
+        runtime.WorldGroup.AllGatherIntoTensor(zeros(1000 * runtime.World), zeros(1000));
+    }
+
+    /// <summary>Not even its communication thread runs.</summary>
+    public static void OneIsStopped(DistributedRuntime runtime, string[] arguments)
+    {
+        runtime.WorldGroup.Barrier();
+        if (Culprit(runtime))
+        {
+            using var stop = Process.Start("kill", ["-STOP", $"{Environment.ProcessId}"]);
+            Thread.Sleep(Timeout.Infinite);
+        }
+
+        runtime.WorldGroup.AllGatherIntoTensor(zeros(1000 * runtime.World), zeros(1000));
+    }
+
+    /// <summary>4 ranks, 2 x 2: rank 3 never comes; rank 2 waits for it in tp, rank 0 for rank 2 in dp_shard.</summary>
+    public static void OneWaitsElsewhere(DistributedRuntime runtime, string[] arguments)
+    {
+        var mesh = runtime.CreateMesh(new ParallelDimensions(DataParallelShard: 2, TensorParallel: 2), CPU);
+        if (runtime.Rank == 3) Thread.Sleep(Timeout.Infinite);
+        if (runtime.Rank == 2)
+        {
+            runtime.SetTimeout(TimeSpan.FromSeconds(60));
+            mesh[MeshDimension.TensorParallel].Barrier();
+        }
+
+        if (runtime.Rank == 1) Thread.Sleep(Timeout.Infinite);
+        mesh[MeshDimension.DataParallelShard].Barrier();
+    }
+
+    /// <summary>After the verified calls: the watchdog finds it.</summary>
+    public static void VerbsDifferUnverified(DistributedRuntime runtime, string[] arguments)
+    {
+        for (var i = 0; i < 1000; i++) runtime.WorldGroup.Barrier();
+        if (Culprit(runtime)) runtime.WorldGroup.Barrier();
+        else runtime.WorldGroup.AllReduce(zeros(8), ReduceOperation.Max);
+    }
+
+    private static bool Culprit(DistributedRuntime runtime) => runtime.Rank == runtime.World - 1;
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static int Length(string text) => text.Length;
+}
