@@ -8,8 +8,8 @@ namespace Titan.Distributed.Worker;
 /// <summary>Every verb against values that each rank computes by itself.</summary>
 internal static class VerbScenarios
 {
-    /// <summary>Zero, one, odd, beyond the small slice, beyond one piece of a reduce-scatter.</summary>
-    private static readonly long[] Sizes = [0, 1, 3, 17, 1023, 20_001, 300_007];
+    /// <summary>Zero, one, odd, beyond the small slice, beyond one piece of a reduce-scatter (of 8-byte types).</summary>
+    private static readonly long[] Sizes = [0, 1, 3, 17, 1023, 20_001, 150_007];
 
     private static readonly ScalarType[] Moved =
     [
