@@ -29,21 +29,28 @@ public sealed class MpiProcessGroup : IProcessGroup
     public int Size => communicator.Size;
 
     /// <inheritdoc />
-    public IWork AllGatherIntoTensorAsync(Tensor output, Tensor input)
+    public IWork AllGatherIntoTensorAsync(Tensor output, Tensor input) => AllGatherIntoTensorCoalescedAsync([output], [input]);
+
+    /// <inheritdoc />
+    public IWork ReduceScatterTensorAsync(Tensor output, Tensor input) => ReduceScatterTensorCoalescedAsync([output], [input]);
+
+    /// <inheritdoc />
+    public IWork AllGatherIntoTensorCoalescedAsync(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
     {
-        checks.Ratio(Verb.AllGatherIntoTensor, output, "output", input, "input");
-        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
-        return Enqueue(Verb.AllGatherIntoTensor, to.Bytes, 0, [to, from], t => t.AllGather(communicator, to.Address, from.Address, from.Bytes));
+        checks.Gather(outputs, inputs);
+        TensorStorage[] to = [.. outputs.Select(TensorStorage.ToWrite)], from = [.. inputs.Select(TensorStorage.ToRead)];
+        GatherPart[] parts = [.. to.Zip(from, (o, i) => new GatherPart(o.Address, i.Address, i.Bytes))];
+        return Enqueue(Verb.AllGatherIntoTensor, to.Sum(t => t.Bytes), to.Length, [.. to, .. from], t => t.AllGather(communicator, parts));
     }
 
     /// <inheritdoc />
-    public IWork ReduceScatterTensorAsync(Tensor output, Tensor input)
+    public IWork ReduceScatterTensorCoalescedAsync(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
     {
-        checks.Ratio(Verb.ReduceScatterTensor, input, "input", output, "output");
-        checks.Reducible(Verb.ReduceScatterTensor, input, brain: true);
-        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
-        return Enqueue(Verb.ReduceScatterTensor, from.Bytes, (int)ReduceOperation.Sum, [from, to],
-            t => t.ReduceScatter(communicator, from.Type, ReduceOperation.Sum, to.Address, from.Address, to.Bytes, to.ElementBytes));
+        checks.Scatter(outputs, inputs);
+        TensorStorage[] to = [.. outputs.Select(TensorStorage.ToWrite)], from = [.. inputs.Select(TensorStorage.ToRead)];
+        ScatterPart[] parts = [.. to.Zip(from, (o, i) => new ScatterPart(o.Address, i.Address, o.Bytes, o.Bytes))];
+        return Enqueue(Verb.ReduceScatterTensor, from.Sum(t => t.Bytes), to.Length, [.. from, .. to],
+            t => t.ReduceScatter(communicator, from[0].Type, ReduceOperation.Sum, parts, from[0].ElementBytes));
     }
 
     /// <inheritdoc />

@@ -10,6 +10,7 @@ internal static class Scenarios
     {
         ["verbs"] = VerbScenarios.AgainstTheOracle,
         ["pieces"] = VerbScenarios.InPieces,
+        ["coalesced"] = VerbScenarios.Coalesced,
         ["alone"] = FaultScenarios.NoLibrary,
         ["order"] = VerbScenarios.AsynchronousOrder,
         ["deterministic"] = VerbScenarios.SumsInRankOrder,

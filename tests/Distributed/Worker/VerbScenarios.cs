@@ -167,6 +167,8 @@ internal static class VerbScenarios
         Refused(() => group.AllGatherIntoTensor(zeros(group.Size), zeros(1, dtype: ScalarType.Int32)), "different types");
         Refused(() => group.AllReduce(zeros(4).to(Float8Format.E4M3.Type), ReduceOperation.Max), "Float8E4M3", "convert it first");
         Refused(() => group.AllReduce(zeros(4, 4).t(), ReduceOperation.Max), "not contiguous");
+        Refused(() => group.ReduceScatterTensorCoalescedAsync([zeros(1), zeros(1, dtype: ScalarType.Int32)], [zeros(group.Size), zeros(group.Size, dtype: ScalarType.Int32)]), "another type");
+        Refused(() => group.AllGatherIntoTensorCoalescedAsync([zeros(group.Size)], []), "1 outputs for 0 inputs");
         Refused(() => group.AllToAllSingle(zeros(group.Size + 1), zeros(group.Size + 1)), "equal slices");
         Refused(() => group.Broadcast(zeros(1), group.Size), "expected a rank of the group");
         Refused(() => group.AllReduce(zeros(4, device: META), ReduceOperation.Sum), "meta", "cpu");
@@ -186,6 +188,34 @@ internal static class VerbScenarios
         }
 
         throw new InvalidOperationException($"not refused: {string.Join(", ", words)}");
+    }
+
+    /// <summary>Several tensors, of several types and sizes, by one call.</summary>
+    public static void Coalesced(DistributedRuntime runtime, string[] arguments)
+    {
+        var (group, ranks) = (runtime.WorldGroup, runtime.World);
+        foreach (var sizes in new long[][] { [3], [0, 5, 1023], [17, 150_007, 1, 20_001, 64] })
+        {
+            using var scope = NewDisposeScope();
+            var types = sizes.Select((_, i) => Moved[i * 3 % Moved.Length]).ToArray();
+            var outputs = sizes.Select((n, i) => Empty(n * ranks, types[i])).ToList();
+            runtime.Counter.Take();
+            group.AllGatherIntoTensorCoalescedAsync(outputs, [.. sizes.Select((n, i) => Values(n, types[i], i, group.Rank))]).Wait();
+            Scenarios.Expect(runtime.Counter.Take().Counts.Single() is { Calls: 1 } c && c.PayloadBytes == outputs.Sum(o => o.numel() * o.element_size()), "one call, all bytes");
+            for (var i = 0; i < sizes.Length; i++)
+                Same(outputs[i], cat([.. Enumerable.Range(0, ranks).Select(r => AsBytes(Values(sizes[i], types[i], i, r)))]), $"part {i} of {sizes.Length} gathered");
+
+            foreach (var type in Reduced)
+            {
+                var sums = sizes.Select(n => Empty(n, type)).ToList();
+                group.ReduceScatterTensorCoalescedAsync(sums, [.. sizes.Select((n, i) => Values(n * ranks, type, i, group.Rank))]).Wait();
+                for (var i = 0; i < sizes.Length; i++)
+                {
+                    var whole = Enumerable.Range(0, ranks).Select(r => Values(sizes[i] * ranks, type, i, r)).Aggregate((a, b) => a + b);
+                    Same(sums[i], whole.narrow(0, group.Rank * sizes[i], sizes[i]), $"part {i} of {sizes.Length} scattered, {type}");
+                }
+            }
+        }
     }
 
     private static void Move(IProcessGroup group, long n, ScalarType type)
