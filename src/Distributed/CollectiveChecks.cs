@@ -74,7 +74,7 @@ internal sealed class CollectiveChecks(string name, int size, Device device)
 
     private void Same(Verb verb, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
     {
-        if (outputs.Count != inputs.Count || outputs.Count == 0) throw Refused(verb, $"{outputs.Count} outputs for {inputs.Count} inputs; expected one for each, at least one");
+        if (outputs.Count != inputs.Count) throw Refused(verb, $"{outputs.Count} outputs for {inputs.Count} inputs; expected one for each");
     }
 
     private ArgumentException Refused(Verb verb, string why) => new($"{verb.Text()} in group '{name}' of {size} ranks: {why}");

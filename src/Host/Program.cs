@@ -21,11 +21,7 @@ try
 }
 catch (Exception e)
 {
-    var (code, message) = PluginFault.Explain(e) ?? e switch
-    {
-        TitanException known => (known.Code, known.Message),
-        _ => (ExitCode.RunFailed, $"{e.GetType().Name}: {e.Message.ReplaceLineEndings(" ")} (this should not happen; --verbose shows where)"),
-    };
+    var (code, message) = PluginFault.Describe(e);
     Console.Error.WriteLine($"titan: error: {message}");
     if (verbose) Console.Error.WriteLine(e);
     return (int)code;

@@ -31,6 +31,9 @@ public sealed record ConversionContext(DeviceCapability Device, bool Fused, Para
     /// <summary>Rows of a linear layer's input in one micro-batch on one rank (M): local batch size times sequence length. 0 when that is not known.</summary>
     public long Tokens { get; init; }
 
+    /// <summary>Whether the model will never run: a converter may use what it knows, and measure nothing.</summary>
+    public bool IsPlan { get; init; }
+
     /// <summary>Dtype of activations.</summary>
     public ScalarType ComputeType { get; init; } = ScalarType.BFloat16;
 }

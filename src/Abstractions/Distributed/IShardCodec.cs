@@ -61,6 +61,7 @@ public interface IShardCodec
     /// <param name="planes">The planes of the whole weight; rows beyond it are filling. The result may keep views of them.</param>
     /// <param name="amax">The reduced amaxes; null where <see cref="AmaxLength"/> is 0.</param>
     /// <param name="use">The use.</param>
+    /// <returns>Belongs to no dispose scope; whoever asked disposes it.</returns>
     IDisposable Decode(IReadOnlyList<Tensor> planes, Tensor? amax, WeightUse use);
 
     /// <summary>A number that changes whenever the shard is written to: amaxes that were computed before are stale then.</summary>

@@ -50,7 +50,10 @@ public sealed class MpiProcessGroup : IProcessGroup
         TensorStorage[] to = [.. outputs.Select(TensorStorage.ToWrite)], from = [.. inputs.Select(TensorStorage.ToRead)];
         ScatterPart[] parts = [.. to.Zip(from, (o, i) => new ScatterPart(o.Address, i.Address, o.Bytes, o.Bytes))];
         return Enqueue(Verb.ReduceScatterTensor, from.Sum(t => t.Bytes), to.Length, [.. from, .. to],
-            t => t.ReduceScatter(communicator, from[0].Type, ReduceOperation.Sum, parts, from[0].ElementBytes));
+            t =>
+            {
+                if (parts.Length > 0) t.ReduceScatter(communicator, from[0].Type, ReduceOperation.Sum, parts, from[0].ElementBytes);
+            });
     }
 
     /// <inheritdoc />

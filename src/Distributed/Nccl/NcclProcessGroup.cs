@@ -155,7 +155,7 @@ public sealed class NcclProcessGroup : IProcessGroup
         Oldest();
         lock (underWay)
         {
-            var call = calls.Add(verb, Name, (int)tensors[0].Type, bytes, detail);
+            var call = calls.Add(verb, Name, tensors.Length == 0 ? -1 : (int)tensors[0].Type, bytes, detail);
             var work = Named(call, () =>
             {
                 action(stream.Begin());

@@ -1,5 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using TorchSharp;
+using Titan.Distributed;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
 using Titan.Host.Plugins;
@@ -15,10 +17,33 @@ internal static class TrainCommand
 {
     public static async Task<int> RunAsync(IReadOnlyList<string> args)
     {
-        var session = JobSession.Open(args);
+        var runtime = DistributedRuntime.Start();
+        try
+        {
+            await RunAsync(args, runtime);
+        }
+        catch (Exception e) when (runtime.World > 1)
+        {
+            var (code, message) = PluginFault.Describe(e);
+            // Where all ranks fail alike, rank 0 says so for all.
+            if (runtime.Rank > 0) Thread.Sleep(TimeSpan.FromSeconds(2));
+            runtime.Abort(code, $"titan: error: {message}");
+        }
+
+        runtime.Dispose();
+        return (int)Abstractions.ExitCode.Ok;
+    }
+
+    private static async Task RunAsync(IReadOnlyList<string> args, DistributedRuntime runtime)
+    {
+        // The ranks of a machine share its cores.
+        if (runtime.World > 1 && Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null) torch.set_num_threads(Math.Max(1, Environment.ProcessorCount / runtime.LocalSize));
+        var session = JobSession.Open(args, runtime.WorldGroup);
+        if (runtime.World > 1) CollectiveAgreement.Agree(runtime.WorldGroup, session.Facts);
         using var signals = new StopSignals();
         var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "titan" });
         builder.Services.AddSingleton(session);
+        builder.Services.AddSingleton(runtime);
         builder.Services.AddSingleton(signals);
         builder.Services.AddSingleton(ModelRegistry.CreateDefault());
         builder.Services.AddSingleton<RunLog>();
@@ -27,11 +52,10 @@ internal static class TrainCommand
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);
         using var host = builder.Build();
         await host.RunAsync();
-        return (int)Abstractions.ExitCode.Ok;
     }
 
     /// <summary>The training run, on a thread of its own: TorchSharp's dispose scopes belong to a thread.</summary>
-    private sealed class TrainingService(JobSession session, StopSignals signals, ModelRegistry models, RunLog log, IHostApplicationLifetime lifetime) : BackgroundService
+    private sealed class TrainingService(JobSession session, DistributedRuntime runtime, StopSignals signals, ModelRegistry models, RunLog log, IHostApplicationLifetime lifetime) : BackgroundService
     {
         protected override Task ExecuteAsync(CancellationToken stoppingToken)
         {
@@ -66,17 +90,21 @@ internal static class TrainCommand
             foreach (var record in session.Catalog.Records.Where(r => r.Status is not (PluginStatus.Active or PluginStatus.Disabled or PluginStatus.Superseded)))
                 log.Warn($"plugin {record.Id}: {record.Status}: {record.Reason}; {record.NextStep}");
             if (config.Job.PrintConfig) log.Info(ConfigPrinter.ToJson(session.Job, session.Schema));
-            RunFolder.Create(config);
-            if (config.Job.SaveConfigFile is { } file) RunFolder.Write(config, file, ConfigPrinter.ToJson(session.Job, session.Schema));
+            var main = runtime.Rank == 0;
+            if (main) RunFolder.Create(config);
+            if (main && config.Job.SaveConfigFile is { } file) RunFolder.Write(config, file, ConfigPrinter.ToJson(session.Job, session.Schema));
 
+            var device = TrainingDevice.Choose();
             using var trainer = new Trainer(new TrainerDependencies(
                 config, models, session.Converters.Choose(session.Job, session.Schema), session.Counter, session.PluginVersions, log.Info, log.Warn, log.Colour)
             {
-                Device = TrainingDevice.Choose(),
-                Progress = log.Progress,
+                Device = device,
+                Ranks = TrainingRanks.Of(runtime, config, device.Device),
+                Parallelisms = [.. session.Catalog.Parallelisms.Select(p => (p.Metadata.Dimension, p.Part))],
+                Progress = main ? log.Progress : null,
             });
             foreach (var report in trainer.Reports) log.Info(ReportText.Render(report).TrimEnd());
-            RunFolder.Write(config, "run.json", PluginReport.ToJson(new { conversion = trainer.Reports, plugins = session.PluginVersions, seed = trainer.Seed }));
+            if (main) RunFolder.Write(config, "run.json", PluginReport.ToJson(new { conversion = trainer.Reports, plugins = session.PluginVersions, seed = trainer.Seed }));
             if (config.Model.PrintAfterConversion) log.Info(trainer.Describe());
             trainer.Run(signals.Token);
             log.ClearProgress();

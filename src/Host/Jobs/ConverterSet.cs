@@ -16,10 +16,11 @@ public sealed class ConverterSet
     private readonly Dictionary<string, (IModelConverter Converter, List<Exported<IQuantizationRecipe, RecipeMetadata>> Recipes)> converters = new(StringComparer.Ordinal);
 
     /// <summary>Makes the converters.</summary>
-    public ConverterSet(PluginCatalog catalog, MatmulCounter counter)
+    public ConverterSet(PluginCatalog catalog, MatmulCounter counter, IProcessGroup world)
     {
         this.catalog = catalog;
-        var measurer = new CachedMeasurer(new LayerMeasurer(TimeProvider.System), CachedMeasurer.DefaultFolder, Hardware.Current.Device, text => Console.Error.WriteLine($"titan: {text}"));
+        var cached = new CachedMeasurer(new LayerMeasurer(TimeProvider.System), CachedMeasurer.DefaultFolder, Hardware.Current.Device, text => Console.Error.WriteLine($"titan: {text}"));
+        var measurer = new AgreedMeasurer(cached, world);
         foreach (var family in catalog.Recipes.GroupBy(r => r.Metadata.Family))
         {
             var recipes = family.ToList();

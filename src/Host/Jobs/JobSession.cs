@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Distributed;
 using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 using Titan.Kernels;
@@ -32,14 +33,19 @@ public sealed class JobSession
     public IReadOnlyDictionary<string, string> PluginVersions =>
         Catalog.Records.Where(r => r.Status == PluginStatus.Active).ToDictionary(r => $"plugin {r.Id}", r => $"{r.Version} sha256:{r.Hash}");
 
+    /// <summary>What must be the same on every rank: the job, and the plugins with their hashes.</summary>
+    public IReadOnlyDictionary<string, string> Facts =>
+        Schema.All.DistinctBy(k => k.FullName).ToDictionary(k => k.FullName, k => ValueConversion.Show(Job.Values[k.FullName])).Concat(PluginVersions).ToDictionary(StringComparer.Ordinal);
+
     /// <summary>Loads plugins and job.</summary>
     /// <param name="args">The dotted flags.</param>
-    public static JobSession Open(IReadOnlyList<string> args)
+    /// <param name="world">The ranks of the job; null for one.</param>
+    public static JobSession Open(IReadOnlyList<string> args, IProcessGroup? world = null)
     {
         if (LibTorch.Missing is { } missing) throw new TitanException(ExitCode.Hardware, missing);
         var catalog = PluginCatalog.Load(PluginFlags.Read(args));
         var counter = new MatmulCounter();
-        var converters = new ConverterSet(catalog, counter);
+        var converters = new ConverterSet(catalog, counter, world ?? new SingleRankGroup("world"));
         var schema = new ConfigSchema(converters.Sections);
         var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args);
         return new JobSession(catalog, converters, schema, counter, job);

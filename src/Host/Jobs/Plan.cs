@@ -30,7 +30,7 @@ public sealed record Plan(
         var p = config.Parallelism;
         // A plan may be for more ranks than there are here: -1 means one.
         var dimensions = new ParallelDimensions(p.DataParallelReplicateDegree, Math.Max(1, p.DataParallelShardDegree), p.ContextParallelDegree, p.TensorParallelDegree, p.PipelineParallelDegree);
-        var (model, flavor, reports) = ModelBuilder.Build(config, ModelRegistry.CreateDefault(), converters, dimensions, META);
+        var (model, flavor, reports) = ModelBuilder.Build(config, ModelRegistry.CreateDefault(), converters, dimensions, META, isPlan: true);
         var decided = reports.SelectMany(r => r.Layers).GroupBy(l => l.Fqn).ToDictionary(g => g.Key, g => g.FirstOrDefault(l => l.Recipe is not null) ?? g.First());
         var linears = new ModelSlots(model).Linears
             .Select(l => decided.GetValueOrDefault(l.Fqn) ?? new LayerConversion(l.Fqn, l.Linear.Shape, null, "no converter", "high precision")).ToList();

@@ -27,16 +27,28 @@ public static class PluginFault
         return null;
     }
 
+    /// <summary>The exit code and the one line for any exception that ends a command.</summary>
+    public static (ExitCode Code, string Message) Describe(Exception exception) => Explain(exception) ?? exception switch
+    {
+        TitanException known => (known.Code, known.Message),
+        _ => (ExitCode.RunFailed, $"{exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")} (this should not happen; --verbose shows where)"),
+    };
+
     /// <summary>The exit code and the one line for an exception that comes from a plugin; null for any other.</summary>
     public static (ExitCode Code, string Message)? Explain(Exception exception)
     {
         if (OwnerOf(exception) is not { } id) return null;
+        // What the host threw to a plugin, say a collective that failed, is not the plugin's.
+        if (exception is TitanException && !IsThrownBy(exception, id)) return null;
         // A plugin that throws the contract's own exception says itself what is wrong; it only forgets who says so.
         if (exception is TitanException known) return (known.Code, known.Message.Contains($"'{id}'", StringComparison.Ordinal) ? known.Message : $"plugin '{id}': {known.Message}");
         var layer = exception.Data[ModuleSlot.FailedLayer] is string fqn ? $" in layer {fqn}" : "";
         return (ExitCode.Plugin,
             $"plugin '{id}' failed{layer}: {PluginComposition.Cause(exception)}; earlier checkpoints are kept; {PluginComposition.Remedy(exception) ?? "drop it from model.converters, or report it to its author"}");
     }
+
+    private static bool IsThrownBy(Exception exception, string id) =>
+        new StackTrace(exception, fNeedFileInfo: false).GetFrame(0)?.GetMethod()?.Module.Assembly is { } assembly && OwnerOf(assembly) == id;
 
     internal static void Register(Assembly main, string id) => Owners.AddOrUpdate(AssemblyLoadContext.GetLoadContext(main)!, id);
 

@@ -79,7 +79,7 @@ internal sealed class ShardCodec : IShardCodec
         var rows = (shape.N + RowsPerScale(use) - 1) / RowsPerScale(use) * RowsPerScale(use);
         var data = planes[0].narrow(0, 0, rows);
         var scale = amax is not null ? ScaleMath.FromAmax(Shaped(amax, use), cast.Format, cast.Rounding) : planes[1].narrow(0, 0, ScalesOf(use, rows)!.Rows);
-        return new Operand(new QuantizedTensor(data.MoveToOuterDisposeScope(), scale.MoveToOuterDisposeScope(), cast.Format, TileOf(use)), null);
+        return new Operand(new QuantizedTensor(data.DetachFromDisposeScope(), scale.DetachFromDisposeScope(), cast.Format, TileOf(use)), null);
     }
 
     public long Version(Tensor shard) => AtenGateway.Version(shard);

@@ -14,7 +14,7 @@ public sealed class MeasuredFilter(ILayerMeasurer measurer, LinearEngine engine,
 {
     private readonly Dictionary<(LinearShape, ScalarType), LayerMeasurement?> results = [];
 
-    /// <summary>What the layer gains: high precision over recipe. Null when that is not known and cannot be measured, since the model is on the meta device.</summary>
+    /// <summary>What the layer gains: high precision over recipe. Null when that is not known and cannot be measured, since this is a plan.</summary>
     public double? SpeedUp(ILinear layer)
     {
         if (context.Tokens <= 0)
@@ -23,7 +23,7 @@ public sealed class MeasuredFilter(ILayerMeasurer measurer, LinearEngine engine,
         if (!results.TryGetValue((layer.Shape, weight.dtype), out var result))
         {
             var measured = new MeasuredLayer(context.Tokens, layer.Shape, context.ComputeType, weight.dtype, engine);
-            result = measurer.Known(measured) ?? (weight.device_type == TorchSharp.DeviceType.META ? null : measurer.Measure(measured));
+            result = measurer.Known(measured) ?? (context.IsPlan ? null : measurer.Measure(measured));
             results.Add((layer.Shape, weight.dtype), result);
         }
 

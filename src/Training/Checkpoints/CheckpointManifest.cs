@@ -3,8 +3,11 @@ namespace Titan.Training.Checkpoints;
 /// <summary>manifest.json of a checkpoint: written last, so a folder without one is not a checkpoint.</summary>
 public sealed record CheckpointManifest
 {
-    /// <summary>The format that this program writes.</summary>
-    public const int CurrentFormat = 1;
+    /// <summary>The format in which tensors are in as many files as ranks wrote them; what this program reads up to.</summary>
+    public const int CurrentFormat = 2;
+
+    /// <summary>The format in which each file of tensors is one file. Still written where one rank holds everything, so that earlier programs read it.</summary>
+    public const int PlainFormat = 1;
 
     /// <summary>The manifest's file name.</summary>
     public const string FileName = "manifest.json";

@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Titan.Abstractions;
-using static TorchSharp.torch;
 
 namespace Titan.Training.Checkpoints;
 
@@ -15,7 +14,9 @@ public sealed class OpenedCheckpoint
 
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
 
-    private OpenedCheckpoint(string folder, CheckpointManifest manifest) => (Folder, Manifest) = (folder, manifest);
+    private readonly IProcessGroup world;
+
+    private OpenedCheckpoint(string folder, CheckpointManifest manifest, IProcessGroup world) => (Folder, Manifest, this.world) = (folder, manifest, world);
 
     /// <summary>Its folder.</summary>
     public string Folder { get; }
@@ -23,50 +24,100 @@ public sealed class OpenedCheckpoint
     /// <summary>Its manifest.</summary>
     public CheckpointManifest Manifest { get; }
 
-    /// <summary>Whether it has a file.</summary>
-    public bool Has(string file) => Manifest.Files.Any(f => f.Name == file);
+    /// <summary>Whether it has a file, in one or in several.</summary>
+    public bool Has(string file) => FilesOf(file).Any();
 
-    /// <summary>A file's text.</summary>
-    public string ReadText(string file) => File.ReadAllText(Path.Combine(Folder, file));
+    /// <summary>A file's text. All ranks call it; rank 0 reads.</summary>
+    public string ReadText(string file) => Agreement.OnFirst(world, () => File.ReadAllText(Path.Combine(Folder, file)));
 
-    /// <summary>The tensors of a file.</summary>
-    public IReadOnlyDictionary<string, SafetensorsFile.Entry> Entries(string file) => SafetensorsFile.ReadHeader(Path.Combine(Folder, file));
-
-    /// <summary>Copies a file's tensors into tensors of the same names and shapes.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when names or shapes differ, listing the first; then nothing was copied.</exception>
-    public void ReadInto(string file, IReadOnlyList<(string Name, Tensor Tensor)> targets)
+    /// <summary>The tensors of a file, wherever their parts are.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when a header is none or the parts of a tensor contradict each other.</exception>
+    public IReadOnlyDictionary<string, StoredTensor> Tensors(string file)
     {
-        var entries = Entries(file);
-        var names = targets.Select(t => t.Name).ToHashSet();
-        var missing = names.Where(n => !entries.ContainsKey(n)).ToList();
-        var unexpected = entries.Keys.Where(k => !names.Contains(k)).ToList();
-        var different = targets.Where(t => entries.TryGetValue(t.Name, out var e) && !e.Shape.AsSpan().SequenceEqual(t.Tensor.shape))
-            .Select(t => $"{t.Name} is [{string.Join(", ", entries[t.Name].Shape)}], expected [{string.Join(", ", t.Tensor.shape)}]").ToList();
-        if (missing.Count + unexpected.Count + different.Count > 0)
-            throw new TitanException(ExitCode.Data,
-                $"checkpoint '{Folder}' ({file}) does not fit this model: {Few("missing", missing)}{Few("unexpected", unexpected)}{Few("of another shape", different)}use the model.flavor that it was saved with");
-        foreach (var (name, tensor) in targets) SafetensorsFile.ReadInto(Path.Combine(Folder, file), entries[name], tensor);
+        var tensors = new Dictionary<string, StoredTensor>(StringComparer.Ordinal);
+        foreach (var path in FilesOf(file).DefaultIfEmpty(file).Select(f => Path.Combine(Folder, f)))
+        {
+            foreach (var (name, entry) in SafetensorsFile.ReadHeader(path))
+            {
+                if (!tensors.TryGetValue(name, out var tensor)) tensors[name] = tensor = new StoredTensor(entry.Type, entry.Layout.GlobalShape, []);
+                if (tensor.Type != entry.Type || !tensor.Shape.SequenceEqual(entry.Layout.GlobalShape))
+                    throw new TitanException(ExitCode.Data, $"checkpoint '{Folder}' ({file}): the parts of {name} are of different shapes or dtypes; choose another step");
+                tensor.Parts.Add((path, entry));
+            }
+        }
+
+        return tensors;
+    }
+
+    /// <summary>
+    /// Copies a file's tensors into this rank's parts of tensors of the same names and shapes, however they were split when they were saved. All ranks call it; each reads what
+    /// its own parts need.
+    /// </summary>
+    /// <exception cref="TitanException">
+    /// With <see cref="ExitCode.Data"/>, on all ranks alike, when names or shapes differ or a part is in no file, listing the first; then nothing was copied.
+    /// </exception>
+    public void ReadInto(string file, IReadOnlyList<TensorPart> targets)
+    {
+        try
+        {
+            IReadOnlyList<PartRead> reads = [];
+            Agreement.All(world, () =>
+            {
+                var stored = Tensors(file);
+                ThrowIfDifferent(file, stored, targets);
+                reads = [.. targets.SelectMany(t => PartRead.Plan(stored[t.Name], t, missing => new TitanException(ExitCode.Data,
+                    $"checkpoint '{Folder}' ({file}) is incomplete: {missing} of {t.Name} [{string.Join(", ", t.Layout.GlobalShape)}] is in none of its files; choose another step")))];
+            });
+            Agreement.All(world, () => PartRead.Run(reads));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unreadable(Folder, e);
+        }
     }
 
     /// <summary>Opens a folder whose every byte is what was saved.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="step">The step that its name says, null when the name says nothing.</param>
+    /// <param name="world">All ranks; each checks a share of the bytes.</param>
     /// <exception cref="CorruptCheckpointException">When it is not.</exception>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when it cannot be told: a newer format, or the disk does not read.</exception>
-    internal static OpenedCheckpoint Open(string folder, long? step)
+    internal static OpenedCheckpoint Open(string folder, long? step, IProcessGroup world)
     {
         try
         {
-            var manifest = ReadManifest(folder);
-            if (step is not null && manifest.Step != step) throw new CorruptCheckpointException($"its manifest is of step {manifest.Step}");
-            CheckFiles(folder, manifest);
-            return new OpenedCheckpoint(folder, manifest);
+            var manifest = Agreement.OnFirst(world, () =>
+            {
+                var read = ReadManifest(folder);
+                if (step is not null && read.Step != step) throw new CorruptCheckpointException($"its manifest is of step {read.Step}");
+                CheckListing(folder, read);
+                return read;
+            });
+            Agreement.All(world, () => CheckHashes(folder, Share(manifest.Files, world)));
+            return new OpenedCheckpoint(folder, manifest, world);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // The disk may only be away: nothing is said about the checkpoint, and it stays where it is.
-            throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' cannot be read: {e.Message}; nothing was changed, try again or choose another step with checkpoint.load_step", e);
+            throw Unreadable(folder, e);
         }
+    }
+
+    /// <summary>The disk may only be away: nothing is said about the checkpoint, and it stays where it is.</summary>
+    private static TitanException Unreadable(string folder, Exception e) =>
+        new(ExitCode.Data, $"checkpoint '{folder}' cannot be read: {e.Message}; nothing was changed, try again or choose another step with checkpoint.load_step", e);
+
+    private IEnumerable<string> FilesOf(string file) => Manifest.Files.Select(f => f.Name).Where(f => SavePlan.IsPartOf(file, f));
+
+    private void ThrowIfDifferent(string file, IReadOnlyDictionary<string, StoredTensor> stored, IReadOnlyList<TensorPart> targets)
+    {
+        var names = targets.Select(t => t.Name).ToHashSet();
+        var missing = names.Where(n => !stored.ContainsKey(n)).ToList();
+        var unexpected = stored.Keys.Where(k => !names.Contains(k)).ToList();
+        var different = targets.Where(t => stored.TryGetValue(t.Name, out var s) && !s.Shape.SequenceEqual(t.Layout.GlobalShape))
+            .Select(t => $"{t.Name} is [{string.Join(", ", stored[t.Name].Shape)}], expected [{string.Join(", ", t.Layout.GlobalShape)}]").ToList();
+        if (missing.Count + unexpected.Count + different.Count > 0)
+            throw new TitanException(ExitCode.Data,
+                $"checkpoint '{Folder}' ({file}) does not fit this model: {Few("missing", missing)}{Few("unexpected", unexpected)}{Few("of another shape", different)}use the model.flavor that it was saved with");
     }
 
     private static CheckpointManifest ReadManifest(string folder)
@@ -81,7 +132,7 @@ public sealed class OpenedCheckpoint
             if (document.RootElement.TryGetProperty("format", out var format) && format.TryGetInt64(out var number) && number > CheckpointManifest.CurrentFormat)
                 throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' has format {number}, this program reads up to {CheckpointManifest.CurrentFormat}; use a newer Titan");
             if (!isSealed) throw new CorruptCheckpointException($"{CheckpointManifest.SealName} is missing");
-            return document.Deserialize<CheckpointManifest>(Json) is { Files: not null, Metadata: not null, Format: CheckpointManifest.CurrentFormat } manifest
+            return document.Deserialize<CheckpointManifest>(Json) is { Files: not null, Metadata: not null, Format: CheckpointManifest.PlainFormat or CheckpointManifest.CurrentFormat } manifest
                 ? manifest
                 : throw new CorruptCheckpointException("its manifest lacks format, files or metadata");
         }
@@ -91,7 +142,7 @@ public sealed class OpenedCheckpoint
         }
     }
 
-    private static void CheckFiles(string folder, CheckpointManifest manifest)
+    private static void CheckListing(string folder, CheckpointManifest manifest)
     {
         if (manifest.Files.Count == 0) throw new CorruptCheckpointException("its manifest lists no files");
         var listed = new HashSet<string>(StringComparer.Ordinal) { CheckpointManifest.FileName, CheckpointManifest.SealName };
@@ -102,12 +153,31 @@ public sealed class OpenedCheckpoint
             if (!listed.Add(file.Name)) throw new CorruptCheckpointException($"its manifest lists {file.Name} twice");
             var info = Regular(folder, file.Name, long.MaxValue);
             if (info.Length != file.Length) throw new CorruptCheckpointException($"{file.Name} has {info.Length} bytes, expected {file.Length}");
-            using var stream = info.OpenRead();
-            if (System.Convert.ToHexStringLower(SHA256.HashData(stream)) != file.Sha256) throw new CorruptCheckpointException($"the SHA-256 of {file.Name} differs");
         }
 
         if (Directory.EnumerateFiles(folder).Select(f => Path.GetFileName(f)).FirstOrDefault(f => !listed.Contains(f)) is { } extra)
             throw new CorruptCheckpointException($"{extra} is not in its manifest");
+    }
+
+    private static void CheckHashes(string folder, IEnumerable<CheckpointFile> files)
+    {
+        foreach (var file in files)
+        {
+            using var stream = File.OpenRead(Path.Combine(folder, file.Name));
+            if (System.Convert.ToHexStringLower(SHA256.HashData(stream)) != file.Sha256) throw new CorruptCheckpointException($"the SHA-256 of {file.Name} differs");
+        }
+    }
+
+    /// <summary>This rank's share of the files: the largest first, each to whoever has least so far. No file is read for it by two.</summary>
+    private static IEnumerable<CheckpointFile> Share(IReadOnlyList<CheckpointFile> files, IProcessGroup world)
+    {
+        var bytes = new long[world.Size];
+        foreach (var file in files.OrderByDescending(f => f.Length).ThenBy(f => f.Name, StringComparer.Ordinal))
+        {
+            var least = Array.IndexOf(bytes, bytes.Min());
+            bytes[least] += file.Length;
+            if (least == world.Rank) yield return file;
+        }
     }
 
     /// <summary>A file of the folder itself: what a link points to may be anything, and a pipe never ends.</summary>

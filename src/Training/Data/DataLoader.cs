@@ -18,19 +18,12 @@ public sealed record Batch(long[] Inputs, long[] Labels, int BatchSize, int SeqL
     public Tensor LabelsOn(Device device) => tensor(Labels, device: device);
 }
 
-/// <summary>Where a loader is.</summary>
-/// <param name="Fingerprint">Of the corpus.</param>
-/// <param name="Tokenizer">Hash of the tokenizer.</param>
-/// <param name="Epoch">How often the corpus was read to its end.</param>
-/// <param name="Document">Documents of this epoch that were passed, over all ranks.</param>
-/// <param name="Buffer">Tokens that were read and not yet given out.</param>
-/// <param name="Rank">The data-parallel rank whose documents these are.</param>
-/// <param name="World">Data-parallel ranks among which the documents are split.</param>
-public sealed record DataState(string Fingerprint, string Tokenizer, int Epoch, long Document, int[] Buffer, int Rank, int World);
-
 /// <summary>
 /// Packs documents into sequences as upstream does: BOS, document, EOS into one stream; seq_len + 1 tokens a sequence, of which the first seq_len are inputs and the last
-/// seq_len labels; all are consumed. Rank r of n reads the documents whose number is r modulo n.
+/// seq_len labels; all are consumed. There is one stream of sequences however many ranks read it: the g-th global micro-batch is the next world * batchSize of them, of which
+/// rank r gets those from r * batchSize on. So which sequences a step trains on, and in which order, depends on the global batch alone, and a position of one number of ranks
+/// is a position of any other. The price: every rank reads and tokenises all documents, since only their tokens tell where sequences begin; the others' sequences are passed
+/// over without being copied.
 /// </summary>
 public sealed class DataLoader : IDisposable
 {
@@ -41,14 +34,22 @@ public sealed class DataLoader : IDisposable
     private readonly int batchSize;
     private readonly int seqLen;
     private readonly bool infinite;
-    private readonly Queue<int> buffer = new();
+    private readonly List<int> tokens = [];
     private IEnumerator<string> documents;
+    private int given;
     private int epoch;
     private long document;
     private bool isWholeEpoch = true;
     private bool hasTokens;
 
     /// <summary>Opens the stream at its start.</summary>
+    /// <param name="corpus">The documents.</param>
+    /// <param name="tokenizer">Makes tokens of them.</param>
+    /// <param name="rank">The data-parallel rank.</param>
+    /// <param name="world">Data-parallel ranks that share the stream.</param>
+    /// <param name="batchSize">Sequences of this rank's micro-batch.</param>
+    /// <param name="seqLen">Tokens of a sequence.</param>
+    /// <param name="infinite">Whether the corpus starts over at its end.</param>
     public DataLoader(Corpus corpus, ITokenizer tokenizer, int rank, int world, int batchSize, int seqLen, bool infinite)
     {
         (this.corpus, this.tokenizer, this.rank, this.world) = (corpus, tokenizer, rank, world);
@@ -59,66 +60,77 @@ public sealed class DataLoader : IDisposable
     /// <summary>Raised when the corpus starts over, with the number of the epoch that begins.</summary>
     public event Action<int>? Repeated;
 
-    /// <summary>The next micro-batch, or null at the end of a finite stream.</summary>
+    /// <summary>This rank's part of the next global micro-batch; null, on all ranks alike, where a finite stream has no whole one left.</summary>
     public Batch? Next()
     {
         var batch = new Batch(new long[batchSize * seqLen], new long[batchSize * seqLen], batchSize, seqLen);
-        for (var b = 0; b < batchSize; b++)
+        var first = (long)rank * batchSize;
+        for (long i = 0; i < (long)world * batchSize; i++)
         {
-            while (buffer.Count <= seqLen)
+            while (tokens.Count - given <= seqLen)
                 if (!ReadDocument()) return null;
-            var previous = buffer.Dequeue();
-            for (var s = 0; s < seqLen; s++)
-            {
-                batch.Inputs[b * seqLen + s] = previous;
-                batch.Labels[b * seqLen + s] = previous = buffer.Dequeue();
-            }
+            if (i >= first && i < first + batchSize) Copy(batch, (int)(i - first));
+            given += seqLen + 1;
         }
 
         return batch;
     }
 
-    /// <summary>Where the stream is.</summary>
-    public DataState Save() => new(corpus.Fingerprint, tokenizer.Hash, epoch, document, [.. buffer], rank, world);
+    /// <summary>Where the stream is: the same on all ranks that gave out as many micro-batches.</summary>
+    public DataState Save() => new(corpus.Fingerprint, tokenizer.Hash, epoch, document, [.. tokens.Skip(given)]);
 
-    /// <summary>Goes to a saved position.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the position is of another corpus, tokenizer, or split among ranks.</exception>
+    /// <summary>Goes to a saved position, of any rank of any number of ranks.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the position is of another corpus or tokenizer.</exception>
     public void Restore(DataState state)
     {
         var different = state.Fingerprint != corpus.Fingerprint ? $"the files of dataset '{corpus.Name}'" : state.Tokenizer != tokenizer.Hash ? "the tokenizer" : null;
         if (different is not null)
             throw new TitanException(ExitCode.Data, $"the checkpoint's data position does not fit: {different} changed since; start the data over with --checkpoint.exclude_from_loading dataloader");
-        if ((state.Rank, state.World) != (rank, world))
-            throw new TitanException(ExitCode.Data,
-                $"the checkpoint's data position is of data-parallel rank {state.Rank} of {state.World}, this is rank {rank} of {world}; use as many ranks, or start the data over with --checkpoint.exclude_from_loading dataloader");
         documents.Dispose();
         documents = corpus.Documents(state.Document).GetEnumerator();
-        // What of this epoch was before the position may have held all of the rank's documents.
+        // What of this epoch was before the position may have held all of its text.
         (epoch, document, isWholeEpoch, hasTokens) = (state.Epoch, state.Document, false, false);
-        buffer.Clear();
-        foreach (var token in state.Buffer) buffer.Enqueue(token);
+        tokens.Clear();
+        tokens.AddRange(state.Buffer);
+        given = 0;
     }
 
     /// <inheritdoc />
     public void Dispose() => documents.Dispose();
 
+    private void Copy(Batch batch, int row)
+    {
+        for (var s = 0; s < seqLen; s++)
+        {
+            batch.Inputs[row * seqLen + s] = tokens[given + s];
+            batch.Labels[row * seqLen + s] = tokens[given + s + 1];
+        }
+    }
+
     private bool ReadDocument()
     {
-        while (documents.MoveNext())
+        if (documents.MoveNext())
         {
-            if (document++ % world != rank) continue;
-            var before = buffer.Count;
-            if (tokenizer.BosId is { } bos) buffer.Enqueue(bos);
-            foreach (var token in tokenizer.Encode(documents.Current)) buffer.Enqueue(token);
-            if (tokenizer.EosId is { } eos) buffer.Enqueue(eos);
-            hasTokens |= buffer.Count > before;
+            // What was given out goes once it is the larger part, so that no token is moved more than once on average.
+            if (given > tokens.Count / 2)
+            {
+                tokens.RemoveRange(0, given);
+                given = 0;
+            }
+
+            document++;
+            var before = tokens.Count;
+            if (tokenizer.BosId is { } bos) tokens.Add(bos);
+            tokens.AddRange(tokenizer.Encode(documents.Current));
+            if (tokenizer.EosId is { } eos) tokens.Add(eos);
+            hasTokens |= tokens.Count > before;
             return true;
         }
 
         // Without this, starting over would go on for ever.
         if (isWholeEpoch && !hasTokens)
             throw new TitanException(ExitCode.Data,
-                $"dataset '{corpus.Name}' has {(document == 0 ? "no document" : $"no text in its {document} documents")}{(world > 1 ? $" for data-parallel rank {rank} of {world}" : "")}; check training.dataset_path");
+                $"dataset '{corpus.Name}' has {(document == 0 ? "no document" : $"no text in its {document} documents")}; check training.dataset_path");
         if (!infinite) return false;
         documents.Dispose();
         documents = corpus.Documents().GetEnumerator();

@@ -11,14 +11,14 @@ public static class ModelBuilder
     /// <summary>Builds the job's model and applies its converters.</summary>
     public static (LanguageModel Model, ModelFlavor Flavor, IReadOnlyList<ConversionReport> Reports) Build(
         JobConfig config, ModelRegistry models, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, ParallelDimensions dimensions, Device device,
-        DeviceCapability capability = default)
+        DeviceCapability capability = default, bool isPlan = false)
     {
         var flavor = models.Find(config.Model.Name, config.Model.Flavor);
         var model = flavor.Build(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype));
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         var context = new ConversionContext(capability, fused, dimensions)
         {
-            Tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / dimensions.ContextParallel, ComputeType = TypeOf(config.Training.MixedPrecisionParam),
+            Tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / dimensions.ContextParallel, ComputeType = TypeOf(config.Training.MixedPrecisionParam), IsPlan = isPlan,
         };
         var reports = new List<ConversionReport>();
         foreach (var (name, converter, options) in converters)

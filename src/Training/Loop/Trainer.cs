@@ -6,7 +6,6 @@ using Titan.Training.Metrics;
 using Titan.Training.Models;
 using Titan.Training.Optimization;
 using Titan.Training.Tokenizers;
-using Parameter = TorchSharp.Modules.Parameter;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -21,7 +20,9 @@ public sealed class Trainer : IDisposable
     private readonly JobConfig config;
     private readonly Device device;
     private readonly LanguageModel model;
-    private readonly IReadOnlyList<Parameter> parameters;
+    private readonly TrainingRanks ranks;
+    private readonly AppliedParallelisms parallelisms;
+    private readonly IReadOnlyList<ModelParameter> parameters;
     private readonly FusedAdam optimizer;
     private readonly LrSchedule schedule;
     private readonly HuggingFaceTokenizer tokenizer;
@@ -36,6 +37,7 @@ public sealed class Trainer : IDisposable
     private readonly ModelCounts counts;
     private readonly Stopwatch watch = Stopwatch.StartNew();
     private long step;
+    private long firstStep;
     private long tokensSeen;
     private long tokensSinceLog;
     private double dataSeconds;
@@ -48,7 +50,8 @@ public sealed class Trainer : IDisposable
         config = given.Config;
         device = given.Device.Device;
         leaks = new LeakWatch(given.Warn);
-        var dimensions = Dimensions(config);
+        ranks = given.Ranks;
+        var dimensions = ranks.Dimensions;
         accumulation = Accumulation(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
         data = Open(Datasets.Open(config.Training.Dataset, config.Training.DatasetPath), config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
@@ -66,14 +69,15 @@ public sealed class Trainer : IDisposable
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath) : null;
         (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
         ModelBuilder.ThrowIfNothingConverted(Reports);
+        parallelisms = new AppliedParallelisms(model, config, ranks, given.Parallelisms, device);
         ModelParameters.Materialize(model, device);
         if (model is Models.Llama3.Llama3Model llama) llama.EndOfDocument = tokenizer.EosId;
         counts = flavor.Counts;
-        Seed = config.Debug.Seed ?? Random.Shared.NextInt64();
+        Seed = config.Debug.Seed ?? ranks.OfFirst(Random.Shared.NextInt64());
         model.InitializeWeights(Seed);
 
-        var named = model.named_parameters().Select(p => (p.name, p.parameter)).ToList();
-        parameters = [.. named.Select(p => p.parameter)];
+        parameters = ModelParameters.Of(model);
+        var named = parameters.Select(p => (p.Fqn, p.Parameter)).ToList();
         var o = config.Optimizer;
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
         var s = config.LrScheduler;
@@ -81,10 +85,10 @@ public sealed class Trainer : IDisposable
         loss = CrossEntropy.For(config.Compile);
         validator = heldOut is null
             ? null
-            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device);
-        sinks = RunFolder.OpenSinks(config, given.Warn);
+            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device, ranks);
+        sinks = ranks.IsMain ? RunFolder.OpenSinks(config, given.Warn) : new MetricsSinks([], given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, given.Converters.Select(c => c.Converter));
-        checkpoints = new RunCheckpoints(config, named, optimizer, given.Metadata, given.Warn);
+        checkpoints = new RunCheckpoints(config, ModelParameters.Of(model), optimizer, given.Metadata, given.Warn);
     }
 
     /// <summary>What the converters did.</summary>
@@ -114,7 +118,7 @@ public sealed class Trainer : IDisposable
         var last = config.Training.Steps;
         watch.Restart();
         var began = Stopwatch.StartNew();
-        var first = step;
+        var first = firstStep = step;
         while (step < last)
         {
             var before = data.Save();
@@ -152,12 +156,6 @@ public sealed class Trainer : IDisposable
     private static string TokenizerFolder(string path) =>
         !Directory.Exists(path) && path == new ModelSection().HfAssetsPath ? Path.Combine(SampleAssets.Root, "tokenizer") : path;
 
-    private static ParallelDimensions Dimensions(JobConfig config)
-    {
-        var p = config.Parallelism;
-        return ParallelDimensions.Resolve(p.DataParallelReplicateDegree, p.DataParallelShardDegree, p.ContextParallelDegree, p.TensorParallelDegree, p.PipelineParallelDegree, world: 1);
-    }
-
     private static int Accumulation(TrainingSection training, ParallelDimensions dimensions)
     {
         var perStep = training.LocalBatchSize * dimensions.Batch;
@@ -167,13 +165,14 @@ public sealed class Trainer : IDisposable
             : throw new TitanException(ExitCode.Usage, $"training.global_batch_size = {global}: expected a multiple of local_batch_size * data-parallel ranks = {perStep}");
     }
 
-    private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(corpus, tokenizer, 0, 1, batch, length, infinite);
+    private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(corpus, tokenizer, ranks.BatchRank, ranks.Dimensions.Batch, batch, length, infinite);
 
     private void Resume()
     {
-        if (checkpoints.Load(data) is not { } loaded) return;
+        var loaded = checkpoints.Load(data);
+        WeightsChanged();
+        if (loaded is null) return;
         (step, tokensSeen) = (loaded.Step, loaded.TokensSeen);
-        foreach (var (_, converter, _) in given.Converters) converter.AfterOptimizerStep();
         given.Log($"Loaded the checkpoint {loaded.Folder}");
     }
 
@@ -181,8 +180,8 @@ public sealed class Trainer : IDisposable
     {
         var t = config.Training;
         given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
-        given.Log($"Trainer is initialized with local batch size {t.LocalBatchSize}, global batch size {t.LocalBatchSize * accumulation}, gradient accumulation steps {accumulation}, " +
-            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}");
+        given.Log($"Trainer is initialized with local batch size {t.LocalBatchSize}, global batch size {t.LocalBatchSize * ranks.Dimensions.Batch * accumulation}, gradient accumulation steps {accumulation}, " +
+            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}{(ranks.World.Size == 1 ? "" : $", {ranks.Dimensions}")}");
         given.Log($"Training starts at step {step + 1}");
     }
 
@@ -191,27 +190,32 @@ public sealed class Trainer : IDisposable
     {
         Gradients.Zero(parameters);
         given.Counter.Take();
+        ranks.Counter?.Take();
         var lr = config.Optimizer.Lr * schedule.Factor(step);
         var loading = Stopwatch.StartNew();
         var batches = Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList();
         dataSeconds += loading.Elapsed.TotalSeconds;
-        long tokens = batches.Sum(b => b.Labels.LongCount(l => l != CrossEntropy.Ignored));
+        // Ranks must leave at the same step: what one was asked, all do.
+        if (ranks.Sum(batches.Sum(b => b.Labels.LongCount(l => l != CrossEntropy.Ignored)), stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
+        var tokens = (long)counted / ranks.SameData;
         double sum = 0;
         float8Stats.Begin(step + 1);
         foreach (var batch in batches)
         {
-            if (stop.IsCancellationRequested) return false;
+            if (StopsNow(stop)) return false;
             sum += ForwardBackward(batch, tokens);
             float8Stats.End();
         }
 
-        if (stop.IsCancellationRequested) return false;
+        if (StopsNow(stop)) return false;
+        double[] global = ranks.Sum(sum / ranks.SameData, Gradients.SquaredNorm(parameters));
+        (sum, var norm) = (global[0], Math.Sqrt(global[1]));
         LastLoss = sum;
-        var norm = Gradients.Clip(parameters, config.Training.MaxNorm);
+        Gradients.Clip(parameters, norm, config.Training.MaxNorm);
         if (!double.IsFinite(sum) || !double.IsFinite(norm)) throw NonFinite(batches, sum, norm);
         optimizer.Step(lr);
-        foreach (var (_, converter, _) in given.Converters) converter.AfterOptimizerStep();
-        step++;
+        WeightsChanged();
+        if (step++ == firstStep) ranks.FirstStepDone();
         tokensSeen += tokens;
         tokensSinceLog += tokens;
         Stepped?.Invoke(step, sum);
@@ -234,16 +238,27 @@ public sealed class Trainer : IDisposable
         logits.Dispose();
         mean.backward();
         BackwardFailure.ThrowIfAny();
+        parallelisms.AfterBackward();
         return mean.item<float>();
+    }
+
+    /// <summary>A rank alone need not finish its step; several must agree, and do so before one.</summary>
+    private bool StopsNow(CancellationToken stop) => ranks.World.Size == 1 && stop.IsCancellationRequested;
+
+    /// <summary>Whatever was derived from the weights is stale.</summary>
+    private void WeightsChanged()
+    {
+        foreach (var (_, converter, _) in given.Converters) converter.AfterOptimizerStep();
+        parallelisms.AfterOptimizerStep();
     }
 
     private void Report(double sum, double norm, double lr)
     {
         var seconds = watch.Elapsed.TotalSeconds;
         watch.Restart();
-        var tps = tokensSinceLog / seconds;
+        var tps = tokensSinceLog / seconds / ranks.World.Size;
         var (gib, percent) = ProcessMemory.Peak();
-        var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * accumulation));
+        var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
         var metrics = new StepMetrics(step, sum, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
             Reports.Count > 0 ? given.Counter.Take() : null);
         (tokensSinceLog, dataSeconds) = (0, 0);
@@ -278,7 +293,7 @@ public sealed class Trainer : IDisposable
                 using var all = finite.all();
                 if (first is null && !all.item<bool>()) first = fqn;
             };
-            foreach (var batch in batches.TakeWhile(_ => first is null))
+            foreach (var batch in batches.TakeWhile(_ => first is null || ranks.World.Size > 1))
             {
                 using var scope = NewDisposeScope();
                 model.call(batch.InputsOn(device));

@@ -13,7 +13,7 @@ public sealed class TrainingStep(LanguageModel model, JobConfig config, IEnumera
 {
     private readonly Func<Tensor, Tensor, Tensor> loss = CrossEntropy.For(config.Compile);
     private readonly IReadOnlyList<IModelConverter> converters = [.. converters];
-    private readonly IReadOnlyList<TorchSharp.Modules.Parameter> parameters = [.. model.parameters()];
+    private readonly IReadOnlyList<ModelParameter> parameters = ModelParameters.Of(model);
 
     /// <summary>Runs the step.</summary>
     /// <param name="tokens">[B, S] int64.</param>

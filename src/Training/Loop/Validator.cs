@@ -8,9 +8,9 @@ using static TorchSharp.torch;
 namespace Titan.Training.Loop;
 
 /// <summary>Measures the loss on held-out text, without gradients.</summary>
-internal sealed class Validator(ValidationSection section, Func<DataLoader> open, Func<Tensor, Tensor, Tensor> loss, Device device)
+internal sealed class Validator(ValidationSection section, Func<DataLoader> open, Func<Tensor, Tensor, Tensor> loss, Device device, TrainingRanks ranks)
 {
-    /// <summary>The mean of the batches' losses per token, and tokens per second.</summary>
+    /// <summary>The mean of all ranks' batches' losses per token, and tokens per second and rank.</summary>
     public (double Loss, double TokensPerSecond) Run(LanguageModel model)
     {
         using var none = no_grad();
@@ -30,6 +30,7 @@ internal sealed class Validator(ValidationSection section, Func<DataLoader> open
         if (batches == 0)
             throw new TitanException(ExitCode.Data,
                 $"the validation data does not fill one batch of {section.LocalBatchSize} sequences of {section.SeqLen} tokens; give more text (validation.dataset_path), or lower validation.local_batch_size or validation.seq_len");
-        return (sum / batches, tokens / watch.Elapsed.TotalSeconds);
+        if (ranks.Sum(sum, batches, tokens) is not [var losses, var all, var read]) throw new InvalidOperationException("a sum of three values");
+        return (losses / all, read / ranks.SameData / watch.Elapsed.TotalSeconds / ranks.World.Size);
     }
 }

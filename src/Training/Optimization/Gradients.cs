@@ -1,4 +1,4 @@
-using TorchSharp.Modules;
+using Titan.Abstractions;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Optimization;
@@ -6,26 +6,31 @@ namespace Titan.Training.Optimization;
 /// <summary>Work on all gradients at once.</summary>
 public static class Gradients
 {
-    /// <summary>Scales gradients down to a global L2 norm of <paramref name="maxNorm"/>. Returns the norm before that; NaN and infinity are returned as they are.</summary>
-    public static double Clip(IReadOnlyList<Parameter> parameters, double maxNorm)
+    /// <summary>This rank's part of the squared L2 norm over all gradients: what several ranks hold counts once in the sum over them. NaN and infinity stay.</summary>
+    public static double SquaredNorm(IReadOnlyList<ModelParameter> parameters)
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
-        var gradients = parameters.Select(p => p.grad).OfType<Tensor>().ToList();
-        if (gradients.Count == 0) return 0;
-        var total = stack(gradients.Select(g => g.to(ScalarType.Float32).norm()).ToList()).norm();
-        var norm = (double)total.item<float>();
+        var squares = parameters.Where(p => p.Parameter.grad is not null).Select(p => p.Parameter.grad!.to(ScalarType.Float32).norm().square() / p.Copies).ToList();
+        return squares.Count == 0 ? 0 : stack(squares).sum(dim: 0L).item<float>();
+    }
+
+    /// <summary>Scales gradients of the global L2 norm <paramref name="norm"/> down to <paramref name="maxNorm"/>.</summary>
+    public static void Clip(IReadOnlyList<ModelParameter> parameters, double norm, double maxNorm)
+    {
+        using var none = no_grad();
+        using var scope = NewDisposeScope();
         var factor = maxNorm / (norm + 1e-6);
-        if (factor < 1)
-            foreach (var gradient in gradients) gradient.mul_(factor);
-        return norm;
+        // Not for NaN, which no factor mends.
+        if (!(factor < 1)) return;
+        foreach (var (_, parameter, _, _) in parameters) parameter.grad?.mul_(factor);
     }
 
     /// <summary>Sets gradients to zero, keeping their memory.</summary>
-    public static void Zero(IReadOnlyList<Parameter> parameters)
+    public static void Zero(IReadOnlyList<ModelParameter> parameters)
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();     // zero_ returns a second handle, which must go too
-        foreach (var parameter in parameters) parameter.grad?.zero_();
+        foreach (var (_, parameter, _, _) in parameters) parameter.grad?.zero_();
     }
 }

@@ -194,7 +194,7 @@ internal static class VerbScenarios
     public static void Coalesced(DistributedRuntime runtime, string[] arguments)
     {
         var (group, ranks) = (runtime.WorldGroup, runtime.World);
-        foreach (var sizes in new long[][] { [3], [0, 5, 1023], [17, 150_007, 1, 20_001, 64] })
+        foreach (var sizes in new long[][] { [], [3], [0, 5, 1023], [17, 150_007, 1, 20_001, 64] })
         {
             using var scope = NewDisposeScope();
             var types = sizes.Select((_, i) => Moved[i * 3 % Moved.Length]).ToArray();

@@ -13,7 +13,7 @@ internal static class SmallCheckpoint
         using var weights = full(4, 3, step);
         using var moments = full(4, 3, step + 0.5);
         store.Save(step, new CheckpointContents(
-            new Dictionary<string, IReadOnlyList<(string, Tensor)>> { ["model.safetensors"] = [("w", weights)], ["optimizer.safetensors"] = [("w", moments)] },
+            new Dictionary<string, IReadOnlyList<TensorPart>> { ["model.safetensors"] = [TensorPart.Whole("w", weights)], ["optimizer.safetensors"] = [TensorPart.Whole("w", moments)] },
             new Dictionary<string, string> { ["train_state.json"] = state, ["dataloader.json"] = """{"epoch": 0}""" },
             new Dictionary<string, string> { ["plugin a"] = "1.0" }));
     }
@@ -22,7 +22,7 @@ internal static class SmallCheckpoint
     public static bool IsWhole(this OpenedCheckpoint checkpoint)
     {
         using var read = zeros(4, 3);
-        checkpoint.ReadInto("model.safetensors", [("w", read)]);
+        checkpoint.ReadInto("model.safetensors", [TensorPart.Whole("w", read)]);
         return read.data<float>().All(v => v == checkpoint.Manifest.Step);
     }
 

@@ -56,48 +56,78 @@ public sealed class DataLoaderTests : IDisposable
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
+    [InlineData(3)]
     [InlineData(4)]
-    public void The_ranks_share_the_documents_without_overlap(int world) =>
+    [InlineData(5)]
+    public void The_ranks_batches_one_after_the_other_are_the_stream_of_a_single_rank(int world) =>
+        Documents.Select(Gen.Int[1, 9], Gen.Int[1, 4], Gen.Bool).Sample((documents, length, batch, infinite) =>
+        {
+            using var single = Open(documents, length, infinite: infinite);
+            var expected = Sequences(single, infinite ? 3 * world * batch : int.MaxValue);
+            var ranks = Ranks(documents, length, batch, world, infinite);
+            var actual = Interleaved(ranks, infinite ? 3 : int.MaxValue);
+            // A finite stream ends with its last whole global micro-batch.
+            Assert.Equal(expected.Take(expected.Count / (world * batch) * world * batch), actual);
+            if (!infinite) Assert.All(ranks, r => Assert.Null(r.Next()));
+            Close(ranks);
+        }, iter: 30, threads: 1);
+
+    [Fact]
+    public void A_step_trains_on_the_same_sequences_however_its_batch_is_split_into_ranks_and_micro_batches() =>
         Documents.Select(Gen.Int[1, 9]).Sample((documents, length) =>
         {
-            var seen = Enumerable.Range(0, world).SelectMany(rank =>
-            {
-                // Documents are told apart by their number; a last long one pushes all others out of the buffer.
-                string[] numbered = [.. documents.Select((d, i) => (char)(0x4000 + i) + d), .. Enumerable.Repeat(new string('~', 64), world)];
-                using var loader = Open(numbered, length, rank: rank, world: world, infinite: false);
-                return Text(loader, int.MaxValue).Where(c => c >= 0x4000);
-            }).ToList();
-            Assert.Equal(documents.Length, seen.Count);
-            Assert.Equal(Enumerable.Range(0, documents.Length).Select(i => (char)(0x4000 + i)), seen.Order());
-        }, iter: 30, threads: 1);
+            var expected = Split(world: 1, batch: 12);
+            foreach (var (world, batch) in new[] { (1, 1), (1, 4), (2, 6), (2, 3), (3, 1), (4, 3), (6, 2) }) Assert.Equal(expected, Split(world, batch));
 
-    [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(4)]
-    public void A_stream_that_is_resumed_any_number_of_times_gives_the_tokens_of_one_that_never_stopped(int world) =>
-        Documents.Select(Gen.Int[1, 9], Gen.Int[0, 7].Array[1, 8]).Sample((documents, length, stops) =>
-        {
-            string[] enough = [.. documents, .. Enumerable.Repeat("end", world)];
-            for (var rank = 0; rank < world; rank++)
+            // Three steps of 12 sequences.
+            List<string> Split(int world, int batch)
             {
-                using var whole = Open(enough, length, rank: rank, world: world);
-                var expected = Text(whole, stops.Sum());
-                var actual = "";
-                DataState? state = null;
-                foreach (var batches in stops)
-                {
-                    using var part = Open(enough, length, rank: rank, world: world);
-                    // As a checkpoint does it: through JSON.
-                    if (state is not null) part.Restore(JsonSerializer.Deserialize<DataState>(JsonSerializer.Serialize(state))!);
-                    actual += Text(part, batches);
-                    state = part.Save();
-                }
-
-                Assert.Equal(expected, actual);
-                Assert.Equal(JsonSerializer.Serialize(whole.Save()), JsonSerializer.Serialize(state));
+                var ranks = Ranks(documents, length, batch, world);
+                var sequences = Interleaved(ranks, 36 / (world * batch));
+                Close(ranks);
+                return sequences;
             }
-        }, iter: 30, threads: 1);
+        }, iter: 20, threads: 1);
+
+    [Fact]
+    public void A_stream_that_is_resumed_by_other_numbers_of_ranks_gives_the_sequences_of_one_that_never_stopped() =>
+        Documents.Select(Gen.Int[1, 9], Gen.Int[0, 5].Select(Gen.Int[1, 5], Gen.Int[1, 3]).Array[1, 6]).Sample((documents, length, parts) =>
+        {
+            using var whole = Open(documents, length);
+            var expected = Sequences(whole, parts.Sum(p => p.Item1 * p.Item2 * p.Item3));
+            var actual = new List<string>();
+            string? state = null;
+            foreach (var (batches, world, batch) in parts)
+            {
+                var ranks = Ranks(documents, length, batch, world);
+                // As a checkpoint does it: through JSON.
+                if (state is not null) foreach (var rank in ranks) rank.Restore(DataState.Parse(state));
+                actual.AddRange(Interleaved(ranks, batches));
+                var states = ranks.Select(r => JsonSerializer.Serialize(r.Save())).Distinct().ToList();
+                state = Assert.Single(states);
+                Close(ranks);
+            }
+
+            Assert.Equal(expected, actual);
+            Assert.Equal(JsonSerializer.Serialize(whole.Save()), state);
+        }, iter: 50, threads: 1);
+
+    [Fact]
+    public void An_earlier_versions_position_is_that_of_its_only_rank_and_refused_where_there_were_more()
+    {
+        using var whole = Open(["ab", "cd", "ef"], length: 3);
+        _ = Text(whole, 1);
+        var old = JsonSerializer.Serialize(whole.Save())[..^1];
+        using var resumed = Open(["ab", "cd", "ef"], length: 3);
+        resumed.Restore(DataState.Parse(old + ",\"Rank\":0,\"World\":1}"));
+        Assert.Equal(Text(whole, 4), Text(resumed, 4));
+        var error = Assert.Throws<TitanException>(() => DataState.Parse(old + ",\"Rank\":1,\"World\":2}"));
+        Assert.Equal(ExitCode.Data, error.Code);
+        Assert.Contains("one of 2 data-parallel ranks", error.Message, StringComparison.Ordinal);
+        Assert.Contains("--checkpoint.exclude_from_loading dataloader", error.Message, StringComparison.Ordinal);
+        foreach (var none in new[] { "", "[]", "{}", old, old + ",\"Document\":-1}", old + ",\"Buffer\":null}" })
+            Assert.ThrowsAny<JsonException>(() => DataState.Parse(none));
+    }
 
     [Fact]
     public void A_position_at_the_very_end_of_the_text_goes_on_at_its_start()
@@ -130,8 +160,6 @@ public sealed class DataLoaderTests : IDisposable
         Assert.Contains("the files of dataset 'text' changed", Refused(renamed, state), StringComparison.Ordinal);
         using var tokenized = new DataLoader(new Corpus("text", [Copy(["ab", "cd", "ef"], "data.jsonl")]), new CharacterTokenizer(hash: "another"), 0, 1, 1, 3, true);
         Assert.Contains("the tokenizer changed", Refused(tokenized, state), StringComparison.Ordinal);
-        using var split = Open(["ab", "cd", "ef"], length: 3, rank: 1, world: 2);
-        Assert.Contains("rank 0 of 1, this is rank 1 of 2", Refused(split, state), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -146,11 +174,11 @@ public sealed class DataLoaderTests : IDisposable
     }
 
     [Fact]
-    public void Text_without_documents_without_tokens_or_without_any_for_a_rank_is_refused_instead_of_read_for_ever()
+    public void Text_without_documents_or_without_tokens_is_refused_instead_of_read_for_ever()
     {
         using (var none = Open([], length: 3)) Assert.Contains("has no document;", Refused(none), StringComparison.Ordinal);
         using (var none = Open([], length: 3, infinite: false)) Assert.Contains("has no document;", Refused(none), StringComparison.Ordinal);
-        using (var few = Open(["a", "b"], length: 3, rank: 2, world: 4)) Assert.Contains("for data-parallel rank 2 of 4", Refused(few), StringComparison.Ordinal);
+        using (var none = Open([], length: 3, rank: 2, world: 4)) Assert.Contains("has no document;", Refused(none), StringComparison.Ordinal);
         using (var hollow = Open(["", ""], length: 3, borders: false)) Assert.Contains("no text in its 2 documents", Refused(hollow), StringComparison.Ordinal);
         using (var resumed = Open(["", ""], length: 3, borders: false))
         {
@@ -173,14 +201,36 @@ public sealed class DataLoaderTests : IDisposable
     }
 
     /// <summary>The tokens that the next batches consume, as text.</summary>
-    private static string Text(DataLoader loader, int batches)
+    private static string Text(DataLoader loader, int batches) => string.Concat(Sequences(loader, batches));
+
+    private static List<string> Sequences(DataLoader loader, int batches)
     {
-        var text = "";
+        var sequences = new List<string>();
         for (var i = 0; i < batches && loader.Next() is { } batch; i++)
             for (var b = 0; b < batch.BatchSize; b++)
-                text += new CharacterTokenizer().Decode(batch.Inputs.Skip(b * batch.SeqLen).Take(batch.SeqLen).Append(batch.Labels[(b + 1) * batch.SeqLen - 1]).Select(t => (int)t));
-        return text;
+                sequences.Add(new CharacterTokenizer().Decode(batch.Inputs.Skip(b * batch.SeqLen).Take(batch.SeqLen).Append(batch.Labels[(b + 1) * batch.SeqLen - 1]).Select(t => (int)t)));
+        return sequences;
     }
+
+    /// <summary>The sequences of global micro-batches, in the order of ranks; ends where all ranks end.</summary>
+    private static List<string> Interleaved(IReadOnlyList<DataLoader> ranks, int batches)
+    {
+        var sequences = new List<string>();
+        for (var i = 0; i < batches; i++)
+        {
+            var parts = ranks.Select(r => Sequences(r, 1)).ToList();
+            Assert.Single(parts.Select(p => p.Count).Distinct());
+            if (parts[0].Count == 0) break;
+            sequences.AddRange(parts.SelectMany(p => p));
+        }
+
+        return sequences;
+    }
+
+    private List<DataLoader> Ranks(string[] documents, int length, int batch, int world, bool infinite = true) =>
+        [.. Enumerable.Range(0, world).Select(rank => Open(documents, length, batch, rank, world, infinite))];
+
+    private static void Close(List<DataLoader> ranks) => ranks.ForEach(r => r.Dispose());
 
     private DataLoader Open(string[] documents, int length, int batch = 1, int rank = 0, int world = 1, bool infinite = true, bool borders = true) =>
         new(new Corpus("text", [Copy(documents, "data.jsonl")]), new CharacterTokenizer(borders), rank, world, batch, length, infinite);

@@ -81,7 +81,7 @@ public sealed class CheckpointingTests : IDisposable
         _ = Run(Full with { LastSaveModelOnly = true, ExportDtype = name }, "run");
         var last = CheckpointStore.OpenFolder(At("run", "step-8"));
         Assert.Equal("model.safetensors", Assert.Single(last.Manifest.Files).Name);
-        Assert.All(last.Entries("model.safetensors").Values, e => Assert.Equal(type, e.Type));
+        Assert.All(last.Tensors("model.safetensors").Values, e => Assert.Equal(type, e.Type));
         Assert.True(CheckpointStore.OpenFolder(At("run", "step-6")).Has("optimizer.safetensors"));
         var error = Assert.Throws<TitanException>(() => Run(Full, "run"));
         Assert.Equal(ExitCode.Usage, error.Code);

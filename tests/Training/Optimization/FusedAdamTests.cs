@@ -1,3 +1,4 @@
+using Titan.Abstractions;
 using TorchSharp;
 using TorchSharp.Modules;
 using Titan.Training.Optimization;
@@ -32,13 +33,25 @@ public sealed class FusedAdamTests
     }
 
     [Fact]
-    public void Clipping_scales_to_the_norm_and_returns_the_one_before()
+    public void Clipping_scales_to_the_norm()
     {
         using var scope = NewDisposeScope();
         var p = new Parameter(zeros(4));
         (p * tensor(new float[] { 3, 0, 4, 0 })).sum().backward();
-        Assert.Equal(5, Gradients.Clip([p], 1), 5);
+        ModelParameter[] all = [new("p", p, ShardLayout.Whole([4]), 1)];
+        Assert.Equal(25, Gradients.SquaredNorm(all), 4);
+        Gradients.Clip(all, 5, 1);
         Assert.Equal(1, p.grad!.norm().item<float>(), 4);
-        Assert.Equal(1, Gradients.Clip([p], 2), 4);
+        Gradients.Clip(all, 1, 2);
+        Assert.Equal(1, p.grad!.norm().item<float>(), 4);
+    }
+
+    [Fact]
+    public void What_several_ranks_hold_counts_once_in_the_norm_over_all()
+    {
+        using var scope = NewDisposeScope();
+        var p = new Parameter(zeros(2));
+        (p * tensor(new float[] { 3, 4 })).sum().backward();
+        Assert.Equal(25, 2 * Gradients.SquaredNorm([new ModelParameter("p", p, ShardLayout.Whole([2]), 2)]), 4);
     }
 }

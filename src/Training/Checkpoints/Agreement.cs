@@ -1,0 +1,120 @@
+using System.Text.Json;
+using Titan.Abstractions;
+using static TorchSharp.torch;
+
+namespace Titan.Training.Checkpoints;
+
+/// <summary>
+/// What may fail on one rank fails on all: ranks tell each other how it went, so that none goes on alone into a collective that nobody else comes to. With one rank these
+/// are plain calls.
+/// </summary>
+internal static class Agreement
+{
+    private enum Kind
+    {
+        Titan,
+        Disk,
+        Corrupt,
+        Other,
+    }
+
+    /// <summary>Runs <paramref name="body"/> on every rank.</summary>
+    /// <returns>What it returned on each, in rank order; <typeparamref name="T"/> travels as JSON.</returns>
+    /// <exception cref="TitanException">Or IOException, or CorruptCheckpointException: the failure of the lowest rank that failed, with its rank, on every rank.</exception>
+    public static IReadOnlyList<T> All<T>(IProcessGroup world, Func<T> body)
+    {
+        if (world.Size == 1) return [body()];
+        var (outcome, error) = Try(body, world.Rank);
+        var outcomes = Gather(world, outcome);
+        if (outcomes.FirstOrDefault(o => o.Failure is not null) is { Failure: { } failure }) throw ToException(failure, failure.Rank == world.Rank ? error : null);
+        return [.. outcomes.Select(o => o.Value!)];
+    }
+
+    /// <summary>Runs <paramref name="body"/> on every rank, for what it does.</summary>
+    /// <exception cref="TitanException">As <see cref="All{T}"/>.</exception>
+    public static void All(IProcessGroup world, Action body) => All(world, () =>
+    {
+        body();
+        return 0;
+    });
+
+    /// <summary>Runs <paramref name="body"/> on rank 0 alone.</summary>
+    /// <returns>What it returned there, on every rank.</returns>
+    /// <exception cref="TitanException">Or IOException, or CorruptCheckpointException: its failure, on every rank.</exception>
+    public static T OnFirst<T>(IProcessGroup world, Func<T> body)
+    {
+        if (world.Size == 1) return body();
+        var (outcome, error) = world.Rank == 0 ? Try(body, 0) : (null, null);
+        outcome = Broadcast(world, outcome);
+        return outcome.Failure is { } failure ? throw ToException(failure, error) : outcome.Value!;
+    }
+
+    /// <summary>Runs <paramref name="body"/> on rank 0 alone, for what it does; the others wait for it.</summary>
+    /// <exception cref="TitanException">As <see cref="OnFirst{T}"/>.</exception>
+    public static void OnFirst(IProcessGroup world, Action body) => OnFirst(world, () =>
+    {
+        body();
+        return 0;
+    });
+
+    private static (Outcome<T> Outcome, Exception? Error) Try<T>(Func<T> body, int rank)
+    {
+        try
+        {
+            return (new Outcome<T>(body(), null), null);
+        }
+        catch (Exception e)
+        {
+            // Whatever it is, the others must hear of it.
+            var failure = e switch
+            {
+                TitanException titan => new Failure(rank, Kind.Titan, titan.Code, titan.Message),
+                IOException or UnauthorizedAccessException => new Failure(rank, Kind.Disk, ExitCode.Data, e.Message),
+                CorruptCheckpointException => new Failure(rank, Kind.Corrupt, ExitCode.Data, e.Message),
+                _ => new Failure(rank, Kind.Other, ExitCode.RunFailed, $"{e.GetType().Name}: {e.Message}"),
+            };
+            return (new Outcome<T>(default, failure), e);
+        }
+    }
+
+    private static Exception ToException(Failure failure, Exception? own) => failure.Kind switch
+    {
+        Kind.Disk => new IOException($"rank {failure.Rank}: {failure.Message}", own),
+        Kind.Corrupt => new CorruptCheckpointException(failure.Message),
+        Kind.Titan => new TitanException(failure.Code, failure.Message, own),
+        _ => new TitanException(failure.Code, $"rank {failure.Rank}: {failure.Message}", own),
+    };
+
+    private static IReadOnlyList<T> Gather<T>(IProcessGroup world, T value)
+    {
+        using var none = no_grad();
+        using var scope = NewDisposeScope();
+        var bytes = JsonSerializer.SerializeToUtf8Bytes(value);
+        var lengths = empty(world.Size, dtype: ScalarType.Int64);
+        world.AllGatherIntoTensor(lengths, tensor([(long)bytes.Length]));
+        var length = lengths.data<long>().ToArray();
+        // One length for all, as the collective wants it.
+        var longest = (int)length.Max();
+        Array.Resize(ref bytes, longest);
+        var all = empty((long)world.Size * longest, dtype: ScalarType.Byte);
+        world.AllGatherIntoTensor(all, tensor(bytes));
+        var read = all.data<byte>().ToArray();
+        return [.. length.Select((l, rank) => JsonSerializer.Deserialize<T>(read.AsSpan(rank * longest, (int)l))!)];
+    }
+
+    private static T Broadcast<T>(IProcessGroup world, T? value)
+    {
+        using var none = no_grad();
+        using var scope = NewDisposeScope();
+        var bytes = world.Rank == 0 ? JsonSerializer.SerializeToUtf8Bytes(value) : [];
+        var length = tensor([(long)bytes.Length]);
+        world.Broadcast(length, 0);
+        var data = world.Rank == 0 ? tensor(bytes) : empty(length.item<long>(), dtype: ScalarType.Byte);
+        world.Broadcast(data, 0);
+        return JsonSerializer.Deserialize<T>(data.data<byte>().ToArray())!;
+    }
+
+    private sealed record Failure(int Rank, Kind Kind, ExitCode Code, string Message);
+
+    private sealed record Outcome<T>(T? Value, Failure? Failure);
+}

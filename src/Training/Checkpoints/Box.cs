@@ -1,0 +1,49 @@
+using Titan.Abstractions;
+
+namespace Titan.Training.Checkpoints;
+
+/// <summary>A box of a tensor's indices: per dimension where it begins and how long it is. A scalar's box has no dimensions and one element.</summary>
+internal sealed record Box(IReadOnlyList<long> Offset, IReadOnlyList<long> Shape)
+{
+    public static Box Of(ShardLayout layout) => new(layout.Offset, layout.Shape);
+
+    public bool IsEmpty => Shape.Any(s => s == 0);
+
+    /// <summary>What both contain; null when that is nothing.</summary>
+    public Box? Intersect(Box other)
+    {
+        long[] offset = new long[Shape.Count], shape = new long[Shape.Count];
+        for (var d = 0; d < offset.Length; d++)
+        {
+            offset[d] = Math.Max(Offset[d], other.Offset[d]);
+            shape[d] = Math.Min(Offset[d] + Shape[d], other.Offset[d] + other.Shape[d]) - offset[d];
+            if (shape[d] <= 0) return null;
+        }
+
+        return new Box(offset, shape);
+    }
+
+    /// <summary>What is left of this when <paramref name="inner"/>, a box within it, is taken out: boxes that do not overlap, two a dimension at most.</summary>
+    public IEnumerable<Box> Without(Box inner)
+    {
+        var rest = this;
+        for (var d = 0; d < Shape.Count; d++)
+        {
+            var (begin, end) = (rest.Offset[d], rest.Offset[d] + rest.Shape[d]);
+            var (from, to) = (inner.Offset[d], inner.Offset[d] + inner.Shape[d]);
+            if (from > begin) yield return rest.Along(d, begin, from);
+            if (to < end) yield return rest.Along(d, to, end);
+            rest = rest.Along(d, from, to);
+        }
+    }
+
+    /// <inheritdoc />
+    public override string ToString() => $"[{string.Join(", ", Offset.Zip(Shape, (o, s) => $"{o}..{o + s}"))}]";
+
+    private Box Along(int dimension, long from, long to)
+    {
+        long[] offset = [.. Offset], shape = [.. Shape];
+        (offset[dimension], shape[dimension]) = (from, to - from);
+        return new Box(offset, shape);
+    }
+}

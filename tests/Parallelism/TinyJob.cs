@@ -1,0 +1,162 @@
+using Titan.Abstractions;
+using Titan.Plugins.Float8Rowwise;
+using Titan.Plugins.Float8Tensorwise;
+using Titan.Plugins.MXFP8;
+using Titan.Plugins.Parallelism;
+using Titan.Quantization.Conversion;
+using Titan.Quantization.Matmuls;
+using Titan.Training.Models;
+using Titan.Training.Models.Llama3;
+using Titan.Training.Optimization;
+using static TorchSharp.torch;
+
+namespace Titan.Parallelism.Tests;
+
+/// <summary>A small Llama 3 that trains on given tokens over ranks that are threads.</summary>
+internal static class TinyJob
+{
+    public const int Vocabulary = 160, Length = 32;
+
+    private static readonly Lock Random = new();
+
+    /// <summary>Recipes by name.</summary>
+    public static readonly IReadOnlyDictionary<string, IQuantizationRecipe> Recipes = new Dictionary<string, IQuantizationRecipe>
+    {
+        ["tensorwise"] = new TensorwiseRecipe(), ["rowwise"] = new RowwiseRecipe(), ["rowwise_with_gw_hp"] = new RowwiseWithGradWeightHighPrecisionRecipe(),
+        ["mxfp8_cublas"] = new CublasRecipe(), ["mxfp8_rceil"] = new RceilRecipe(),
+    };
+
+    /// <summary>What a run is.</summary>
+    public sealed record Options
+    {
+        public string? Recipe { get; init; }
+
+        public bool Float8Gather { get; init; }
+
+        public bool Precompute { get; init; }
+
+        public bool Reshard { get; init; } = true;
+
+        public ScalarType ParamType { get; init; } = ScalarType.BFloat16;
+
+        public BlockCheckpointing Checkpointing { get; init; } = BlockCheckpointing.None;
+
+        public int Steps { get; init; } = 3;
+
+        public int Dimension { get; init; } = 64;
+    }
+
+    /// <summary>What a rank has in the end.</summary>
+    /// <param name="Losses">Summed over the ranks, per step.</param>
+    /// <param name="Parameters">Local parts, with their layouts.</param>
+    public sealed record Result(IReadOnlyList<double> Losses, IReadOnlyDictionary<string, (ShardLayout Layout, Tensor Value)> Parameters, FullyShardedDataParallel? Fsdp);
+
+    /// <summary>The model of a run, converted, on the meta device.</summary>
+    public static (Llama3Model Model, IReadOnlyList<QuantizeLinearConverter> Converters) Build(Options options, ParallelDimensions dimensions)
+    {
+        var model = new Llama3Model(new Llama3Args(options.Dimension, 2, 4, 2, Vocabulary, MultipleOf: 64), Length, META, ScalarType.Float32);
+        var converters = new List<QuantizeLinearConverter>();
+        if (options.Recipe is { } name)
+        {
+            var recipe = Recipes[name];
+            var converter = new QuantizeLinearConverter("test", [(new RecipeMetadata { Family = "test", Name = name, IsDefault = true }, recipe)], new MatmulCounter());
+            converter.Convert(new ModelSlots(model),
+                new QuantizeOptions(
+                    new QuantizeLinearOptions { FilterFqns = ["output"], EnableFsdpFloat8AllGather = options.Float8Gather, PrecomputeFloat8DynamicScaleForFsdp = options.Precompute },
+                    new Dictionary<string, object> { [name] = Activator.CreateInstance(recipe.OptionsType)! }),
+                new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.ParamType });
+            converters.Add(converter);
+        }
+
+        model.SetComputeType(options.ParamType);
+        for (var i = 0; i < model.Blocks.Count; i++) model.SetCheckpointing(i, options.Checkpointing);
+        return (model, converters);
+    }
+
+    /// <summary>Trains on one rank.</summary>
+    public static Result Alone(Options options, int batch) => Train(options, new ParallelDimensions(), null, batch);
+
+    /// <summary>Trains on every rank of a mesh of dp_replicate x dp_shard.</summary>
+    public static Result[] Over(ParallelDimensions dimensions, Options options, int batch, Func<Func<MeshDimension, IProcessGroup>, Func<MeshDimension, IProcessGroup>>? wrap = null) =>
+        ThreadRanks.Run(dimensions, mesh => Train(options, dimensions, wrap is null ? mesh : wrap(mesh), batch));
+
+    /// <summary>The whole parameter from the parts of all ranks.</summary>
+    public static Tensor Whole(IEnumerable<Result> ranks, string fqn)
+    {
+        Tensor? whole = null;
+        foreach (var rank in ranks)
+        {
+            var (layout, value) = rank.Parameters[fqn];
+            whole ??= full([.. layout.GlobalShape], double.NaN, dtype: value.dtype);
+            layout.Of(whole).copy_(value);
+        }
+
+        return whole!;
+    }
+
+    private static Result Train(Options options, ParallelDimensions dimensions, Func<MeshDimension, IProcessGroup>? mesh, int batch)
+    {
+        using var scope = NewDisposeScope();
+        var (model, converters) = Build(options, dimensions);
+        var parallelisms = new List<IParallelism>();
+        if (mesh is not null)
+        {
+            if (dimensions.DataParallelShard > 1) parallelisms.Add(Apply(new FullyShardedDataParallel(), MeshDimension.DataParallelShard));
+            if (dimensions.DataParallelReplicate > 1) parallelisms.Add(Apply(new ReplicatedDataParallel(), MeshDimension.DataParallelReplicate));
+        }
+
+        ModelParameters.Materialize(model, CPU);
+        lock (Random) model.InitializeWeights(7);
+        foreach (var parallelism in parallelisms) parallelism.AfterOptimizerStep();
+        var parameters = ModelParameters.Of(model);
+        var optimizer = new FusedAdam([.. parameters.Select(p => (p.Fqn, p.Parameter))], 0.9, 0.95, 1e-8, 0.1, true);
+        var losses = new List<double>();
+        var replicate = mesh?.Invoke(MeshDimension.DataParallelReplicate);
+        var shard = mesh?.Invoke(MeshDimension.DataParallelShard);
+        var position = (replicate?.Rank ?? 0) * (shard?.Size ?? 1) + (shard?.Rank ?? 0);
+        var local = batch / dimensions.Batch;
+        for (var step = 0; step < options.Steps; step++)
+        {
+            using var one = NewDisposeScope();
+            Gradients.Zero(parameters);
+            var (tokens, labels) = Data(step, batch);
+            var own = tokens.narrow(0, position * local, local);
+            var ownLabels = labels.narrow(0, position * local, local).reshape(-1);
+            var logits = model.call(own);
+            var loss = nn.functional.cross_entropy(logits.reshape(-1, Vocabulary).to(ScalarType.Float32), ownLabels, reduction: nn.Reduction.Sum) / labels.numel();
+            loss.backward();
+            BackwardFailure.ThrowIfAny();
+            foreach (var parallelism in parallelisms) parallelism.AfterBackward();
+            var sum = loss.detach().clone();
+            shard?.AllReduce(sum, ReduceOperation.Sum);
+            replicate?.AllReduce(sum, ReduceOperation.Sum);
+            losses.Add(sum.item<float>());
+            optimizer.Step(2e-3);
+            foreach (var converter in converters) converter.AfterOptimizerStep();
+            foreach (var parallelism in parallelisms) parallelism.AfterOptimizerStep();
+        }
+
+        return new Result(losses, parameters.ToDictionary(p => p.Fqn, p => (p.Layout, p.Parameter.detach().clone().DetachFromDisposeScope())), parallelisms.OfType<FullyShardedDataParallel>().FirstOrDefault());
+
+        IParallelism Apply(IParallelism parallelism, MeshDimension dimension)
+        {
+            parallelism.Apply(new ParallelizationContext(model, model.Blocks, dimensions, mesh!(dimension)) { ParamType = options.ParamType, ReshardAfterForward = options.Reshard });
+            return parallelism;
+        }
+    }
+
+    /// <summary>The same tokens for every run: x[i + 1] follows from x[i], so there is something to learn.</summary>
+    private static (Tensor Tokens, Tensor Labels) Data(int step, int batch)
+    {
+        var random = new Random(step);
+        var all = new long[batch * (Length + 1)];
+        for (var b = 0; b < batch; b++)
+        {
+            all[b * (Length + 1)] = random.Next(Vocabulary);
+            for (var s = 1; s <= Length; s++) all[b * (Length + 1) + s] = (all[b * (Length + 1) + s - 1] * 5 + 3) % Vocabulary;
+        }
+
+        var x = tensor(all, [batch, Length + 1]);
+        return (x.narrow(1, 0, Length).contiguous(), x.narrow(1, 1, Length).contiguous());
+    }
+}
