@@ -1,12 +1,163 @@
 #!/usr/bin/env bash
-# Trains. CONFIG_FILE: the job (default: a small Llama 3 that learns within a minute on two cores). NGPU: number of ranks. LOG_RANK: whose output to show.
+# Trains. CONFIG_FILE: the job (default: a small Llama 3 that learns within a minute on two cores). NGPU: number of ranks, started with mpirun. LOG_RANK: whose output to
+# show (0; a list: 0,3; all). Several hosts: HOSTFILE=FILE or TITAN_HOSTS=host1:4,host2:4. TITAN_MPIRUN_FLAGS: more flags for mpirun. Under srun, or already under an MPI
+# launcher, it is one rank and just runs. TITAN_INSTALL=1: may install Open MPI with apt-get. docs/distributed.md has the rest.
 # Any further argument overrides the job file, for example: --training.steps 50 --model.converters="quantize.linear.float8"
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CONFIG_FILE=${CONFIG_FILE:-"$root/configs/llama3/cpu_small.toml"}
-NGPU=${NGPU:-1}
-if [ "$NGPU" != 1 ]; then
-    echo "run_train.sh: NGPU=$NGPU: this version trains on one rank; use NGPU=1" >&2
+ranks=${NGPU:-1}
+export LOG_RANK=${LOG_RANK:-0}
+
+say() { echo "run_train.sh: $*" >&2; }
+# The program of this checkout; TITAN_PROGRAM is for whoever runs another build of it.
+program=${TITAN_PROGRAM:-"$root/titan"}
+train=("$program" train --job.config_file "$CONFIG_FILE" "$@")
+
+cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || nproc; }
+# Ranks of one machine share its cores.
+share_cores() {
+    local each=$(($(cores) / $1))
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((each > 0 ? each : 1))}
+}
+
+if ! [[ $ranks =~ ^[1-9][0-9]*$ ]]; then
+    say "NGPU=$ranks: expected the number of ranks, 1 or more"
     exit 2
 fi
-exec "$root/titan" train --job.config_file "$CONFIG_FILE" "$@"
+if ! [[ $LOG_RANK =~ ^(all|[0-9]+(,[0-9]+)*)$ ]]; then
+    say "LOG_RANK=$LOG_RANK: expected a rank (0), ranks separated by commas (0,3), or all"
+    exit 2
+fi
+
+# One rank of a job that somebody else launched. In a batch script, which is one process, SLURM_PROCID and SLURM_NTASKS are set too: only srun sets SLURM_STEP_NUM_TASKS.
+launcher=
+if [ -n "${OMPI_COMM_WORLD_SIZE:-}" ]; then launcher="mpirun" launched=$OMPI_COMM_WORLD_SIZE here=${OMPI_COMM_WORLD_LOCAL_SIZE:-1}
+elif [ -n "${SLURM_PROCID:-}" ] && [ "${SLURM_STEP_NUM_TASKS:-1}" -gt 1 ]; then
+    launched=$SLURM_STEP_NUM_TASKS
+    # "4(x2),3": tasks of each node; the first number will do.
+    launcher="srun" here=${SLURM_STEP_TASKS_PER_NODE:-1} here=${here%%[!0-9]*}
+elif [ -n "${PMI_SIZE:-}" ] && [ "$PMI_SIZE" -gt 1 ]; then launcher="mpiexec" launched=$PMI_SIZE here=${MPI_LOCALNRANKS:-1}
+elif [ -n "${PMIX_RANK:-}" ]; then launcher="a PMIx launcher" launched="" here=1
+fi
+if [ -n "$launcher" ]; then
+    rank=${OMPI_COMM_WORLD_RANK:-${PMIX_RANK:-${PMI_RANK:-${SLURM_PROCID:-0}}}}
+    if [ -n "${NGPU:-}" ] && [ "$NGPU" != "$launched" ] && [ "$rank" = 0 ]; then say "note: NGPU=$NGPU is ignored: $launcher started ${launched:-the} ranks"; fi
+    [ "$launcher" = srun ] && [ -n "${SLURM_CPUS_PER_TASK:-}" ] && export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$SLURM_CPUS_PER_TASK}
+    share_cores "${here:-1}"
+    exec "${train[@]}"
+fi
+
+hosts=()
+if [ -n "${HOSTFILE:-}" ] && [ -n "${TITAN_HOSTS:-}" ]; then
+    say "HOSTFILE and TITAN_HOSTS are both set; keep one"
+    exit 2
+fi
+if [ -n "${HOSTFILE:-}" ]; then
+    [ -r "$HOSTFILE" ] || { say "HOSTFILE=$HOSTFILE cannot be read; expected lines such as 'host1 slots=4'"; exit 2; }
+    [ -n "${NGPU:-}" ] || { say "HOSTFILE needs NGPU: the number of ranks on all hosts together"; exit 2; }
+elif [ -n "${TITAN_HOSTS:-}" ]; then
+    IFS=, read -ra hosts <<<"$TITAN_HOSTS"
+    slots=0
+    for host in "${hosts[@]}"; do
+        [[ $host =~ ^[^:]+:[1-9][0-9]*$ ]] || { say "TITAN_HOSTS: '$host': expected host:ranks, for example TITAN_HOSTS=host1:4,host2:4"; exit 2; }
+        slots=$((slots + ${host##*:}))
+    done
+    if [ -z "${NGPU:-}" ]; then ranks=$slots; fi
+    if [ "$ranks" -gt "$slots" ]; then
+        say "NGPU=$ranks, but TITAN_HOSTS=$TITAN_HOSTS has room for $slots ranks; raise the numbers after the colons or lower NGPU"
+        exit 2
+    fi
+fi
+
+if [ "$ranks" = 1 ] && [ -z "${HOSTFILE:-}${TITAN_HOSTS:-}" ]; then exec "${train[@]}"; fi
+
+# Open MPI where there is a choice: MPICH's ranks never yield the cores that they wait on.
+find_launcher() {
+    local name text
+    for name in mpirun.openmpi mpirun mpiexec.hydra mpiexec; do
+        command -v "$name" >/dev/null 2>&1 || continue
+        text=$("$name" --version 2>/dev/null || true)
+        case $text in
+            *"Open MPI"* | *OpenRTE* | *PRRTE*)
+                kind=openmpi mpirun=$name major=4
+                if [[ $text =~ [[:space:]]([0-9]+)\.[0-9] ]]; then major=${BASH_REMATCH[1]}; fi
+                return 0 ;;
+            *HYDRA* | *MPICH* | *"Intel(R) MPI"*) kind=mpich mpirun=$name; return 0 ;;
+        esac
+    done
+    return 1
+}
+
+# Debian 12 and Ubuntu 24.04 have libopenmpi3; newer releases libopenmpi40.
+apt_library() { if apt-cache show libopenmpi40 >/dev/null 2>&1; then echo libopenmpi40; else echo libopenmpi3; fi; }
+missing() {
+    say "NGPU=$ranks needs an MPI launcher, and neither mpirun nor mpiexec is on PATH. Install one:"
+    cat >&2 <<TEXT
+  Debian, Ubuntu   apt-get install openmpi-bin libopenmpi3     (libopenmpi40 on Debian 13 and newer)
+  Fedora, RHEL     dnf install openmpi && module load mpi/openmpi-x86_64
+  conda            conda install -c conda-forge openmpi
+or run on one rank: NGPU=1
+TEXT
+    exit 4
+}
+if ! find_launcher; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        install=${TITAN_INSTALL:-}
+        if [ -z "$install" ] && [ -t 0 ] && [ -t 2 ]; then
+            read -rp "run_train.sh: NGPU=$ranks needs MPI. Install openmpi-bin (about 7 MB) with apt-get? [y/N] " answer
+            case $answer in y | Y | yes) install=1 ;; esac
+        fi
+        if [ "$install" = 1 ]; then
+            say "installing Open MPI"
+            { apt-get update -qq && apt-get install -y -qq --no-install-recommends openmpi-bin "$(apt_library)"; } >&2 || { say "apt-get failed"; missing; }
+            hash -r
+        fi
+    fi
+    find_launcher || missing
+fi
+
+# Once, before many ranks would do it at the same time.
+"$program" --help >/dev/null
+export TITAN_NO_BUILD=1
+# UCX, which MPICH and many clusters' Open MPI use, would turn every null reference of .NET into a crash.
+export UCX_HANDLE_ERRORS=${UCX_HANDLE_ERRORS:-none}
+# Open MPI's reductions allocate and free temporaries; without this every call faults their pages in again.
+export MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-1073741824} MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-4294967296}
+# mpirun gives ranks a terminal of their own, to which .NET would write control sequences.
+export TERM=dumb
+if [ ${#hosts[@]} -gt 0 ]; then share_cores "${hosts[0]##*:}"
+elif [ -z "${HOSTFILE:-}" ]; then share_cores "$ranks"
+fi
+passed=(LOG_RANK TITAN_NO_BUILD UCX_HANDLE_ERRORS MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_ TERM)
+[ -n "${OMP_NUM_THREADS:-}" ] && passed+=(OMP_NUM_THREADS)
+for name in $(compgen -e); do
+    case $name in TITAN_MPIRUN_FLAGS | TITAN_HOSTS | TITAN_INSTALL | TITAN_NO_BUILD | TITAN_PROGRAM) ;;
+        TITAN_* | NCCL_* | UCX_TLS | UCX_NET_DEVICES | CUDA_VISIBLE_DEVICES | OMP_WAIT_POLICY | MPI_LIBRARY | DOTNET_ROOT | PATH | LD_LIBRARY_PATH) passed+=("$name") ;;
+    esac
+done
+
+read -ra more <<<"${TITAN_MPIRUN_FLAGS:-}"
+if [ "$kind" = openmpi ]; then
+    # Not bound: with one or two ranks each would be bound to a single core, its compute and communication threads together.
+    flags=(--bind-to none)
+    if [ "$(id -u)" = 0 ]; then flags+=(--allow-run-as-root); fi
+    if [ -n "${HOSTFILE:-}" ]; then flags+=(--hostfile "$HOSTFILE")
+    elif [ ${#hosts[@]} -gt 0 ]; then flags+=(--host "$TITAN_HOSTS")
+    else
+        # One machine needs no ssh. Open MPI 5 has no such component, and in an allocation of Slurm's mpirun starts its ranks by Slurm.
+        if [ "$major" -lt 5 ] && [ -z "${SLURM_JOB_ID:-}" ]; then flags+=(--mca plm isolated); fi
+        if [ "$ranks" -gt "$(cores)" ]; then flags+=(--oversubscribe); fi
+    fi
+    # Between machines: two sockets for each pair of ranks, one for each direction, and waiting ranks that leave the core to those that compute.
+    if [ -n "${HOSTFILE:-}${TITAN_HOSTS:-}" ]; then flags+=(--mca mpi_yield_when_idle 1 --mca btl_tcp_links 2); fi
+    for name in "${passed[@]}"; do flags+=(-x "$name"); done
+else
+    # Passes the whole environment on by itself.
+    flags=()
+    if [ -n "${HOSTFILE:-}" ]; then flags+=(-f "$HOSTFILE")
+    elif [ ${#hosts[@]} -gt 0 ]; then flags+=(-hosts "$TITAN_HOSTS")
+    fi
+fi
+# In the place of this shell, so that signals reach the launcher and its exit code is ours.
+exec "$mpirun" ${flags[@]+"${flags[@]}"} ${more[@]+"${more[@]}"} -np "$ranks" "${train[@]}"

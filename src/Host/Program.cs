@@ -37,14 +37,7 @@ internal static class Commands
         var root = new RootCommand("Titan.Plugins: trains large language models on TorchSharp; float8 recipes, model converters and parallelisms are plugins.")
         {
             Job("train", "Runs a job.", [], (rest, _) => TrainCommand.RunAsync(rest)),
-            JobWithJson("plan", "Shows what a job would do: layers, parameters, FLOPs, memory. Allocates nothing.", (rest, json) =>
-            {
-                var session = JobSession.Open(rest);
-                foreach (var warning in session.Job.Warnings) Console.Error.WriteLine($"titan: note: {warning}");
-                var plan = Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema));
-                Console.Write(json ? plan.ToJson() + Environment.NewLine : plan.ToText());
-                return 0;
-            }),
+            PlanCommand.Create(JobHelp),
             EstimateCommand.Create(JobHelp),
             BenchCommand.Create(),
             Config(),
@@ -107,12 +100,6 @@ internal static class Commands
         });
         verify.Arguments.Add(path);
         return new Command("plugin", "Lists and checks plugins.") { list, inspect, verify };
-    }
-
-    private static Command JobWithJson(string name, string description, Func<IReadOnlyList<string>, bool, int> run)
-    {
-        var json = new Option<bool>("--json") { Description = "Print JSON." };
-        return Job(name, description, [json], (rest, parsed) => Task.FromResult(run(rest, parsed.GetValue(json))));
     }
 
     /// <summary>A command that passes every flag that it does not know to the job.</summary>

@@ -2,8 +2,12 @@ using System.Globalization;
 
 namespace Titan.Host.Commands;
 
-/// <summary>The log of a run on standard output, in upstream's form; on a terminal with a line of progress below it.</summary>
-internal sealed class RunLog
+/// <summary>
+/// The log of a run on standard output, in upstream's form; on a terminal with a line of progress below it. Of several ranks those of <c>LOG_RANK</c> write theirs, with
+/// their number where they are more than one. What a run fails with is not part of it: that is always said, with its rank.
+/// </summary>
+/// <param name="ranks">Which ranks are shown.</param>
+internal sealed class RunLog(LogRanks ranks)
 {
     private readonly object gate = new();
     private string progress = "";
@@ -20,7 +24,7 @@ internal sealed class RunLog
     /// <summary>Shows how far the run is and how long it will take.</summary>
     public void Progress(long step, long last, TimeSpan left)
     {
-        if (!IsTerminal) return;
+        if (!IsTerminal || !ranks.IsShown) return;
         const int width = 30;
         var filled = (int)(width * step / last);
         lock (gate)
@@ -41,10 +45,11 @@ internal sealed class RunLog
 
     private void Write(string level, string text)
     {
+        if (!ranks.IsShown) return;
         lock (gate)
         {
             if (progress.Length > 0) Console.Write("\r\u001b[K");
-            Console.WriteLine($"[titan] {DateTime.Now.ToString("yyyy-MM-dd HH:mm:ss,fff", CultureInfo.InvariantCulture)} - root - {level} - {text}");
+            Console.WriteLine($"{ranks.Prefix}[titan] {DateTime.Now.ToString("yyyy-MM-dd HH:mm:ss,fff", CultureInfo.InvariantCulture)} - root - {level} - {text}");
             if (progress.Length > 0) Console.Write(progress);
         }
     }

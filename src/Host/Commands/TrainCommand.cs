@@ -46,7 +46,7 @@ internal static class TrainCommand
         builder.Services.AddSingleton(runtime);
         builder.Services.AddSingleton(signals);
         builder.Services.AddSingleton(ModelRegistry.CreateDefault());
-        builder.Services.AddSingleton<RunLog>();
+        builder.Services.AddSingleton(new RunLog(LogRanks.Of(Environment.GetEnvironmentVariable("LOG_RANK"), runtime.Rank, runtime.World)));
         builder.Services.AddHostedService<TrainingService>();
         // A large save may take longer than the host's usual patience, and must not be cut off.
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);

@@ -29,6 +29,7 @@ internal static class JobRules
         if (((string)values["model.hf_assets_path"]!).EndsWith("tokenizer.model", StringComparison.Ordinal))
             Error("model.hf_assets_path", "expected the folder that holds tokenizer.json, not a tokenizer.model file");
 
+        CheckParallelism();
         NoEffect("parallelism.pipeline_parallel_schedule", "parallelism.pipeline_parallel_degree");
         NoEffect("parallelism.pipeline_parallel_microbatch_size", "parallelism.pipeline_parallel_degree");
         NoEffect("parallelism.enable_async_tensor_parallel", "parallelism.tensor_parallel_degree");
@@ -38,6 +39,24 @@ internal static class JobRules
         {
             foreach (var key in new[] { "checkpoint.initial_load_path", "checkpoint.load_step", "checkpoint.load_only", "checkpoint.exclude_from_loading" })
                 if (origins.ContainsKey(key)) notes.Add($"{key} has no effect: checkpoint.enable is false");
+        }
+
+        // Whether the degrees multiply to the number of ranks is known only where the ranks are: a job for many is checked on a machine of one.
+        void CheckParallelism()
+        {
+            int Degree(string key) => (int)values[$"parallelism.{key}"]!;
+            if (Degree("data_parallel_shard_degree") is 0 or < -1) Error("parallelism.data_parallel_shard_degree", "expected 1 or more, or -1 for all ranks that are left");
+            if (Degree("context_parallel_degree") > 1)
+                Error("parallelism.context_parallel_degree", "context parallel is not served yet; use 1, and tensor_parallel_degree, which also splits the sequence between layers");
+            if (Degree("pipeline_parallel_degree") > 1)
+                Error("parallelism.pipeline_parallel_degree", "pipeline parallel is not served yet; use 1, and data_parallel_shard_degree or tensor_parallel_degree to spread a model over more ranks");
+            var tensor = Degree("tensor_parallel_degree");
+            if (tensor <= 1) return;
+            if ((bool)values["parallelism.enable_async_tensor_parallel"]!)
+                Error("parallelism.enable_async_tensor_parallel", "async tensor parallel is not served yet; use false: the results are the same, the communication is not overlapped with the matmuls");
+            if ((int)values["training.seq_len"]! % tensor != 0) Error("training.seq_len", $"expected a multiple of tensor_parallel_degree = {tensor}: the sequence is split over its ranks");
+            if ((bool)values["validation.enable"]! && (int)values["validation.seq_len"]! % tensor != 0)
+                Error("validation.seq_len", $"expected a multiple of tensor_parallel_degree = {tensor}: the sequence is split over its ranks");
         }
 
         void Error(string key, string rule) => errors.Add($"{Origin(key)}: {key} = {ValueConversion.Show(values[key])}: {rule}");

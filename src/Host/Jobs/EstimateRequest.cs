@@ -28,7 +28,7 @@ public sealed record EstimateRequest(GpuSpec Gpu, bool? Fused, long? Tokens)
         return (Size(parts[0], "--shapes", one), new LinearShape(Size(parts[1], "--shapes", one), Size(parts[2], "--shapes", one)));
     })];
 
-    private static GpuSpec FindGpu(string name)
+    internal static GpuSpec FindGpu(string name)
     {
         var names = GpuSpecs.All.Select(g => g.Name).ToList();
         return GpuSpecs.Find(name) ?? throw new TitanException(ExitCode.Usage,

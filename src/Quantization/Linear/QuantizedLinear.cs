@@ -37,6 +37,9 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     /// <inheritdoc />
     public Parameter? Bias => bias;
 
+    /// <summary>What its matmuls do with their operands.</summary>
+    public LinearRecipe Recipe => engine.Recipe;
+
     /// <inheritdoc />
     public LinearShape LocalShape { get; private set; }
 

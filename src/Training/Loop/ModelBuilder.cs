@@ -77,17 +77,17 @@ public static class ModelBuilder
             !before.TryGetValue(entry.Fqn, out var was) || was.Module != entry.Slot.Module || was.Weight != (entry.Slot.Module as ILinear)?.Weight;
     }
 
+    /// <summary>What block <paramref name="index"/> of a model keeps for its backward.</summary>
+    public static BlockCheckpointing CheckpointingOf(ActivationCheckpointSection section, int index) => section.Mode switch
+    {
+        "full" => BlockCheckpointing.Full,
+        "selective" when section.SelectiveAcOption == "op" => BlockCheckpointing.FeedForward,
+        "selective" => int.Parse(section.SelectiveAcOption) is var every && (every == 0 || (index + 1) % every == 0) ? BlockCheckpointing.Full : BlockCheckpointing.None,
+        _ => BlockCheckpointing.None,
+    };
+
     private static void SetCheckpointing(LanguageModel model, ActivationCheckpointSection section)
     {
-        for (var i = 0; i < model.Blocks.Count; i++)
-        {
-            model.SetCheckpointing(i, section.Mode switch
-            {
-                "full" => BlockCheckpointing.Full,
-                "selective" when section.SelectiveAcOption == "op" => BlockCheckpointing.FeedForward,
-                "selective" => int.Parse(section.SelectiveAcOption) is var every && (every == 0 || (i + 1) % every == 0) ? BlockCheckpointing.Full : BlockCheckpointing.None,
-                _ => BlockCheckpointing.None,
-            });
-        }
+        for (var i = 0; i < model.Blocks.Count; i++) model.SetCheckpointing(i, CheckpointingOf(section, i));
     }
 }

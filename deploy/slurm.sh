@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Trains under Slurm: one task per rank, started by srun.
+#   CONFIG_FILE=configs/llama3/llama3_8b.toml sbatch --nodes=4 deploy/slurm.sh --model.converters="quantize.linear.float8"
+# Submit from the root of the checkout, which every node must see under the same path, built (./titan --help). Options of sbatch override the lines below.
+# Not run on a Slurm cluster by the project.
+#SBATCH --job-name=titan
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=8
+#SBATCH --gpus-per-node=8
+#SBATCH --cpus-per-task=12
+#SBATCH --exclusive
+#SBATCH --output=titan-%j.log
+#SBATCH --open-mode=append
+# Two minutes before the time is up, and when the job is preempted, srun's tasks get SIGTERM: every rank saves (with checkpoint.enable) and exits 0.
+#SBATCH --signal=TERM@120
+#SBATCH --requeue
+set -euo pipefail
+root=${TITAN_ROOT:-${SLURM_SUBMIT_DIR:-$PWD}}
+[ -x "$root/run_train.sh" ] || { echo "slurm.sh: $root holds no run_train.sh: submit from the root of the checkout, or set TITAN_ROOT" >&2; exit 2; }
+export CONFIG_FILE=${CONFIG_FILE:-"$root/configs/llama3/llama3_8b.toml"}
+export LOG_RANK=${LOG_RANK:-0} TITAN_NO_BUILD=1 UCX_HANDLE_ERRORS=none
+# pmix for Open MPI, pmi2 for MPICH; 'srun --mpi=list' shows what there is.
+mpi=${TITAN_SRUN_MPI:-pmix}
+
+# --kill-on-bad-exit: no rank waits for one that is gone. --cpu-bind=none: compute and communication threads of a rank are not put on one core.
+srun --mpi="$mpi" --kill-on-bad-exit=1 --cpu-bind=none --cpus-per-task="${SLURM_CPUS_PER_TASK:-12}" "$root/run_train.sh" "$@" &
+step=$!
+stopped=
+# A preempted job gets its SIGTERM here: srun passes it on to its tasks.
+trap 'stopped=1; kill -TERM "$step" 2>/dev/null' TERM
+status=0
+wait "$step" || status=$?
+# The trap interrupts wait: wait for the save.
+while kill -0 "$step" 2>/dev/null; do
+    status=0
+    wait "$step" || status=$?
+done
+# Stopped before the last step: queue again, the same job goes on from its checkpoint.
+if [ -n "$stopped" ] && [ "$status" = 0 ] && [ "${TITAN_REQUEUE:-1}" = 1 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
+exit "$status"
