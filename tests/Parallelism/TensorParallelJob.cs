@@ -36,6 +36,11 @@ internal static class TensorParallelJob
 
         public Llama3Args Args { get; init; } = new(Dimension, Layers, 8, 4, Vocabulary, MultipleOf: 128);
 
+        /// <summary>Ranks over which FSDP shards besides; each reads the same tokens, so that gradients are multiples of those of one rank.</summary>
+        public int Shard { get; init; } = 1;
+
+        public bool Float8Gather { get; init; }
+
         public int Sequence { get; init; } = Length;
     }
 
@@ -45,7 +50,7 @@ internal static class TensorParallelJob
     public static Result Alone(Options options) => Run(options, null);
 
     public static Result[] Over(int ranks, Options options) =>
-        ThreadRanks.Run(new ParallelDimensions(TensorParallel: ranks), mesh => Run(options, mesh(MeshDimension.TensorParallel)));
+        ThreadRanks.Run(new ParallelDimensions(DataParallelShard: options.Shard, TensorParallel: ranks), mesh => Run(options, mesh(MeshDimension.TensorParallel), mesh(MeshDimension.DataParallelShard)));
 
     /// <summary>The model, converted, on the meta device.</summary>
     public static Llama3Model Build(Options options, ParallelDimensions dimensions)
@@ -56,7 +61,7 @@ internal static class TensorParallelJob
             var recipe = TinyJob.Recipes[name];
             var converter = new QuantizeLinearConverter("test", [(new RecipeMetadata { Family = "test", Name = name, IsDefault = true }, recipe)], new MatmulCounter());
             converter.Convert(new ModelSlots(model),
-                new QuantizeOptions(new QuantizeLinearOptions { FilterFqns = options.Skip }, new Dictionary<string, object> { [name] = Activator.CreateInstance(recipe.OptionsType)! }),
+                new QuantizeOptions(new QuantizeLinearOptions { FilterFqns = options.Skip, EnableFsdpFloat8AllGather = options.Float8Gather }, new Dictionary<string, object> { [name] = Activator.CreateInstance(recipe.OptionsType)! }),
                 new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.Type });
         }
 
@@ -93,17 +98,20 @@ internal static class TensorParallelJob
         return noise == 0 ? double.PositiveInfinity : 20 * Math.Log10(a.norm().item<double>() / noise);
     }
 
-    private static Result Run(Options options, IProcessGroup? tensorParallel)
+    private static Result Run(Options options, IProcessGroup? tensorParallel, IProcessGroup? shards = null)
     {
         using var scope = NewDisposeScope();
-        var dimensions = new ParallelDimensions(TensorParallel: tensorParallel?.Size ?? 1);
+        var dimensions = new ParallelDimensions(DataParallelShard: options.Shard, TensorParallel: tensorParallel?.Size ?? 1);
         var model = Build(options, dimensions);
         var group = tensorParallel is null ? null : new CountingGroup(tensorParallel);
         var parallelism = new TensorParallel();
         if (group is not null)
             parallelism.Apply(new ParallelizationContext(model, model.Blocks, dimensions, group) { ParamType = options.Type, DisableLossParallel = options.DisableLossParallel });
+        var fsdp = options.Shard > 1 ? new FullyShardedDataParallel() : null;
+        fsdp?.Apply(new ParallelizationContext(model, model.Blocks, dimensions, shards!) { ParamType = options.Type });
         ModelParameters.Materialize(model, CPU);
         lock (Random) model.InitializeWeights(7);
+        fsdp?.AfterOptimizerStep();
         var (tokens, labels) = Data(options);
         using var mode = set_grad_enabled(options.Gradients);
         var logits = model.call(tokens);
@@ -112,6 +120,7 @@ internal static class TensorParallelJob
         {
             loss.backward();
             BackwardFailure.ThrowIfAny();
+            fsdp?.AfterBackward();
         }
 
         return new Result(loss.item<float>(), Keep(logits.detach()),
