@@ -13,7 +13,6 @@ internal static class Units
         var layers = ModelParameters.Layers(context.Model);
         if (layers.FirstOrDefault(l => l.Layer is ILinear { Bias: not null }) is { Module: not null } biased)
             throw new TitanException(ExitCode.Usage, $"layer '{biased.Fqn}' has a bias, which data parallelism over several ranks does not serve; use a model without biases");
-        // Named modules come in the order of construction, which is that of forward.
         var units = new List<(string Fqn, List<(torch.nn.Module, IWeightedLayer)> Layers)>();
         foreach (var (fqn, module, layer) in layers)
         {

@@ -8,7 +8,8 @@ namespace Titan.Distributed;
 /// <param name="Calls">How often it was called.</param>
 /// <param name="PayloadBytes">All-gather: bytes of the output; reduce-scatter and all-to-all: of the input; all-reduce and broadcast: of the tensor.</param>
 /// <param name="WireBytes">What leaves one rank of R by a ring: (R-1)/R of the payload, twice that for an all-reduce.</param>
-public sealed record CommunicationCount(string Verb, string Group, long Calls, long PayloadBytes, long WireBytes);
+/// <param name="Seconds">Time in which it was under way, waiting for late ranks included; 0 where only the device knows (NCCL).</param>
+public sealed record CommunicationCount(string Verb, string Group, long Calls, long PayloadBytes, long WireBytes, double Seconds);
 
 /// <summary>What was communicated since the last time that somebody asked.</summary>
 /// <param name="Counts">By verb and group, in that order.</param>
@@ -24,8 +25,8 @@ public sealed record CommunicationTotals(IReadOnlyList<CommunicationCount> Count
 public sealed class CommunicationCounter
 {
     private readonly Lock gate = new();
-    private readonly Dictionary<(Verb Verb, string Group), (long Calls, long Payload, long Wire)> counts = [];
-    private long collectiveTicks, waitTicks;
+    private readonly Dictionary<(Verb Verb, string Group), (long Calls, long Payload, long Wire, long Ticks)> counts = [];
+    private long waitTicks;
 
     /// <summary>What was counted since the last call; counting starts again at zero.</summary>
     public CommunicationTotals Take()
@@ -34,10 +35,10 @@ public sealed class CommunicationCounter
         {
             var totals = new CommunicationTotals(
                 [.. counts.OrderBy(c => c.Key.Verb).ThenBy(c => c.Key.Group, StringComparer.Ordinal)
-                    .Select(c => new CommunicationCount(c.Key.Verb.Text(), c.Key.Group, c.Value.Calls, c.Value.Payload, c.Value.Wire))],
-                (double)collectiveTicks / Stopwatch.Frequency, (double)waitTicks / Stopwatch.Frequency);
+                    .Select(c => new CommunicationCount(c.Key.Verb.Text(), c.Key.Group, c.Value.Calls, c.Value.Payload, c.Value.Wire, (double)c.Value.Ticks / Stopwatch.Frequency))],
+                (double)counts.Values.Sum(c => c.Ticks) / Stopwatch.Frequency, (double)waitTicks / Stopwatch.Frequency);
             counts.Clear();
-            (collectiveTicks, waitTicks) = (0, 0);
+            waitTicks = 0;
             return totals;
         }
     }
@@ -47,14 +48,18 @@ public sealed class CommunicationCounter
         var once = payload / size * (size - 1) + payload % size * (size - 1) / size;
         lock (gate)
         {
-            var (calls, total, wire) = counts.GetValueOrDefault((verb, group));
-            counts[(verb, group)] = (calls + 1, total + payload, wire + (verb == Verb.AllReduce ? 2 * once : once));
+            var (calls, total, wire, ticks) = counts.GetValueOrDefault((verb, group));
+            counts[(verb, group)] = (calls + 1, total + payload, wire + (verb == Verb.AllReduce ? 2 * once : once), ticks);
         }
     }
 
-    internal void AddCollectiveTicks(long ticks)
+    internal void AddCollectiveTicks(Verb verb, string group, long ticks)
     {
-        lock (gate) collectiveTicks += ticks;
+        lock (gate)
+        {
+            var count = counts.GetValueOrDefault((verb, group));
+            counts[(verb, group)] = count with { Ticks = count.Ticks + ticks };
+        }
     }
 
     internal void AddWaitTicks(long ticks)

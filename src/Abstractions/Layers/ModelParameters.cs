@@ -21,16 +21,26 @@ public static class ModelParameters
     public static IReadOnlyList<ModelParameter> Of(nn.Module model)
     {
         var sources = new Dictionary<Parameter, IWeightSource>(ReferenceEqualityComparer.Instance);
-        foreach (var module in Self(model)) if (module is IWeightedLayer layer) sources.TryAdd(layer.Weight.Parameter, layer.Weight);
+        foreach (var (_, _, layer) in Layers(model)) sources.TryAdd(layer.Weight.Parameter, layer.Weight);
         return [.. model.named_parameters().Select(p => sources.TryGetValue(p.parameter, out var source)
             ? new ModelParameter(p.name, p.parameter, source.Layout, source.Copies)
             : new ModelParameter(p.name, p.parameter, ShardLayout.Whole(p.parameter.shape), 1))];
     }
 
-    /// <summary>The layers with a weight, with the FQN of the layer.</summary>
-    public static IReadOnlyList<(string Fqn, nn.Module Module, IWeightedLayer Layer)> Layers(nn.Module model) =>
-        [.. (model is IWeightedLayer self ? [("", model, self)] : Array.Empty<(string, nn.Module, IWeightedLayer)>()),
-            .. model.named_modules().Where(m => m.module is IWeightedLayer).Select(m => (m.name, m.module, (IWeightedLayer)m.module))];
+    /// <summary>The layers with a weight, with the FQN of the layer; depth first in the order of construction, which for our models is that of forward.</summary>
+    public static IReadOnlyList<(string Fqn, nn.Module Module, IWeightedLayer Layer)> Layers(nn.Module model)
+    {
+        // named_modules goes breadth first.
+        var found = new List<(string, nn.Module, IWeightedLayer)>();
+        Collect(model, "");
+        return found;
+
+        void Collect(nn.Module module, string fqn)
+        {
+            if (module is IWeightedLayer layer) found.Add((fqn, module, layer));
+            foreach (var (name, child) in module.named_children()) Collect(child, fqn.Length == 0 ? name : $"{fqn}.{name}");
+        }
+    }
 
     /// <summary>Gives a layer another source of its weight, and registers the source's parameter under the name that the old one had.</summary>
     /// <param name="module">The layer; an <see cref="IWeightedLayer"/>.</param>
@@ -78,6 +88,4 @@ public static class ModelParameters
         // Its own enumerator throws.
         foreach (var (name, parameter) in module.named_parameters(false).ToList()) if (ReferenceEquals(parameter, old)) registered[name] = replacement;
     }
-
-    private static IEnumerable<nn.Module> Self(nn.Module model) => [model, .. model.named_modules().Select(m => m.module)];
 }

@@ -227,7 +227,7 @@ internal sealed class CommunicationThread
             if (work is not null)
             {
                 watchdog.End();
-                Counter.AddCollectiveTicks(Stopwatch.GetTimestamp() - start);
+                Counter.AddCollectiveTicks(work.Call.Verb, work.Call.Group, Stopwatch.GetTimestamp() - start);
             }
         }
     }

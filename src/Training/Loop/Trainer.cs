@@ -1,10 +1,12 @@
 using System.Diagnostics;
 using Titan.Abstractions;
+using Titan.Distributed;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Metrics;
 using Titan.Training.Models;
 using Titan.Training.Optimization;
+using Titan.Training.Parallel;
 using Titan.Training.Tokenizers;
 using static TorchSharp.torch;
 
@@ -22,6 +24,7 @@ public sealed class Trainer : IDisposable
     private readonly LanguageModel model;
     private readonly TrainingRanks ranks;
     private readonly AppliedParallelisms parallelisms;
+    private readonly CommunicationReport? communication;
     private readonly IReadOnlyList<ModelParameter> parameters;
     private readonly FusedAdam optimizer;
     private readonly LrSchedule schedule;
@@ -41,6 +44,8 @@ public sealed class Trainer : IDisposable
     private long tokensSeen;
     private long tokensSinceLog;
     private double dataSeconds;
+    private double communicationSeconds;
+    private double waitSeconds;
 
     /// <summary>Builds everything.</summary>
     /// <exception cref="TitanException">When a piece is missing or does not fit.</exception>
@@ -69,6 +74,7 @@ public sealed class Trainer : IDisposable
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath) : null;
         (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
         ModelBuilder.ThrowIfNothingConverted(Reports);
+        if (ranks.World.Size > 1) communication = new CommunicationReport(WirePlan.Of(model, config, dimensions));
         parallelisms = new AppliedParallelisms(model, config, ranks, given.Parallelisms, device);
         ModelParameters.Materialize(model, device);
         if (model is Models.Llama3.Llama3Model llama) llama.EndOfDocument = tokenizer.EosId;
@@ -222,6 +228,7 @@ public sealed class Trainer : IDisposable
         optimizer.Step(lr);
         WeightsChanged();
         if (step++ == firstStep) ranks.FirstStepDone();
+        Observe(ranks.Counter?.Take());
         tokensSeen += tokens;
         tokensSinceLog += tokens;
         Stepped?.Invoke(step, sum);
@@ -248,6 +255,15 @@ public sealed class Trainer : IDisposable
         return mean.item<float>();
     }
 
+    /// <summary>The first step teaches the schedule what to gather ahead; the second is like all that follow, and is shown.</summary>
+    private void Observe(CommunicationTotals? totals)
+    {
+        if (totals is null) return;
+        communicationSeconds += totals.CollectiveSeconds;
+        waitSeconds += totals.WaitSeconds;
+        if (step == firstStep + 2) given.Log(communication!.Render(totals));
+    }
+
     /// <summary>A rank alone need not finish its step; several must agree, and do so before one.</summary>
     private bool StopsNow(CancellationToken stop) => ranks.World.Size == 1 && stop.IsCancellationRequested;
 
@@ -266,8 +282,11 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
         var metrics = new StepMetrics(step, sum, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            Reports.Count > 0 ? given.Counter.Take() : null);
-        (tokensSinceLog, dataSeconds) = (0, 0);
+            Reports.Count > 0 ? given.Counter.Take() : null)
+        {
+            CommunicationSeconds = communication is null ? null : communicationSeconds / steps, WaitSeconds = communication is null ? null : waitSeconds / steps,
+        };
+        (tokensSinceLog, dataSeconds, communicationSeconds, waitSeconds) = (0, 0, 0, 0);
         given.Log(metrics.Line(given.Colour));
         sinks.Write(step, metrics.Named());
     }

@@ -139,7 +139,8 @@ public class AtenGatewayTests
         AtenGateway.RmsNorm(x, w, 1e-5).Dispose();
         var before = Tensor.TotalCount;
         for (var i = 0; i < 1000; i++) AtenGateway.RmsNorm(x, w, 1e-5).Dispose();
-        Assert.Equal(before, Tensor.TotalCount);
+        // Less is possible: a collection may finish what earlier tests left.
+        Assert.True(Tensor.TotalCount <= before, $"{Tensor.TotalCount - before} tensors more");
     }
 
     [Fact]

@@ -1,0 +1,36 @@
+using System.Globalization;
+using System.Text;
+using Titan.Distributed;
+
+namespace Titan.Training.Parallel;
+
+/// <summary>What the ranks sent each other in a step: computed by <see cref="WirePlan"/>, counted by the groups, and whether the two agree.</summary>
+/// <param name="plan">What a steady step should move.</param>
+public sealed class CommunicationReport(WirePlan plan)
+{
+    /// <summary>The collectives whose number or bytes are not as computed; empty when all are.</summary>
+    public IReadOnlyList<string> Differences(CommunicationTotals counted)
+    {
+        var found = Counted(counted).ToDictionary(c => (c.Group, c.Verb), c => (c.Calls, c.PayloadBytes));
+        var computed = plan.Collectives.ToDictionary(c => (c.Group, c.Verb), c => (c.Calls, c.PayloadBytes));
+        return [.. found.Keys.Union(computed.Keys).Where(k => found.GetValueOrDefault(k) != computed.GetValueOrDefault(k))
+            .Select(k => $"{k.Group} {k.Verb}: computed {Show(computed.GetValueOrDefault(k))}, counted {Show(found.GetValueOrDefault(k))}")];
+    }
+
+    /// <summary>A table for people.</summary>
+    public string Render(CommunicationTotals counted)
+    {
+        var text = new StringBuilder("Communication of this rank in one step");
+        foreach (var c in Counted(counted))
+            text.Append(CultureInfo.InvariantCulture, $"\n  {c.Group,-12} {c.Verb,-24} {c.Calls,5} calls {c.PayloadBytes,14:N0} bytes {c.WireBytes,14:N0} sent {c.Seconds * 1e3,9:F1} ms");
+        text.Append(CultureInfo.InvariantCulture, $"\n  under way {counted.CollectiveSeconds * 1e3:F1} ms, of which waited for {counted.WaitSeconds * 1e3:F1} ms");
+        var differences = Differences(counted);
+        text.Append(differences.Count == 0 ? "\n  calls and bytes are as computed beforehand" : $"\n  not as computed beforehand: {string.Join("; ", differences)}");
+        return text.ToString();
+    }
+
+    /// <summary>Without what the trainer itself sums over all ranks.</summary>
+    private static IEnumerable<CommunicationCount> Counted(CommunicationTotals totals) => totals.Counts.Where(c => c.Calls > 0 && c.Group != "world");
+
+    private static string Show((long Calls, long Bytes) x) => string.Create(CultureInfo.InvariantCulture, $"{x.Calls} calls of {x.Bytes:N0} bytes");
+}
