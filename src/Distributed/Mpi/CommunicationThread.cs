@@ -15,8 +15,8 @@ internal sealed class CommunicationThread
 
     private readonly object gate = new();
     private readonly Queue<CommunicationJob> queue = new();
-    private readonly List<MpiCommunicator> communicators = [];
-    private readonly List<string> names = [];
+    private readonly CommunicatorTable communicators = new();
+    private readonly LastWords words;
     private readonly DistributedOptions options;
     private readonly Timer stuck;
     private readonly Thread thread;
@@ -37,6 +37,7 @@ internal sealed class CommunicationThread
     private CommunicationThread(Func<MpiLibrary> load, DistributedOptions options)
     {
         this.options = options;
+        words = new LastWords(options.Error);
         Timeout = options.InitTimeout;
         var started = new CommunicationJob("the start of MPI", () => Initialize(load()));
         queue.Enqueue(started);
@@ -66,7 +67,7 @@ internal sealed class CommunicationThread
     /// <summary>Position among the ranks of this machine, and their number.</summary>
     public (int Rank, int Size) Local { get; private set; }
 
-    public MpiCommunicator WorldCommunicator => communicators[0];
+    public MpiCommunicator WorldCommunicator => communicators.Find(0)!;
 
     public MpiTransfers Transfers => transfers;
 
@@ -119,7 +120,7 @@ internal sealed class CommunicationThread
     public MpiCommunicator Split(string name, int color, int[] members)
     {
         MpiCommunicator? made = null;
-        Run($"the creation of group '{name}'", () => made = Add(name, mpi.Split(mpi.World, color, ranks.Rank), Array.IndexOf(members, ranks.Rank), members));
+        Run($"the creation of group '{name}'", () => made = communicators.Add(name, mpi.Split(mpi.World, color, ranks.Rank), Array.IndexOf(members, ranks.Rank), members));
         return made!;
     }
 
@@ -147,14 +148,14 @@ internal sealed class CommunicationThread
     [DoesNotReturn]
     public void Abort(ExitCode code, string message)
     {
-        Say(message);
+        words.Say(message);
         lock (gate)
             if (ended) NativeProcess.ExitNow((int)code);
         Volatile.Write(ref abortCode, (int)code);
         lock (gate) Monitor.PulseAll(gate);
         // The thread does it within a sleep, unless it is stuck inside MPI.
         if (Thread.CurrentThread != thread) Thread.Sleep(2000);
-        AbortNow((int)code);
+        LastWords.End(mpi, (int)code);
     }
 
     private void Initialize(MpiLibrary library)
@@ -164,31 +165,10 @@ internal sealed class CommunicationThread
         ranks = RankDirectory.Gather(mpi);
         Version = mpi.Version();
         Local = mpi.Position(mpi.SplitByMachine(mpi.World));
-        exchange = new ProgressExchange(mpi, mpi.Split(mpi.World, 0, ranks.Rank), Communicator, () => watchdog.Pending?.Communicator);
-        watchdog = new Watchdog(exchange, ranks, () => Timeout, Name, GiveUp);
+        exchange = new ProgressExchange(mpi, mpi.Split(mpi.World, 0, ranks.Rank), communicators.Find, () => watchdog.Pending?.Communicator);
+        watchdog = new Watchdog(exchange, ranks, () => Timeout, communicators.Name, GiveUp);
         transfers = new MpiTransfers(mpi, Check);
-        Add("world", mpi.Split(mpi.World, 0, ranks.Rank), ranks.Rank, [.. Enumerable.Range(0, ranks.World)]);
-    }
-
-    private MpiCommunicator Add(string name, nint handle, int rank, int[] members)
-    {
-        lock (communicators)
-        {
-            var made = new MpiCommunicator(communicators.Count, handle, rank, members);
-            communicators.Add(made);
-            names.Add(name);
-            return made;
-        }
-    }
-
-    private MpiCommunicator? Communicator(int id)
-    {
-        lock (communicators) return id >= 0 && id < communicators.Count ? communicators[id] : null;
-    }
-
-    private string? Name(int id)
-    {
-        lock (communicators) return id >= 0 && id < names.Count ? names[id] : null;
+        communicators.Add("world", mpi.Split(mpi.World, 0, ranks.Rank), ranks.Rank, [.. Enumerable.Range(0, ranks.World)]);
     }
 
     private void Loop()
@@ -259,7 +239,7 @@ internal sealed class CommunicationThread
     private void Check()
     {
         Interlocked.Exchange(ref beat, Stopwatch.GetTimestamp());
-        if (Volatile.Read(ref abortCode) is >= 0 and var code) AbortNow(code);
+        if (Volatile.Read(ref abortCode) is >= 0 and var code) LastWords.End(mpi, code);
         if (failure is null) watchdog?.Check();
     }
 
@@ -278,7 +258,7 @@ internal sealed class CommunicationThread
 
     private void GiveUp(string message)
     {
-        Say(message);
+        words.Say(message);
         // The other ranks are about to say the same of themselves: let them, and answer what they ask.
         for (var i = 0; i < 15; i++)
         {
@@ -286,36 +266,13 @@ internal sealed class CommunicationThread
             Thread.Sleep(20);
         }
 
-        AbortNow((int)ExitCode.RunFailed);
+        LastWords.End(mpi, (int)ExitCode.RunFailed);
     }
 
     private void SayPending()
     {
         if (watchdog?.Pending is { } pending && Stopwatch.GetElapsedTime(pending.StartedAt) is var waited && waited > NoteworthyWait)
-            Say($"{ranks.Me} was told to end (SIGTERM) while it waited in {pending.Call}, for {Quantities.Seconds(waited.TotalSeconds)}");
-    }
-
-    private void Say(string message)
-    {
-        lock (options.Error)
-        {
-            options.Error.WriteLine(message);
-            options.Error.Flush();
-        }
-    }
-
-    [DoesNotReturn]
-    private void AbortNow(int code)
-    {
-        // MPI_Abort can itself wait for a rank that is gone.
-        new Thread(() =>
-        {
-            Thread.Sleep(5000);
-            NativeProcess.ExitNow(code);
-        })
-        { IsBackground = true }.Start();
-        mpi.Abort(code);
-        NativeProcess.ExitNow(code);
+            words.Say($"{ranks.Me} was told to end (SIGTERM) while it waited in {pending.Call}, for {Quantities.Seconds(waited.TotalSeconds)}");
     }
 
     /// <summary>For calls that block inside MPI (start, groups, end), where the watchdog does not get to look.</summary>
@@ -323,8 +280,7 @@ internal sealed class CommunicationThread
     {
         var what = Volatile.Read(ref doing);
         if (what.Length == 0 || Stopwatch.GetElapsedTime(Interlocked.Read(ref beat)) is var silent && silent < Timeout + StuckGrace) return;
-        Say($"{what} has not returned for {Quantities.Seconds(silent.TotalSeconds)} on {ranks?.Me ?? "this rank"}: another rank has not come so far, or a link is down. The job ends");
-        if (mpi is null) NativeProcess.ExitNow((int)ExitCode.RunFailed);
-        AbortNow((int)ExitCode.RunFailed);
+        words.Say($"{what} has not returned for {Quantities.Seconds(silent.TotalSeconds)} on {ranks?.Me ?? "this rank"}: another rank has not come so far, or a link is down. The job ends");
+        LastWords.End(mpi, (int)ExitCode.RunFailed);
     }
 }

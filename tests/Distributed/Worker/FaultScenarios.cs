@@ -69,11 +69,8 @@ internal static class FaultScenarios
     {
         runtime.WorldGroup.Barrier();
         runtime.SetTimeout(TimeSpan.FromSeconds(12));
-        for (var i = 0; i < 2; i++)
-        {
-            if (Culprit(runtime)) Thread.Sleep(9200);
-            runtime.WorldGroup.AllReduce(ones(10), ReduceOperation.Sum);
-        }
+        if (Culprit(runtime)) Thread.Sleep(9300);
+        runtime.WorldGroup.AllReduce(ones(10), ReduceOperation.Sum);
     }
 
     public static void OneIsKilled(DistributedRuntime runtime, string[] arguments)
@@ -116,6 +113,12 @@ internal static class FaultScenarios
 
         if (runtime.Rank == 1) Thread.Sleep(Timeout.Infinite);
         mesh[MeshDimension.DataParallelShard].Barrier();
+    }
+
+    /// <summary>Collectives until something happens: a link that goes down, a signal.</summary>
+    public static void Endless(DistributedRuntime runtime, string[] arguments)
+    {
+        for (; ; Thread.Sleep(10)) runtime.WorldGroup.AllReduce(ones(10), ReduceOperation.Sum);
     }
 
     /// <summary>After the verified calls: the watchdog finds it.</summary>

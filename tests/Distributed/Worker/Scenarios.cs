@@ -33,6 +33,7 @@ internal static class Scenarios
         ["hang"] = FaultScenarios.OneNeverCalls,
         ["hang-stop"] = FaultScenarios.OneIsStopped,
         ["hang-other-group"] = FaultScenarios.OneWaitsElsewhere,
+        ["hang-endless"] = FaultScenarios.Endless,
         ["hang-late-mismatch"] = FaultScenarios.VerbsDifferUnverified,
         ["bench-reduce-scatter"] = CollectiveBenchmark.ReduceScatter,
         ["bench-all-gather"] = CollectiveBenchmark.AllGather,

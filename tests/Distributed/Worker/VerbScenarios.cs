@@ -268,14 +268,11 @@ internal static class VerbScenarios
     /// <summary>The same values on every rank that asks for the same rank's.</summary>
     private static Tensor Values(long n, ScalarType type, int salt, int rank)
     {
-        var random = new Random(HashCode(salt, rank, (int)n));
-        if (type == ScalarType.Bool) return tensor(Enumerable.Range(0, (int)n).Select(_ => random.Next(2) == 1).ToArray());
-        if (type == Float8Format.E8M0.Type) return pow(2.0, tensor(Enumerable.Range(0, (int)n).Select(_ => (float)random.Next(-20, 20)).ToArray())).to(type);
-        var integral = type is ScalarType.Int32 or ScalarType.Int64 or ScalarType.Byte;
-        return tensor(Enumerable.Range(0, (int)n).Select(_ => integral ? random.Next(0, 100) : random.NextSingle() * 8 - 4).ToArray()).to(type);
+        var scrambled = (arange(n, dtype: ScalarType.Int64) * 7919 + (salt * 131 + rank * 31 + n)) % 1009;
+        if (type == ScalarType.Bool) return (scrambled % 2).to(type);
+        if (type == Float8Format.E8M0.Type) return pow(2.0, (scrambled % 40 - 20).to(ScalarType.Float32)).to(type);
+        return type is ScalarType.Int32 or ScalarType.Int64 or ScalarType.Byte ? (scrambled % 100).to(type) : (scrambled.to(ScalarType.Float32) / 126.1 - 4).to(type);
     }
-
-    private static int HashCode(int salt, int rank, int n) => unchecked(salt * 73_856_093 ^ rank * 19_349_663 ^ n * 83_492_791);
 
     private static Tensor Empty(long n, ScalarType type) => zeros(n).to(type);
 
