@@ -38,7 +38,7 @@ internal sealed class GatherSchedule
             var next = index + (backward ? -1 : 1);
             // Before anything more is gathered, so that no more than two are held.
             for (var i = 0; i < units.Count; i++)
-                if (i != index && i != next && (reshardAfterForward || backward)) units[i].Release();
+                if (i != index && i != next && (reshardAfterForward || (backward && i > index))) units[i].Release();
         }
 
         var value = unit.Take(weight, use);

@@ -103,11 +103,11 @@ internal sealed class GradientReduction(IProcessGroup? shards)
         var work = shards is null ? new CombinedWork([]) : shards.ReduceScatterTensorCoalescedAsync([.. parts.Select(p => p.Shard)], [.. parts.Select(p => p.Sent)]);
         unit.Scattered.Add((work, parts));
         scattering.Add(unit);
-        // The unit before has most likely come by now: its replicas' turn.
+        // The unit before has most likely come by now: its whole gradients can go, and it is its replicas' turn.
         Advance(shards is null ? 0 : 1);
     }
 
-    /// <summary>Waits for the scatters of all but the newest <paramref name="keep"/> units and passes them on to the replicas.</summary>
+    /// <summary>Waits for the scatters of all but the newest <paramref name="keep"/> units, so that no more whole gradients are held, and passes them on to the replicas.</summary>
     private void Advance(int keep)
     {
         while (scattering.Count > keep)
@@ -116,14 +116,6 @@ internal sealed class GradientReduction(IProcessGroup? shards)
             scattering.RemoveAt(0);
             var (work, parts) = unit.Scattered[0];
             unit.Scattered.RemoveAt(0);
-            if (Replicas is null && keep > 0)
-            {
-                // Nothing follows: let it run on, and look at it in the end.
-                unit.Scattered.Insert(0, (work, parts));
-                scattering.Insert(0, unit);
-                return;
-            }
-
             work.Wait();
             foreach (var (_, sent, _) in parts) sent.Dispose();
             Replicate(unit, [.. parts.Select(p => (p.Weight, p.Shard))]);
