@@ -27,10 +27,20 @@ public static class ModelParameters
             : new ModelParameter(p.name, p.parameter, ShardLayout.Whole(p.parameter.shape), 1))];
     }
 
-    /// <summary>The layers with a weight, with the FQN of the layer.</summary>
-    public static IReadOnlyList<(string Fqn, nn.Module Module, IWeightedLayer Layer)> Layers(nn.Module model) =>
-        [.. (model is IWeightedLayer self ? [("", model, self)] : Array.Empty<(string, nn.Module, IWeightedLayer)>()),
-            .. model.named_modules().Where(m => m.module is IWeightedLayer).Select(m => (m.name, m.module, (IWeightedLayer)m.module))];
+    /// <summary>The layers with a weight, with the FQN of the layer, in the order in which the model was put together: for a model of layers in a row, that of forward.</summary>
+    public static IReadOnlyList<(string Fqn, nn.Module Module, IWeightedLayer Layer)> Layers(nn.Module model)
+    {
+        var layers = new List<(string, nn.Module, IWeightedLayer)>();
+        Walk("", model);
+        return layers;
+
+        // named_modules goes level by level: the head would come before the blocks.
+        void Walk(string fqn, nn.Module module)
+        {
+            if (module is IWeightedLayer layer) layers.Add((fqn, module, layer));
+            foreach (var (name, child) in module.named_children()) Walk(fqn.Length == 0 ? name : $"{fqn}.{name}", child);
+        }
+    }
 
     /// <summary>Gives a layer another source of its weight, and registers the source's parameter under the name that the old one had.</summary>
     /// <param name="module">The layer; an <see cref="IWeightedLayer"/>.</param>
