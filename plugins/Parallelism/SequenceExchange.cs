@@ -39,10 +39,7 @@ internal static class SequenceExchange
         var received = empty_like(parts);
         group.AllToAllSingle(received, parts);
         var sum = received.narrow(0, 0, b).to(ScalarType.Float32);
-        for (var r = 1; r < ranks; r++)
-        {
-            using var added = sum.add_(received.narrow(0, r * b, b));
-        }
+        for (var r = 1; r < ranks; r++) sum.add_(received.narrow(0, r * b, b));
 
         return sum.to(whole.dtype).MoveToOuterDisposeScope();
     }

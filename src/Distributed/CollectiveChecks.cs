@@ -10,6 +10,26 @@ namespace Titan.Distributed;
 /// <param name="device">Where its tensors live.</param>
 internal sealed class CollectiveChecks(string name, int size, Device device)
 {
+    /// <summary>Every output [Size * n, ...] against its input [n, ...].</summary>
+    public void Gather(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
+    {
+        Same(Verb.AllGatherIntoTensor, outputs, inputs);
+        for (var i = 0; i < outputs.Count; i++) Ratio(Verb.AllGatherIntoTensor, outputs[i], "output", inputs[i], "input");
+    }
+
+    /// <summary>Every input [Size * n, ...] against its output [n, ...], all of one type that can be added.</summary>
+    public void Scatter(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
+    {
+        Same(Verb.ReduceScatterTensor, outputs, inputs);
+        for (var i = 0; i < outputs.Count; i++)
+        {
+            Ratio(Verb.ReduceScatterTensor, inputs[i], "input", outputs[i], "output");
+            Reducible(Verb.ReduceScatterTensor, inputs[i], brain: true);
+            if (inputs[i].dtype != inputs[0].dtype)
+                throw Refused(Verb.ReduceScatterTensor, $"input {i} {Quantities.Shape(inputs[i])} has another type than input 0 {Quantities.Shape(inputs[0])}; reduce them in calls of their own");
+        }
+    }
+
     /// <summary><paramref name="large"/> [Size * n, ...] against <paramref name="small"/> [n, ...].</summary>
     public void Ratio(Verb verb, Tensor large, string largeName, Tensor small, string smallName)
     {
@@ -50,6 +70,11 @@ internal sealed class CollectiveChecks(string name, int size, Device device)
         if (tensor.device_type != device.type || (device.type == DeviceType.CUDA && device.index >= 0 && tensor.device_index != device.index))
             throw Refused(verb, $"{role} {Quantities.Shape(tensor)} is on {tensor.device}; the group's tensors are on {device}");
         if (!tensor.is_contiguous()) throw Refused(verb, $"{role} {Quantities.Shape(tensor)} is not contiguous; pass tensor.contiguous()");
+    }
+
+    private void Same(Verb verb, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
+    {
+        if (outputs.Count != inputs.Count) throw Refused(verb, $"{outputs.Count} outputs for {inputs.Count} inputs; expected one for each");
     }
 
     private ArgumentException Refused(Verb verb, string why) => new($"{verb.Text()} in group '{name}' of {size} ranks: {why}");

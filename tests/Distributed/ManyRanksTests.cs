@@ -24,6 +24,11 @@ public sealed class ManyRanksTests
     public void Tensors_are_held_and_bad_ones_refused_and_bytes_counted_and_a_late_rank_waited_for_without_spinning(string launcher, int ranks) =>
         Succeeds(launcher, ranks, "disposed+refusals+counts+agree+late");
 
+    [Theory]
+    [InlineData("Open MPI", 4)]
+    [InlineData("MPICH", 2)]
+    public void A_rank_that_comes_just_in_time_is_asked_about_and_the_job_goes_on(string launcher, int ranks) => Succeeds(launcher, ranks, "late-asked");
+
     [Fact]
     public void A_mesh_of_two_by_two_has_the_groups_of_upstream() => Succeeds("Open MPI", 4, "mesh+counts");
 

@@ -134,6 +134,7 @@ internal sealed class CommunicationThread
         Run("MPI_Finalize", () =>
         {
             lock (gate) ended = true;
+            exchange.Drain();
             mpi.Complete();
         });
         thread.Join();
@@ -147,6 +148,8 @@ internal sealed class CommunicationThread
     public void Abort(ExitCode code, string message)
     {
         Say(message);
+        lock (gate)
+            if (ended) NativeProcess.ExitNow((int)code);
         Volatile.Write(ref abortCode, (int)code);
         lock (gate) Monitor.PulseAll(gate);
         // The thread does it within a sleep, unless it is stuck inside MPI.

@@ -61,7 +61,7 @@ internal sealed class MpiCommunicator(int id, nint handle, int rank, int[] membe
 /// <param name="Group">Name of the group.</param>
 /// <param name="Type">libtorch's scalar type, -1 for none.</param>
 /// <param name="Bytes">Payload.</param>
-/// <param name="Detail">Source rank, or reduction.</param>
+/// <param name="Detail">Source rank, reduction, or number of tensors.</param>
 /// <param name="CalledAt">Milliseconds of this process's clock.</param>
 internal sealed record CollectiveCall(long Number, Verb Verb, string Group, int Type, long Bytes, int Detail, long CalledAt)
 {
@@ -73,6 +73,7 @@ internal sealed record CollectiveCall(long Number, Verb Verb, string Group, int 
         Verb.Barrier => verb.Text(),
         Verb.Broadcast => $"{verb.Text()} of {Quantities.Bytes(bytes)} {Quantities.Type((TorchSharp.torch.ScalarType)type)} from rank {detail} of the group",
         Verb.AllReduce => $"{verb.Text()} ({(Abstractions.ReduceOperation)detail}) of {Quantities.Bytes(bytes)} {Quantities.Type((TorchSharp.torch.ScalarType)type)}",
+        _ when detail > 1 => $"{verb.Text()} of {detail} tensors, {Quantities.Bytes(bytes)}, the first {Quantities.Type((TorchSharp.torch.ScalarType)type)}",
         _ => $"{verb.Text()} of {Quantities.Bytes(bytes)} {Quantities.Type((TorchSharp.torch.ScalarType)type)}",
     };
 }

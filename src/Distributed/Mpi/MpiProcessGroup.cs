@@ -29,39 +29,31 @@ public sealed class MpiProcessGroup : IProcessGroup
     public int Size => communicator.Size;
 
     /// <inheritdoc />
-    public IWork AllGatherIntoTensorAsync(Tensor output, Tensor input)
-    {
-        checks.Ratio(Verb.AllGatherIntoTensor, output, "output", input, "input");
-        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
-        return Enqueue(Verb.AllGatherIntoTensor, to.Bytes, 0, [to, from], t => t.AllGather(communicator, to.Address, from.Address, from.Bytes));
-    }
+    public IWork AllGatherIntoTensorAsync(Tensor output, Tensor input) => AllGatherIntoTensorCoalescedAsync([output], [input]);
 
     /// <inheritdoc />
-    public IWork ReduceScatterTensorAsync(Tensor output, Tensor input)
-    {
-        checks.Ratio(Verb.ReduceScatterTensor, input, "input", output, "output");
-        checks.Reducible(Verb.ReduceScatterTensor, input, brain: true);
-        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
-        return Enqueue(Verb.ReduceScatterTensor, from.Bytes, (int)ReduceOperation.Sum, [from, to],
-            t => t.ReduceScatter(communicator, from.Type, ReduceOperation.Sum, to.Address, from.Address, to.Bytes, to.ElementBytes));
-    }
+    public IWork ReduceScatterTensorAsync(Tensor output, Tensor input) => ReduceScatterTensorCoalescedAsync([output], [input]);
 
     /// <inheritdoc />
     public IWork AllGatherIntoTensorCoalescedAsync(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
     {
-        var (to, from) = Pairs(Verb.AllGatherIntoTensor, outputs, inputs, gathers: true);
-        return EnqueueAll(Verb.AllGatherIntoTensor, to.Sum(t => t.Bytes), [.. to, .. from],
-            t => t.AllGather(communicator, [.. to.Zip(from, (o, i) => (o.Address, i.Address, i.Bytes))]));
+        checks.Gather(outputs, inputs);
+        TensorStorage[] to = [.. outputs.Select(TensorStorage.ToWrite)], from = [.. inputs.Select(TensorStorage.ToRead)];
+        GatherPart[] parts = [.. to.Zip(from, (o, i) => new GatherPart(o.Address, i.Address, i.Bytes))];
+        return Enqueue(Verb.AllGatherIntoTensor, to.Sum(t => t.Bytes), to.Length, [.. to, .. from], t => t.AllGather(communicator, parts));
     }
 
     /// <inheritdoc />
     public IWork ReduceScatterTensorCoalescedAsync(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
     {
-        var (to, from) = Pairs(Verb.ReduceScatterTensor, outputs, inputs, gathers: false);
-        return EnqueueAll(Verb.ReduceScatterTensor, from.Sum(f => f.Bytes), [.. from, .. to], t =>
-        {
-            foreach (var (o, i) in to.Zip(from)) t.ReduceScatter(communicator, i.Type, ReduceOperation.Sum, o.Address, i.Address, o.Bytes, o.ElementBytes);
-        });
+        checks.Scatter(outputs, inputs);
+        TensorStorage[] to = [.. outputs.Select(TensorStorage.ToWrite)], from = [.. inputs.Select(TensorStorage.ToRead)];
+        ScatterPart[] parts = [.. to.Zip(from, (o, i) => new ScatterPart(o.Address, i.Address, o.Bytes, o.Bytes))];
+        return Enqueue(Verb.ReduceScatterTensor, from.Sum(t => t.Bytes), to.Length, [.. from, .. to],
+            t =>
+            {
+                if (parts.Length > 0) t.ReduceScatter(communicator, from[0].Type, ReduceOperation.Sum, parts, from[0].ElementBytes);
+            });
     }
 
     /// <inheritdoc />
@@ -92,23 +84,6 @@ public sealed class MpiProcessGroup : IProcessGroup
 
     /// <inheritdoc />
     public void Barrier() => Enqueue(Verb.Barrier, 0, 0, [], t => t.Barrier(communicator)).Wait();
-
-    private (TensorStorage[] To, TensorStorage[] From) Pairs(Verb verb, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs, bool gathers)
-    {
-        if (outputs.Count != inputs.Count) throw new ArgumentException($"{verb.Text()} in group '{Name}': {outputs.Count} outputs for {inputs.Count} inputs");
-        foreach (var (output, input) in outputs.Zip(inputs))
-        {
-            if (gathers) checks.Ratio(verb, output, "output", input, "input");
-            else checks.Ratio(verb, input, "input", output, "output");
-            if (!gathers) checks.Reducible(verb, input, brain: true);
-        }
-
-        return ([.. outputs.Select(TensorStorage.ToWrite)], [.. inputs.Select(TensorStorage.ToRead)]);
-    }
-
-    /// <summary>Tensors of several types: what the ranks compare is their number and the bytes.</summary>
-    private CollectiveWork EnqueueAll(Verb verb, long bytes, TensorStorage[] tensors, Action<MpiTransfers> action) =>
-        thread.Enqueue(communicator, Name, verb, -1, bytes, tensors.Length, tensors, () => action(thread.Transfers));
 
     private CollectiveWork Enqueue(Verb verb, long bytes, int detail, TensorStorage[] tensors, Action<MpiTransfers> action) =>
         thread.Enqueue(communicator, Name, verb, tensors.Length == 0 ? -1 : (int)tensors[0].Type, bytes, detail, tensors, () => action(thread.Transfers));

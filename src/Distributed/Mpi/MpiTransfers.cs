@@ -33,35 +33,39 @@ internal sealed unsafe class MpiTransfers : IDisposable
     /// <summary>Every member's few bytes, in rank order, before the payload.</summary>
     public void GatherHeaders(MpiCommunicator comm, nint all, int bytes) => SendToAll(comm, all + comm.Rank * bytes, all, bytes, Header);
 
-    public void AllGather(MpiCommunicator comm, nint output, nint input, long slice) => AllGather(comm, [(output, input, slice)]);
-
-    /// <summary>Several tensors at once: one wait for all of them, and none is copied to lie beside another.</summary>
-    public void AllGather(MpiCommunicator comm, IReadOnlyList<(nint Output, nint Input, long Slice)> tensors)
+    public void AllGather(MpiCommunicator comm, ReadOnlySpan<GatherPart> parts)
     {
-        if (tensors.Sum(t => t.Slice) <= SmallSlice)
+        long total = 0;
+        foreach (var part in parts) total += part.Slice;
+        if (total <= SmallSlice)
         {
-            foreach (var (output, input, slice) in tensors)
+            foreach (var part in parts) Copy(part.At(comm.Rank), part.Input, part.Slice);
+            for (var step = 1; step < comm.Size; step++)
             {
-                Copy((nint)(output + comm.Rank * slice), input, slice);
-                PostToAll(comm, (nint)(output + comm.Rank * slice), output, slice, Payload);
+                var (to, from) = Neighbours(comm, step);
+                foreach (var part in parts)
+                {
+                    requests.Receive(comm.Handle, part.At(from), part.Slice, from, Payload);
+                    requests.Send(comm.Handle, part.At(comm.Rank), part.Slice, to, Payload);
+                }
             }
 
             requests.Wait();
             return;
         }
 
-        var (right, left) = ((comm.Rank + 1) % comm.Size, (comm.Rank + comm.Size - 1) % comm.Size);
+        var (right, left) = Neighbours(comm, 1);
         for (var step = 0; step < comm.Size - 1; step++)
         {
             var send = (comm.Rank - step + comm.Size) % comm.Size;
             var receive = (comm.Rank - step - 1 + comm.Size) % comm.Size;
-            foreach (var (output, input, slice) in tensors)
+            foreach (var part in parts)
             {
-                requests.Receive(comm.Handle, (nint)(output + receive * slice), slice, left, Payload);
-                requests.Send(comm.Handle, step == 0 ? input : (nint)(output + send * slice), slice, right, Payload);
+                requests.Receive(comm.Handle, part.At(receive), part.Slice, left, Payload);
+                requests.Send(comm.Handle, step == 0 ? part.Input : part.At(send), part.Slice, right, Payload);
             }
 
-            if (step == 0) foreach (var (output, input, slice) in tensors) Copy((nint)(output + comm.Rank * slice), input, slice);
+            if (step == 0) foreach (var part in parts) Copy(part.At(comm.Rank), part.Input, part.Slice);
             requests.Wait();
         }
     }
@@ -70,7 +74,7 @@ internal sealed unsafe class MpiTransfers : IDisposable
     {
         for (var step = 1; step < comm.Size; step++)
         {
-            var (to, from) = ((comm.Rank + step) % comm.Size, (comm.Rank + comm.Size - step) % comm.Size);
+            var (to, from) = Neighbours(comm, step);
             requests.Receive(comm.Handle, (nint)(output + from * slice), slice, from, Payload);
             requests.Send(comm.Handle, (nint)(input + to * slice), slice, to, Payload);
         }
@@ -79,34 +83,35 @@ internal sealed unsafe class MpiTransfers : IDisposable
         requests.Wait();
     }
 
-    /// <summary>All-to-all in pieces, each summed in rank order as soon as it is complete. <paramref name="output"/> may be this rank's slice of <paramref name="input"/>.</summary>
-    public void ReduceScatter(MpiCommunicator comm, ScalarType type, ReduceOperation operation, nint output, nint input, long slice, long elementBytes)
+    /// <summary>All-to-all in pieces, each combined in rank order as soon as it is complete. An output may be this rank's slice of its input.</summary>
+    public void ReduceScatter(MpiCommunicator comm, ScalarType type, ReduceOperation operation, ReadOnlySpan<ScatterPart> parts, long elementBytes)
     {
         var peers = comm.Size - 1;
-        var piece = Math.Min(LargestPiece, ScratchLimit / (Window * peers)) / 64 * 64;
-        var count = (slice + piece - 1) / piece;
-        var received = scratch.AtLeast(Math.Min(count, Window) * peers * piece);
+        var largest = Math.Min(LargestPiece, ScratchLimit / (Window * peers)) / 64 * 64;
+        var cut = new List<ScatterPart>();
+        foreach (var part in parts)
+            for (long start = 0; start < part.Slice; start += largest)
+                cut.Add(new((nint)(part.Output + start), (nint)(part.Input + start), Math.Min(largest, part.Slice - start), part.Stride));
+        var received = scratch.AtLeast(Math.Min(cut.Count, Window) * peers * largest);
         Span<nint> sources = stackalloc nint[comm.Size];
-        for (long next = 0, done = 0; done < count; done++)
+        for (int next = 0, done = 0; done < cut.Count; done++)
         {
-            for (; next < Math.Min(count, done + Window); next++)
+            for (; next < Math.Min(cut.Count, done + Window); next++)
             {
                 for (var step = 1; step < comm.Size; step++)
                 {
-                    var (to, from) = ((comm.Rank + step) % comm.Size, (comm.Rank + comm.Size - step) % comm.Size);
-                    var bytes = Math.Min(piece, slice - next * piece);
-                    pieces[next % Window].Receive(comm.Handle, Place(next, from), bytes, from, Payload);
-                    pieces[next % Window].Send(comm.Handle, (nint)(input + to * slice + next * piece), bytes, to, Payload);
+                    var (to, from) = Neighbours(comm, step);
+                    pieces[next % Window].Receive(comm.Handle, Place(next, from), cut[next].Slice, from, Payload);
+                    pieces[next % Window].Send(comm.Handle, cut[next].At(to), cut[next].Slice, to, Payload);
                 }
             }
 
             pieces[done % Window].Wait();
-            for (var rank = 0; rank < comm.Size; rank++)
-                sources[rank] = rank == comm.Rank ? (nint)(input + rank * slice + done * piece) : Place(done, rank);
-            Reduction.Combine(type, operation, (nint)(output + done * piece), sources, Math.Min(piece, slice - done * piece) / elementBytes);
+            for (var rank = 0; rank < comm.Size; rank++) sources[rank] = rank == comm.Rank ? cut[done].At(rank) : Place(done, rank);
+            Reduction.Combine(type, operation, cut[done].Output, sources, cut[done].Slice / elementBytes);
         }
 
-        nint Place(long index, int from) => (nint)(received + (index % Window * peers + (from < comm.Rank ? from : from - 1)) * piece);
+        nint Place(int index, int from) => (nint)(received + (index % Window * peers + (from < comm.Rank ? from : from - 1)) * largest);
     }
 
     /// <summary>Small tensors: everybody gets everything and combines. Large ones: each rank combines a slice, and the slices are gathered.</summary>
@@ -121,8 +126,8 @@ internal sealed unsafe class MpiTransfers : IDisposable
 
         var slice = each * elementBytes;
         var mine = (nint)(tensor + comm.Rank * slice);
-        ReduceScatter(comm, type, operation, mine, tensor, slice, elementBytes);
-        AllGather(comm, tensor, mine, slice);
+        ReduceScatter(comm, type, operation, [new ScatterPart(mine, tensor, slice, slice)], elementBytes);
+        AllGather(comm, [new GatherPart(tensor, mine, slice)]);
         CombineEverything(comm, type, operation, (nint)(tensor + comm.Size * slice), elements - each * comm.Size, elementBytes);
     }
 
@@ -155,19 +160,18 @@ internal sealed unsafe class MpiTransfers : IDisposable
     /// <summary>Fills the other ranks' places of <paramref name="all"/>.</summary>
     private void SendToAll(MpiCommunicator comm, nint mine, nint all, long bytes, int tag)
     {
-        PostToAll(comm, mine, all, bytes, tag);
-        requests.Wait();
-    }
-
-    private void PostToAll(MpiCommunicator comm, nint mine, nint all, long bytes, int tag)
-    {
         for (var step = 1; step < comm.Size; step++)
         {
-            var (to, from) = ((comm.Rank + step) % comm.Size, (comm.Rank + comm.Size - step) % comm.Size);
+            var (to, from) = Neighbours(comm, step);
             requests.Receive(comm.Handle, (nint)(all + from * bytes), bytes, from, tag);
             requests.Send(comm.Handle, mine, bytes, to, tag);
         }
+
+        requests.Wait();
     }
+
+    /// <summary>Whom to send to and receive from, so that in each step every rank sends to another one.</summary>
+    private static (int To, int From) Neighbours(MpiCommunicator comm, int step) => ((comm.Rank + step) % comm.Size, (comm.Rank + comm.Size - step) % comm.Size);
 
     private static void Copy(nint to, nint from, long bytes)
     {

@@ -10,7 +10,7 @@ internal sealed unsafe class ProgressExchange(MpiLibrary mpi, nint control, Func
 {
     private const int Question = 1, Answer = 2, Longs = 10;
 
-    private readonly List<(nint Memory, nint Request)> sending = [];
+    private readonly List<nint> sending = [];
     private readonly Dictionary<int, RankProgress> answers = [];
     private (int Communicator, long Number) asked;
 
@@ -38,10 +38,21 @@ internal sealed unsafe class ProgressExchange(MpiLibrary mpi, nint control, Func
 
         for (var i = sending.Count - 1; i >= 0; i--)
         {
-            var (memory, _) = sending[i];
+            var memory = sending[i];
             if (!mpi.Test((nint*)memory)) continue;
             NativeMemory.Free((void*)memory);
             sending.RemoveAt(i);
+        }
+    }
+
+    /// <summary>Before the end: nothing of ours may be under way when MPI is told to finish.</summary>
+    public void Drain()
+    {
+        for (var i = 0; i < 100; i++)
+        {
+            Poll();
+            if (sending.Count == 0) return;
+            Thread.Sleep(5);
         }
     }
 
@@ -69,7 +80,7 @@ internal sealed unsafe class ProgressExchange(MpiLibrary mpi, nint control, Func
         var memory = (nint*)NativeMemory.AllocZeroed((Longs + 1) * sizeof(long));
         values.CopyTo(new Span<long>(memory + 1, Longs));
         mpi.Send(control, (nint)(memory + 1), Longs * sizeof(long), rank, tag, memory);
-        sending.Add(((nint)memory, 0));
+        sending.Add((nint)memory);
     }
 }
 

@@ -116,6 +116,14 @@ internal sealed unsafe class NcclLibrary
     public void Broadcast(nint tensor, long bytes, int source, nint comm, nint stream) =>
         Check(broadcast(tensor, tensor, (nuint)bytes, (int)NcclType.UInt8, source, comm, stream), "ncclBroadcast", comm);
 
+    /// <summary>Several collectives as one launch.</summary>
+    public void AtOnce(nint comm, int count, Action<int> collective)
+    {
+        if (count > 1) Check(groupStart(), "ncclGroupStart", comm);
+        for (var i = 0; i < count; i++) collective(i);
+        if (count > 1) Check(groupEnd(), "ncclGroupEnd", comm);
+    }
+
     public void AllToAll(nint output, nint input, long slice, int size, nint comm, nint stream)
     {
         Check(groupStart(), "ncclGroupStart", comm);

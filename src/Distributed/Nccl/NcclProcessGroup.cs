@@ -39,21 +39,26 @@ public sealed class NcclProcessGroup : IProcessGroup
     internal MpiCommunicator Calls => calls;
 
     /// <inheritdoc />
-    public IWork AllGatherIntoTensorAsync(Tensor output, Tensor input)
+    public IWork AllGatherIntoTensorAsync(Tensor output, Tensor input) => AllGatherIntoTensorCoalescedAsync([output], [input]);
+
+    /// <inheritdoc />
+    public IWork ReduceScatterTensorAsync(Tensor output, Tensor input) => ReduceScatterTensorCoalescedAsync([output], [input]);
+
+    /// <inheritdoc />
+    public IWork AllGatherIntoTensorCoalescedAsync(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
     {
-        checks.Ratio(Verb.AllGatherIntoTensor, output, "output", input, "input");
-        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
-        return Queue(Verb.AllGatherIntoTensor, to.Bytes, 0, [to, from], s => nccl.AllGather(to.Address, from.Address, from.Bytes, comm, s));
+        checks.Gather(outputs, inputs);
+        TensorStorage[] to = [.. outputs.Select(TensorStorage.ToWrite)], from = [.. inputs.Select(TensorStorage.ToRead)];
+        return Queue(Verb.AllGatherIntoTensor, to.Sum(t => t.Bytes), to.Length, [.. to, .. from], s => nccl.AtOnce(comm, to.Length, i => nccl.AllGather(to[i].Address, from[i].Address, from[i].Bytes, comm, s)));
     }
 
     /// <inheritdoc />
-    public IWork ReduceScatterTensorAsync(Tensor output, Tensor input)
+    public IWork ReduceScatterTensorCoalescedAsync(IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)
     {
-        checks.Ratio(Verb.ReduceScatterTensor, input, "input", output, "output");
-        checks.Reducible(Verb.ReduceScatterTensor, input, brain: true);
-        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
-        return Queue(Verb.ReduceScatterTensor, from.Bytes, (int)ReduceOperation.Sum, [from, to],
-            s => nccl.ReduceScatter(to.Address, from.Address, to.Elements, Type(from.Type), comm, s));
+        checks.Scatter(outputs, inputs);
+        TensorStorage[] to = [.. outputs.Select(TensorStorage.ToWrite)], from = [.. inputs.Select(TensorStorage.ToRead)];
+        return Queue(Verb.ReduceScatterTensor, from.Sum(t => t.Bytes), to.Length, [.. from, .. to],
+            s => nccl.AtOnce(comm, to.Length, i => nccl.ReduceScatter(to[i].Address, from[i].Address, to[i].Elements, Type(from[i].Type), comm, s)));
     }
 
     /// <inheritdoc />
@@ -150,7 +155,7 @@ public sealed class NcclProcessGroup : IProcessGroup
         Oldest();
         lock (underWay)
         {
-            var call = calls.Add(verb, Name, (int)tensors[0].Type, bytes, detail);
+            var call = calls.Add(verb, Name, tensors.Length == 0 ? -1 : (int)tensors[0].Type, bytes, detail);
             var work = Named(call, () =>
             {
                 action(stream.Begin());

@@ -27,7 +27,7 @@ internal static class TrainCommand
             var (code, message) = PluginFault.Describe(e);
             // Where all ranks fail alike, rank 0 says so for all.
             if (runtime.Rank > 0) Thread.Sleep(TimeSpan.FromSeconds(2));
-            runtime.Abort(code, $"titan: error: {message}");
+            runtime.Abort(code, $"titan: error: {message}" + (Environment.GetEnvironmentVariable("TITAN_VERBOSE") is null ? "" : Environment.NewLine + e));
         }
 
         runtime.Dispose();

@@ -28,14 +28,21 @@ internal sealed class OfferedGradientCast
         }
     }
 
-    /// <summary>A cast of <paramref name="tensor"/>; null where none was offered, or the tensor was written to since.</summary>
+    /// <summary>A cast of <paramref name="tensor"/>, under handles of the caller's scope; null where none was offered, or the tensor was written to since.</summary>
     public Operand? Take(Tensor tensor, OperandCast cast, int contracted)
     {
         lock (guard)
         {
             if (gradient is null || !tensor.shape.AsSpan().SequenceEqual(gradient.shape) || tensor.dtype != gradient.dtype || !tensor.is_contiguous()
                 || TensorMemory.Identity(tensor) != TensorMemory.Identity(gradient) || AtenGateway.Version(tensor) != version) return null;
-            return casts.FirstOrDefault(c => c.Cast == cast && c.Contracted == contracted).Operand?.Alias();
+            var at = casts.FindIndex(c => c.Cast == cast && c.Contracted == contracted);
+            if (at < 0) return null;
+            // Each is wanted once; when the last is taken, nothing keeps the gradient longer than autograd does.
+            using var own = casts[at].Operand;
+            casts.RemoveAt(at);
+            var taken = own.Alias();
+            if (casts.Count == 0) Release();
+            return taken;
         }
     }
 

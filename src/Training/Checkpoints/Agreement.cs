@@ -6,10 +6,13 @@ namespace Titan.Training.Checkpoints;
 
 /// <summary>
 /// What may fail on one rank fails on all: ranks tell each other how it went, so that none goes on alone into a collective that nobody else comes to. With one rank these
-/// are plain calls.
+/// are plain calls. A disk may take minutes where a collective may not: while a rank is still at it, all meet again and again, so that only a rank that is gone is waited for
+/// in vain.
 /// </summary>
 internal static class Agreement
 {
+    private static readonly TimeSpan BetweenMeetings = TimeSpan.FromSeconds(2);
+
     private enum Kind
     {
         Titan,
@@ -24,7 +27,7 @@ internal static class Agreement
     public static IReadOnlyList<T> All<T>(IProcessGroup world, Func<T> body)
     {
         if (world.Size == 1) return [body()];
-        var (outcome, error) = Try(body, world.Rank);
+        var (outcome, error) = Run(world, body);
         var outcomes = Gather(world, outcome);
         if (outcomes.FirstOrDefault(o => o.Failure is not null) is { Failure: { } failure }) throw ToException(failure, failure.Rank == world.Rank ? error : null);
         return [.. outcomes.Select(o => o.Value!)];
@@ -44,7 +47,7 @@ internal static class Agreement
     public static T OnFirst<T>(IProcessGroup world, Func<T> body)
     {
         if (world.Size == 1) return body();
-        var (outcome, error) = world.Rank == 0 ? Try(body, 0) : (null, null);
+        var (outcome, error) = Run(world, world.Rank == 0 ? body : () => default!);
         outcome = Broadcast(world, outcome);
         return outcome.Failure is { } failure ? throw ToException(failure, error) : outcome.Value!;
     }
@@ -56,6 +59,32 @@ internal static class Agreement
         body();
         return 0;
     });
+
+    /// <summary>Runs <paramref name="body"/> beside this thread and returns when it has ended on every rank.</summary>
+    private static (Outcome<T> Outcome, Exception? Error) Run<T>(IProcessGroup world, Func<T> body)
+    {
+        var running = Task.Factory.StartNew(() => Try(body, world.Rank), TaskCreationOptions.LongRunning);
+        try
+        {
+            do _ = running.Wait(BetweenMeetings);
+            while (!IsDoneOnAll(world, running.IsCompleted));
+        }
+        finally
+        {
+            // Where the others are gone: what it reads and writes must not go from under it.
+            running.Wait();
+        }
+
+        return running.Result;
+    }
+
+    private static bool IsDoneOnAll(IProcessGroup world, bool isDone)
+    {
+        using var none = no_grad();
+        using var done = tensor([isDone ? 1L : 0L]);
+        world.AllReduce(done, ReduceOperation.Min);
+        return done.data<long>()[0] == 1;
+    }
 
     private static (Outcome<T> Outcome, Exception? Error) Try<T>(Func<T> body, int rank)
     {

@@ -40,6 +40,14 @@ public sealed class NcclProcessGroupTests(FakeNccl fake) : IClassFixture<FakeNcc
             }
         }
 
+        var (first, second) = (zeros(2 * ranks), zeros(ranks).to(Float8Format.E5M2.Type));
+        g.AllGatherIntoTensorCoalescedAsync([first, second], [full(2, g.Rank, dtype: ScalarType.Float32), ones(1).to(Float8Format.E5M2.Type)]).Wait();
+        Assert.Equal(Enumerable.Range(0, 2 * ranks).Select(i => (float)(i / 2)), first.data<float>().ToArray());
+        Assert.True(second.to(ScalarType.Float32).eq(1).all().item<bool>());
+        var (third, fourth) = (zeros(1), zeros(2));
+        g.ReduceScatterTensorCoalescedAsync([third, fourth], [ones(ranks), full(2 * ranks, 2, dtype: ScalarType.Float32)]).Wait();
+        Assert.True(third.eq(ranks).all().item<bool>() && fourth.eq(2 * ranks).all().item<bool>());
+
         var sent = arange(ranks, dtype: ScalarType.Int32) + 100 * g.Rank;
         var got = zeros(ranks, dtype: ScalarType.Int32);
         g.AllToAllSingle(got, sent);

@@ -64,6 +64,18 @@ internal static class FaultScenarios
         Scenarios.Expect(used < TimeSpan.FromSeconds(1), $"waiting takes no processor time, but {used.TotalSeconds} s were used");
     }
 
+    /// <summary>So late that the others have asked where it is, but not too late.</summary>
+    public static void OneIsLateAndAsked(DistributedRuntime runtime, string[] arguments)
+    {
+        runtime.WorldGroup.Barrier();
+        runtime.SetTimeout(TimeSpan.FromSeconds(12));
+        for (var i = 0; i < 2; i++)
+        {
+            if (Culprit(runtime)) Thread.Sleep(9200);
+            runtime.WorldGroup.AllReduce(ones(10), ReduceOperation.Sum);
+        }
+    }
+
     public static void OneIsKilled(DistributedRuntime runtime, string[] arguments)
     {
         runtime.WorldGroup.Barrier();

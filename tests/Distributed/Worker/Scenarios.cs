@@ -10,8 +10,8 @@ internal static class Scenarios
     {
         ["verbs"] = VerbScenarios.AgainstTheOracle,
         ["pieces"] = VerbScenarios.InPieces,
+        ["coalesced"] = VerbScenarios.Coalesced,
         ["alone"] = FaultScenarios.NoLibrary,
-        ["coalesced"] = VerbScenarios.SeveralAtOnce,
         ["order"] = VerbScenarios.AsynchronousOrder,
         ["deterministic"] = VerbScenarios.SumsInRankOrder,
         ["nan"] = VerbScenarios.NaNWins,
@@ -28,12 +28,15 @@ internal static class Scenarios
         ["mismatch"] = FaultScenarios.ShapesDiffer,
         ["mismatch-verb"] = FaultScenarios.VerbsDiffer,
         ["late"] = FaultScenarios.OneIsLate,
+        ["late-asked"] = FaultScenarios.OneIsLateAndAsked,
         ["kill"] = FaultScenarios.OneIsKilled,
         ["hang"] = FaultScenarios.OneNeverCalls,
         ["hang-stop"] = FaultScenarios.OneIsStopped,
         ["hang-other-group"] = FaultScenarios.OneWaitsElsewhere,
         ["hang-late-mismatch"] = FaultScenarios.VerbsDifferUnverified,
-        ["bench-reduce-scatter"] = ReduceScatterBenchmark.Run,
+        ["bench-reduce-scatter"] = CollectiveBenchmark.ReduceScatter,
+        ["bench-all-gather"] = CollectiveBenchmark.AllGather,
+        ["bench-all-reduce"] = CollectiveBenchmark.AllReduce,
     };
 
     /// <summary>Ends the scenario with what was not as expected.</summary>

@@ -8,8 +8,8 @@ namespace Titan.Distributed.Worker;
 /// <summary>Every verb against values that each rank computes by itself.</summary>
 internal static class VerbScenarios
 {
-    /// <summary>Zero, one, odd, beyond the small slice, beyond one piece of a reduce-scatter.</summary>
-    private static readonly long[] Sizes = [0, 1, 3, 17, 1023, 20_001, 300_007];
+    /// <summary>Zero, one, odd, beyond the small slice, beyond one piece of a reduce-scatter (of 8-byte types).</summary>
+    private static readonly long[] Sizes = [0, 1, 3, 17, 1023, 20_001, 150_007];
 
     private static readonly ScalarType[] Moved =
     [
@@ -40,37 +40,6 @@ internal static class VerbScenarios
         foreach (var type in Reduced) Reduce(runtime.WorldGroup, 300_007, type);
         runtime.WorldGroup.Barrier();
         MpiLibrary.LargestMessage = limit;
-    }
-
-    /// <summary>Several tensors as one collective: small ones, and so many bytes that they go in a ring.</summary>
-    public static void SeveralAtOnce(DistributedRuntime runtime, string[] arguments)
-    {
-        var (group, n) = (runtime.WorldGroup, runtime.World);
-        foreach (var size in new long[] { 0, 3, 1001, 50_001 })
-        {
-            using var scope = NewDisposeScope();
-            runtime.Counter.Take();
-            var wide = (arange(size) % 200).to(ScalarType.Float32) + group.Rank;
-            Tensor[] inputs = [wide, wide.to(Float8Format.E4M3.Type), full(5, group.Rank, dtype: ScalarType.Int64)];
-            Tensor[] outputs = [.. inputs.Select(i => zeros(i.shape[0] * n, dtype: ScalarType.Float32).to(i.dtype))];
-            group.AllGatherIntoTensorCoalescedAsync(outputs, inputs).Wait();
-            for (var r = 0; r < n; r++)
-            {
-                var expected = (arange(size) % 200).to(ScalarType.Float32) + r;
-                Scenarios.Expect(outputs[0].narrow(0, r * size, size).eq(expected).all().item<bool>(), $"fp32 of rank {r}, {size}");
-                Scenarios.Expect(outputs[1].narrow(0, r * size, size).to(ScalarType.Float32).eq(expected.to(Float8Format.E4M3.Type).to(ScalarType.Float32)).all().item<bool>(), $"float8 of rank {r}, {size}");
-                Scenarios.Expect(outputs[2][5L * r].item<long>() == r, $"int64 of rank {r}");
-            }
-
-            var addends = new[] { arange(size * n).to(ScalarType.Float32) * (group.Rank + 1), full(2 * n, group.Rank, dtype: ScalarType.Float32) };
-            Tensor[] sums = [zeros(size), zeros(2)];
-            group.ReduceScatterTensorCoalescedAsync(sums, addends).Wait();
-            var factor = n * (n + 1) / 2;
-            Scenarios.Expect(sums[0].allclose((arange(size).to(ScalarType.Float32) + group.Rank * size) * factor, 1e-6), $"first sum, {size}");
-            Scenarios.Expect(sums[1][1].item<float>() == n * (n - 1) / 2, "second sum");
-            (string, long, long)[] counted = [("all_gather_into_tensor", 1, n * (5 * size + 40)), ("reduce_scatter_tensor", 1, n * (4 * size + 8))];
-            if (n > 1) Scenarios.Expect(runtime.Counter.Take().Counts.Select(c => (c.Verb, c.Calls, c.PayloadBytes)).SequenceEqual(counted), "one collective each");
-        }
     }
 
     /// <summary>Large and small collectives, started together and waited for in the opposite order.</summary>
@@ -198,6 +167,8 @@ internal static class VerbScenarios
         Refused(() => group.AllGatherIntoTensor(zeros(group.Size), zeros(1, dtype: ScalarType.Int32)), "different types");
         Refused(() => group.AllReduce(zeros(4).to(Float8Format.E4M3.Type), ReduceOperation.Max), "Float8E4M3", "convert it first");
         Refused(() => group.AllReduce(zeros(4, 4).t(), ReduceOperation.Max), "not contiguous");
+        Refused(() => group.ReduceScatterTensorCoalescedAsync([zeros(1), zeros(1, dtype: ScalarType.Int32)], [zeros(group.Size), zeros(group.Size, dtype: ScalarType.Int32)]), "another type");
+        Refused(() => group.AllGatherIntoTensorCoalescedAsync([zeros(group.Size)], []), "1 outputs for 0 inputs");
         Refused(() => group.AllToAllSingle(zeros(group.Size + 1), zeros(group.Size + 1)), "equal slices");
         Refused(() => group.Broadcast(zeros(1), group.Size), "expected a rank of the group");
         Refused(() => group.AllReduce(zeros(4, device: META), ReduceOperation.Sum), "meta", "cpu");
@@ -217,6 +188,34 @@ internal static class VerbScenarios
         }
 
         throw new InvalidOperationException($"not refused: {string.Join(", ", words)}");
+    }
+
+    /// <summary>Several tensors, of several types and sizes, by one call.</summary>
+    public static void Coalesced(DistributedRuntime runtime, string[] arguments)
+    {
+        var (group, ranks) = (runtime.WorldGroup, runtime.World);
+        foreach (var sizes in new long[][] { [], [3], [0, 5, 1023], [17, 150_007, 1, 20_001, 64] })
+        {
+            using var scope = NewDisposeScope();
+            var types = sizes.Select((_, i) => Moved[i * 3 % Moved.Length]).ToArray();
+            var outputs = sizes.Select((n, i) => Empty(n * ranks, types[i])).ToList();
+            runtime.Counter.Take();
+            group.AllGatherIntoTensorCoalescedAsync(outputs, [.. sizes.Select((n, i) => Values(n, types[i], i, group.Rank))]).Wait();
+            Scenarios.Expect(runtime.Counter.Take().Counts.Single() is { Calls: 1 } c && c.PayloadBytes == outputs.Sum(o => o.numel() * o.element_size()), "one call, all bytes");
+            for (var i = 0; i < sizes.Length; i++)
+                Same(outputs[i], cat([.. Enumerable.Range(0, ranks).Select(r => AsBytes(Values(sizes[i], types[i], i, r)))]), $"part {i} of {sizes.Length} gathered");
+
+            foreach (var type in Reduced)
+            {
+                var sums = sizes.Select(n => Empty(n, type)).ToList();
+                group.ReduceScatterTensorCoalescedAsync(sums, [.. sizes.Select((n, i) => Values(n * ranks, type, i, group.Rank))]).Wait();
+                for (var i = 0; i < sizes.Length; i++)
+                {
+                    var whole = Enumerable.Range(0, ranks).Select(r => Values(sizes[i] * ranks, type, i, r)).Aggregate((a, b) => a + b);
+                    Same(sums[i], whole.narrow(0, group.Rank * sizes[i], sizes[i]), $"part {i} of {sizes.Length} scattered, {type}");
+                }
+            }
+        }
     }
 
     private static void Move(IProcessGroup group, long n, ScalarType type)
