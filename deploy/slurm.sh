@@ -11,8 +11,8 @@
 #SBATCH --exclusive
 #SBATCH --output=titan-%j.log
 #SBATCH --open-mode=append
-# Two minutes before the time is up, and when the job is preempted, srun's tasks get SIGTERM: every rank saves (with checkpoint.enable) and exits 0.
-#SBATCH --signal=TERM@120
+# Two minutes before the time is up this script (B:) gets SIGTERM and passes it on: every rank saves (with checkpoint.enable) and exits 0, and the job is queued again.
+#SBATCH --signal=B:TERM@120
 #SBATCH --requeue
 set -euo pipefail
 root=${TITAN_ROOT:-${SLURM_SUBMIT_DIR:-$PWD}}
@@ -26,7 +26,7 @@ mpi=${TITAN_SRUN_MPI:-pmix}
 srun --mpi="$mpi" --kill-on-bad-exit=1 --cpu-bind=none --cpus-per-task="${SLURM_CPUS_PER_TASK:-12}" "$root/run_train.sh" "$@" &
 step=$!
 stopped=
-# A preempted job gets its SIGTERM here: srun passes it on to its tasks.
+# srun passes it on to its tasks.
 trap 'stopped=1; kill -TERM "$step" 2>/dev/null' TERM
 status=0
 wait "$step" || status=$?

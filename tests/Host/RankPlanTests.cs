@@ -32,7 +32,7 @@ public sealed class RankPlanTests
     public void A_tensorwise_weight_travels_as_one_byte_per_element(bool precompute, int allReduces)
     {
         var plan = Of(4, NoRecomputation, "--model.converters=quantize.linear.float8", "--quantize.linear.float8.filter_fqns=output",
-            "--quantize.linear.float8.enable_fsdp_float8_all_gather", $"--quantize.linear.float8.precompute_float8_dynamic_scale_for_fsdp={precompute}");
+            "--quantize.linear.float8.enable_fsdp_float8_all_gather", $"--quantize.linear.float8.{(precompute ? "" : "no-")}precompute_float8_dynamic_scale_for_fsdp");
         Equal(plan, "dp_shard", CollectiveTraffic.AllGather, 14, 2 * (Table + Head) + 12 * (Block + 2 * Norms));
         Equal(plan, "dp_shard", CollectiveTraffic.ReduceScatter, 8, 4 * 6_163_712);
         Equal(plan, "dp_shard", CollectiveTraffic.AllReduce, allReduces, 42 * 4);
@@ -124,10 +124,12 @@ public sealed class RankPlanTests
     public void The_largest_model_on_512_ranks_is_planned_in_seconds()
     {
         var allocated = GC.GetTotalAllocatedBytes();
-        var watch = Stopwatch.StartNew();
+        // Of the processor: other tests may run at the same time.
+        var before = Process.GetCurrentProcess().TotalProcessorTime;
         var file = Path.Combine(Path.GetDirectoryName(Titan.Training.Data.SampleAssets.Root)!, "configs", "llama3", "llama3_405b.toml");
         var plan = Of(512, "--job.config_file", file);
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(10), $"took {watch.Elapsed}");
+        var took = Process.GetCurrentProcess().TotalProcessorTime - before;
+        Assert.True(took < TimeSpan.FromSeconds(10), $"took {took}");
         Assert.True(GC.GetTotalAllocatedBytes() - allocated < 1L << 30);
         Assert.Equal(new ParallelDimensions(1, 64, 1, 8, 1), plan.Dimensions);
         Assert.InRange(plan.Memory["weights"], 405_853_388_800 * 4 / 512, 405_853_388_800 * 4 / 512 * 1.01);
@@ -148,13 +150,13 @@ public sealed class RankPlanTests
     [Fact]
     public void Links_between_hosts_are_shared_by_the_members_of_a_host()
     {
-        var links = new Interconnect(400e9, 50e9, 8);
+        var links = new Interconnect(1000e9, 50e9, 8);
         var gather = new CollectiveTraffic(CollectiveTraffic.AllGather, "dp_shard", 64, 1, 64_000_000_000);
         // All 8 ranks of a host are in the group: 7/8 of it comes in by 8 adapters.
         Assert.Equal(64e9 * 7 / 8 / (8 * 50e9), links.Seconds(gather, new ParallelDimensions(1, 64)), 6);
         // One rank of each host: one adapter.
         Assert.Equal(64e9 * 63 / 64 / 50e9, links.Seconds(gather, new ParallelDimensions(1, 64, 1, 8)), 6);
-        Assert.Equal(2 * 8e9 * 7 / 8 / 400e9, links.Seconds(new CollectiveTraffic(CollectiveTraffic.AllReduce, "tp", 8, 1, 8_000_000_000), new ParallelDimensions(1, 64, 1, 8)), 6);
+        Assert.Equal(2 * 8e9 * 7 / 8 / 1000e9, links.Seconds(new CollectiveTraffic(CollectiveTraffic.AllReduce, "tp", 8, 1, 8_000_000_000), new ParallelDimensions(1, 64, 1, 8)), 6);
     }
 
     [Theory]

@@ -17,7 +17,7 @@ internal static class RankPlanText
         foreach (var (use, bytes) in plan.Memory) text.AppendLine(Text($"  {use,-14} {bytes / (double)(1L << 30),10:F2} GiB"));
         if (plan.Collectives.Count > 0)
         {
-            text.AppendLine("on the wire, per step and rank       calls      payload       sent      time");
+            text.AppendLine("on the wire, per step and rank        calls      payload       sent      time");
             foreach (var (t, seconds, crosses) in plan.Collectives)
                 text.AppendLine(Text($"  {t.Group,-12} {t.Verb,-22} {t.Calls,5} {Bytes(t.PayloadBytes),12} {Bytes(t.WireBytes),10} {Time(seconds),9}  {(crosses ? "between hosts" : "within a host")}"));
             text.AppendLine(Text($"linears          {Time(plan.ComputeSeconds)} per step on {plan.Request.Gpu.Name}, by the roofline model, without recomputation"));
@@ -25,7 +25,7 @@ internal static class RankPlanText
 
         if (d.DataParallelShard > 1)
         {
-            text.AppendLine("gathers of weights      payload      time    step, one after the other    step, hidden");
+            text.AppendLine("gathers of weights      payload      time     step, one after the other    step, hidden");
             foreach (var form in new[] { plan.Bf16, plan.Float8 })
                 if (form is not null) text.AppendLine(Text($"  {form.Name,-16} {Bytes(form.GatherBytes),12} {Time(form.GatherSeconds),9} {Time(form.Exposed),29} {Time(form.Hidden),15}"));
             if (plan.Float8 is { } float8)
