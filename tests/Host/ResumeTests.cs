@@ -49,6 +49,7 @@ public sealed class ResumeTests : IClassFixture<ResumeTests.Uninterrupted>
         {
             var job = TitanProcess.SmallJob(folder, 8, [.. Checkpointing, "--training.global_batch_size", "2"]);
             using (var process = TitanProcess.Start(job))
+            using (TitanProcess.EndInTime(process))
             {
                 string? line;
                 do line = process.StandardOutput.ReadLine();

@@ -2,17 +2,33 @@ using System.Diagnostics;
 
 namespace Titan.Host.Tests;
 
-/// <summary>The program in a process of its own.</summary>
+/// <summary>The program in a process of its own, for ten minutes at most: what hangs is to fail, not to stop all tests.</summary>
 internal static class TitanProcess
 {
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(10);
+
     public static (int ExitCode, string Output) Run(IEnumerable<string> args, string? failpoint = null)
     {
         using var process = Start(args, failpoint);
+        using var limit = EndInTime(process);
         var error = process.StandardError.ReadToEndAsync();
         var output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         return (process.ExitCode, output + error.Result);
     }
+
+    /// <summary>Kills a process that takes too long; its exit code tells. Dispose when it has ended.</summary>
+    public static IDisposable EndInTime(Process process) => new Timer(_ =>
+    {
+        try
+        {
+            process.Kill(entireProcessTree: true);
+        }
+        catch (InvalidOperationException)
+        {
+            // It ended, and was let go, in this moment.
+        }
+    }, null, Limit, Timeout.InfiniteTimeSpan);
 
     public static Process Start(IEnumerable<string> args, string? failpoint = null)
     {

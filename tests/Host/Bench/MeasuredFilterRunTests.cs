@@ -38,6 +38,7 @@ public sealed class MeasuredFilterRunTests
             var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "titan"), [command, .. job]) { RedirectStandardOutput = true, RedirectStandardError = true };
             start.Environment["XDG_CACHE_HOME"] = folder;
             using var process = Process.Start(start)!;
+            using var limit = TitanProcess.EndInTime(process);
             var error = process.StandardError.ReadToEndAsync();
             var output = process.StandardOutput.ReadToEnd();
             process.WaitForExit();
