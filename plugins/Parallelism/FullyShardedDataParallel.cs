@@ -18,6 +18,9 @@ public sealed class FullyShardedDataParallel : IParallelism
     internal int MostGathered => schedule?.MostGathered ?? 0;
 
     /// <inheritdoc />
+    public IReadOnlyList<string> Notes { get; private set; } = [];
+
+    /// <inheritdoc />
     public void Apply(ParallelizationContext context)
     {
         gradients = new GradientReduction(context.Group);
@@ -31,8 +34,10 @@ public sealed class FullyShardedDataParallel : IParallelism
             units.Add(new ShardedUnit(weights, context.Group, amaxes));
         }
 
-        schedule = new GatherSchedule(units, context.ReshardAfterForward);
-        foreach (var weight in units.SelectMany(u => u.Weights)) weight.Connect(schedule, gradients);
+        var all = units.SelectMany(u => u.Weights).ToList();
+        Notes = [Note(all)];
+        schedule = new GatherSchedule(units, context.ReshardAfterForward, context.Prefetch);
+        foreach (var weight in all) weight.Connect(schedule, gradients);
     }
 
     /// <inheritdoc />
@@ -47,6 +52,16 @@ public sealed class FullyShardedDataParallel : IParallelism
     {
         schedule!.ReleaseAll();
         amaxes!.Refresh();
+    }
+
+    /// <summary>How many weights travel how.</summary>
+    private static string Note(IReadOnlyList<ShardedWeight> weights)
+    {
+        var encoded = weights.Count(w => w.Codec is not null);
+        var scales = weights.Any(w => w.Codec is { PrecomputesScales: true }) ? "one all-reduce for the scales of all after each optimizer step" : "an all-reduce per unit where scales are global";
+        return encoded == 0
+            ? $"dp_shard gathers {weights.Count} weights in the compute dtype"
+            : $"dp_shard gathers {encoded} of {weights.Count} weights in float8 ({scales}), the others in the compute dtype";
     }
 
     private static ShardedWeight Shard(TorchSharp.torch.nn.Module module, IWeightedLayer layer, ParallelizationContext context)

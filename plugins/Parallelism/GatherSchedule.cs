@@ -13,11 +13,12 @@ internal sealed class GatherSchedule
     private readonly IReadOnlyList<ShardedUnit> units;
     private readonly Dictionary<ShardedWeight, int> unitOf;
     private readonly bool reshardAfterForward;
+    private readonly bool prefetch;
     private int current = -1;
 
-    public GatherSchedule(IReadOnlyList<ShardedUnit> units, bool reshardAfterForward)
+    public GatherSchedule(IReadOnlyList<ShardedUnit> units, bool reshardAfterForward, bool prefetch)
     {
-        (this.units, this.reshardAfterForward) = (units, reshardAfterForward);
+        (this.units, this.reshardAfterForward, this.prefetch) = (units, reshardAfterForward, prefetch);
         unitOf = units.SelectMany((u, i) => u.Weights.Select(w => (w, i))).ToDictionary(x => x.w, x => x.i);
     }
 
@@ -42,7 +43,7 @@ internal sealed class GatherSchedule
         }
 
         var value = unit.Take(weight, use);
-        if (isNext) Prefetch(index + (backward ? -1 : 1), backward);
+        if (isNext && prefetch) Prefetch(index + (backward ? -1 : 1), backward);
         MostGathered = Math.Max(MostGathered, units.Count(u => u.IsGathered));
         return value;
     }

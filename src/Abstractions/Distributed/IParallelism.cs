@@ -38,6 +38,9 @@ public sealed record ParallelizationContext(
     /// <summary>Whether gathered weights are dropped after a block's forward and gathered again for its backward (<c>parallelism.fsdp_reshard_after_forward</c>).</summary>
     public bool ReshardAfterForward { get; init; } = true;
 
+    /// <summary>Whether the next block's weights are gathered while a block runs (<c>parallelism.fsdp_prefetch</c>).</summary>
+    public bool Prefetch { get; init; } = true;
+
     /// <summary>Whether the logits are gathered before the loss (<c>parallelism.disable_loss_parallel</c>).</summary>
     public bool DisableLossParallel { get; init; }
 }

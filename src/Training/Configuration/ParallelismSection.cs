@@ -19,6 +19,10 @@ public sealed record ParallelismSection
     [OneOf("default", "always", "never")]
     public string FsdpReshardAfterForward { get; init; } = "default";
 
+    /// <summary>Gather the next block's weights while a block runs.</summary>
+    [Description("Gather the next block's weights while a block runs. Off: to see what it hides.")]
+    public bool FsdpPrefetch { get; init; } = true;
+
     /// <summary>Ranks that share a layer.</summary>
     [Description("Ranks that share a layer.")]
     [AtLeast(1)]

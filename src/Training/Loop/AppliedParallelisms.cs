@@ -27,11 +27,15 @@ internal sealed class AppliedParallelisms
                 Device = device,
                 ParamType = ModelBuilder.TypeOf(config.Training.MixedPrecisionParam),
                 ReshardAfterForward = config.Parallelism.FsdpReshardAfterForward != "never",
+                Prefetch = config.Parallelism.FsdpPrefetch,
                 DisableLossParallel = config.Parallelism.DisableLossParallel,
             });
             applied.Add(parallelism);
         }
     }
+
+    /// <summary>What a user should know of them, for example what travels how.</summary>
+    public IEnumerable<string> Notes => applied.SelectMany(p => p.Notes);
 
     /// <summary>Waits for gradients that are on their way.</summary>
     public void AfterBackward()

@@ -188,6 +188,7 @@ public sealed class Trainer : IDisposable
         given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
         given.Log($"Trainer is initialized with local batch size {t.LocalBatchSize}, global batch size {t.LocalBatchSize * ranks.Dimensions.Batch * accumulation}, gradient accumulation steps {accumulation}, " +
             $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}{(ranks.World.Size == 1 ? "" : $", mesh {MeshText(ranks.Dimensions)}")}");
+        foreach (var note in parallelisms.Notes) given.Log($"Parallelism: {note}");
         given.Log($"Training starts at step {step + 1}");
     }
 

@@ -107,7 +107,7 @@ public sealed class MeasuredFilterTests : IDisposable
     public void A_plan_measures_nothing_and_says_so()
     {
         using var model = new TinyModel(META);
-        var report = Convert(model, "auto_filter_measured");
+        var report = Convert(model, new CachedMeasurer(measurer, folder, "this device", told.Add), Context with { IsPlan = true }, "auto_filter_measured");
         Assert.Empty(measurer.Asked);
         Assert.Equal(5, report.Converted);
         Assert.Contains("2 of 2 shapes (8192 x 2048, 4096 x 1024) have not been measured", Assert.Single(report.Notes));
