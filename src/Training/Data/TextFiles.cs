@@ -123,6 +123,9 @@ public static class TextFiles
         throw new TitanException(ExitCode.Data, $"{path}:{number}: no such object: {Expected}");
     }
 
+    /// <summary>How long a row group may take.</summary>
+    internal static TimeSpan ParquetPatience { get; set; } = TimeSpan.FromMinutes(5);
+
     /// <summary>A row group at a time, so that a file may be larger than memory.</summary>
     private static IEnumerable<string> ReadParquet(string path)
     {
@@ -153,12 +156,15 @@ public static class TextFiles
         return rows;
     }
 
-    /// <summary>The reader throws exceptions of every kind at damaged files.</summary>
+    /// <summary>The reader throws exceptions of every kind at damaged files, and at some damage it never returns.</summary>
     private static T Parquet<T>(string path, Func<Task<T>> read)
     {
         try
         {
-            return read().GetAwaiter().GetResult();
+            var reading = Task.Run(read);
+            if (!((IAsyncResult)reading).AsyncWaitHandle.WaitOne(ParquetPatience))
+                throw new TitanException(ExitCode.Data, $"dataset file '{path}': a row group was not read within {ParquetPatience.TotalMinutes:0.#} minutes: the file is damaged, or its row groups are too large; write it again, with smaller ones");
+            return reading.GetAwaiter().GetResult();
         }
         catch (Exception e) when (e is not TitanException)
         {
