@@ -44,8 +44,7 @@ public sealed class Trainer : IDisposable
     private long tokensSeen;
     private long tokensSinceLog;
     private double dataSeconds;
-    private double communicationSeconds;
-    private double waitSeconds;
+    private readonly CommunicationInterval? talk;
 
     /// <summary>Builds everything.</summary>
     /// <exception cref="TitanException">When a piece is missing or does not fit.</exception>
@@ -74,7 +73,7 @@ public sealed class Trainer : IDisposable
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath) : null;
         (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
         ModelBuilder.ThrowIfNothingConverted(Reports);
-        if (ranks.World.Size > 1) communication = new CommunicationReport(WirePlan.Of(model, config, dimensions));
+        if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(WirePlan.Of(model, config, dimensions)), new CommunicationInterval());
         parallelisms = new AppliedParallelisms(model, config, ranks, given.Parallelisms, device);
         ModelParameters.Materialize(model, device);
         if (model is Models.Llama3.Llama3Model llama) llama.EndOfDocument = tokenizer.EosId;
@@ -186,6 +185,12 @@ public sealed class Trainer : IDisposable
     {
         var t = config.Training;
         given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
+        if (ranks.World.Size > 1)
+        {
+            var own = parameters.Sum(p => p.Parameter.numel());
+            given.Log($"This rank holds {own:N0} of {counts.Parameters:N0} parameters ({100.0 * own / counts.Parameters:F1} %) with their gradients and optimizer states");
+        }
+
         given.Log($"Trainer is initialized with local batch size {t.LocalBatchSize}, global batch size {t.LocalBatchSize * ranks.Dimensions.Batch * accumulation}, gradient accumulation steps {accumulation}, " +
             $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}{(ranks.World.Size == 1 ? "" : $", mesh {MeshText(ranks.Dimensions)}")}");
         foreach (var note in parallelisms.Notes) given.Log($"Parallelism: {note}");
@@ -260,8 +265,7 @@ public sealed class Trainer : IDisposable
     private void Observe(CommunicationTotals? totals)
     {
         if (totals is null) return;
-        communicationSeconds += totals.CollectiveSeconds;
-        waitSeconds += totals.WaitSeconds;
+        talk!.Add(totals);
         if (step == firstStep + 2) given.Log(communication!.Render(totals));
     }
 
@@ -283,13 +287,10 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
         var metrics = new StepMetrics(step, sum, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            Reports.Count > 0 ? given.Counter.Take() : null)
-        {
-            CommunicationSeconds = communication is null ? null : communicationSeconds / steps, WaitSeconds = communication is null ? null : waitSeconds / steps,
-        };
-        (tokensSinceLog, dataSeconds, communicationSeconds, waitSeconds) = (0, 0, 0, 0);
+            Reports.Count > 0 ? given.Counter.Take() : null);
+        (tokensSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
-        sinks.Write(step, metrics.Named());
+        sinks.Write(step, [.. metrics.Named(), .. talk?.Take() ?? []]);
     }
 
     private void Validate()

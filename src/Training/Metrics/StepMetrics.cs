@@ -19,12 +19,6 @@ public sealed record StepMetrics(
     long Step, double Loss, double GradNorm, double LearningRate, long TokensSeen, double TokensPerSecond, double Tflops,
     double SecondsPerStep, double DataSeconds, double MemoryGiB, double MemoryPercent, long? Float8Matmuls)
 {
-    /// <summary>Time per step in which a collective was under way; null on one rank.</summary>
-    public double? CommunicationSeconds { get; init; }
-
-    /// <summary>Of which the computation waited for: communication that was not hidden. Null on one rank.</summary>
-    public double? WaitSeconds { get; init; }
-
     /// <summary>Upstream's log line. MFU is not given: there is no peak to compare a CPU with.</summary>
     public string Line(bool colour)
     {
@@ -51,8 +45,6 @@ public sealed record StepMetrics(
             ("time_metrics/data_loading(%)", SecondsPerStep > 0 ? 100 * DataSeconds / SecondsPerStep : 0),
             ("memory/max_reserved(GiB)", MemoryGiB), ("memory/max_reserved(%)", MemoryPercent), ("n_tokens_seen", TokensSeen), ("lr", LearningRate),
         ];
-        if (CommunicationSeconds is { } communication) named.Add(("time_metrics/communication(s)", communication));
-        if (WaitSeconds is { } wait) named.Add(("time_metrics/communication_exposed(s)", wait));
         if (Float8Matmuls is { } count) named.Add(("float8_matmuls", count));
         return named;
     }
