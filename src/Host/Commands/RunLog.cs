@@ -49,7 +49,9 @@ internal sealed class RunLog(LogRanks ranks)
         lock (gate)
         {
             if (progress.Length > 0) Console.Write("\r\u001b[K");
-            Console.WriteLine($"{ranks.Prefix}[titan] {DateTime.Now.ToString("yyyy-MM-dd HH:mm:ss,fff", CultureInfo.InvariantCulture)} - root - {level} - {text}");
+            var line = $"[titan] {DateTime.Now.ToString("yyyy-MM-dd HH:mm:ss,fff", CultureInfo.InvariantCulture)} - root - {level} - {text}";
+            // Tables have several lines, and those of other ranks come in between.
+            Console.WriteLine(ranks.Prefix + line.Replace("\n", "\n" + ranks.Prefix, StringComparison.Ordinal));
             if (progress.Length > 0) Console.Write(progress);
         }
     }

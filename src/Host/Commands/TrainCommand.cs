@@ -39,6 +39,7 @@ internal static class TrainCommand
         // The ranks of a machine share its cores.
         if (runtime.World > 1 && Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null) torch.set_num_threads(Math.Max(1, Environment.ProcessorCount / runtime.LocalSize));
         var session = JobSession.Open(args, runtime.WorldGroup);
+        runtime.SetTimeout(TimeSpan.FromSeconds(session.Job.Config.Comm.InitTimeoutSeconds));
         if (runtime.World > 1) CollectiveAgreement.Agree(runtime.WorldGroup, session.Facts);
         using var signals = new StopSignals();
         var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "titan" });
