@@ -159,5 +159,27 @@ else
     elif [ ${#hosts[@]} -gt 0 ]; then flags+=(-hosts "$TITAN_HOSTS")
     fi
 fi
-# In the place of this shell, so that signals reach the launcher and its exit code is ours.
-exec "$mpirun" ${flags[@]+"${flags[@]}"} ${more[@]+"${more[@]}"} -np "$ranks" "${train[@]}"
+"$mpirun" ${flags[@]+"${flags[@]}"} ${more[@]+"${more[@]}"} -np "$ranks" "${train[@]}" <&0 &
+launched=$!
+# A launcher that is told to end reports failure, and gives its ranks a second. So a rank is told: they agree, save, and all end by themselves.
+ranks_of() {
+    local child
+    for child in $(pgrep -P "$1"); do
+        if [ "$(cat "/proc/$child/comm" 2>/dev/null)" = titan ]; then echo "$child"; else ranks_of "$child"; fi
+    done
+}
+forward() {
+    local told
+    told=$(ranks_of "$launched")
+    # shellcheck disable=SC2086
+    kill -"$1" ${told:-$launched} 2>/dev/null || true
+}
+trap 'forward TERM' TERM
+trap 'forward INT' INT
+# A signal ends the waiting, not the job.
+status=0
+while :; do
+    wait "$launched" && status=0 || status=$?
+    kill -0 "$launched" 2>/dev/null || break
+done
+exit "$status"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures training on many ranks and prints markdown: losses against one rank, float8 and bf16 gathers over a link of 1 Gbit/s between two "hosts" (root, iproute2),
-# what is hidden, and collectives against the MPI library's own. Run it on a quiet machine, after ./run_tests.sh has built everything. STEPS: steps of the link runs (25).
+# what is hidden, and collectives against the MPI library's own. Run it on a quiet machine, after ./run_tests.sh has built everything. Arguments: which of losses, link,
+# collectives (all). STEPS: steps of the link runs (25).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
@@ -9,6 +10,8 @@ out=$(mktemp -d)
 trap '$here/link.sh down; rm -rf "$out"' EXIT
 export TITAN_NO_BUILD=1 LOG_RANK=0 OMP_WAIT_POLICY=PASSIVE
 steps=${STEPS:-25}
+parts=" ${*:-losses link collectives} "
+wants() { [[ $parts = *" $1 "* ]]; }
 common=(--debug.seed 42 --metrics.log_freq 1 --lr_scheduler.warmup_steps 5)
 
 # The median over steps 5 and later of a metric in a run's metrics.jsonl.
@@ -20,6 +23,7 @@ difference() { paste <(losses "$1") <(losses "$2") | awk '{ d = ($2 - $1) / $1; 
 echo "# Many ranks: $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), $(nproc) cores, $(date +%F)"
 echo
 echo "\`eng/distributed/bench.sh\`; $(mpirun.openmpi --version | head -1), .NET $(dotnet --version), $(git rev-parse --short HEAD)"
+if wants losses; then
 echo
 echo "## Losses against one rank"
 echo
@@ -55,7 +59,9 @@ against_one "rowwise, float8 gathers" "$f8 --quantize.linear.float8.recipe_name 
 against_one "rowwise_with_gw_hp, float8 gathers" "$f8 --quantize.linear.float8.recipe_name rowwise_with_gw_hp" "$gather"
 against_one "mxfp8_cublas, float8 gathers" "--model.converters quantize.linear.mx --quantize.linear.mx.recipe_name mxfp8_cublas" "--quantize.linear.mx.enable_fsdp_float8_all_gather"
 against_one "mxfp8_rceil, float8 gathers" "--model.converters quantize.linear.mx --quantize.linear.mx.recipe_name mxfp8_rceil" "--quantize.linear.mx.enable_fsdp_float8_all_gather"
+fi
 
+if wants link; then
 echo
 echo "## Two hosts, 1 Gbit/s each way"
 echo
@@ -91,7 +97,9 @@ $here/link.sh down
 ratio() { awk -v a="$(median "$1" "$3")" -v b="$(median "$2" "$3")" 'BEGIN { printf "%.3f", a / b }'; }
 echo
 echo "float8 gathers against bf16: $(ratio b a 'communication/dp_shard.all_gather_into_tensor(s)') of the time, $(ratio b a 'communication/dp_shard.all_gather_into_tensor(bytes)') of the bytes; step $(ratio a b 'time_metrics/end_to_end(s)')x as fast with prefetch, $(ratio d e 'time_metrics/end_to_end(s)')x without."
+fi
 
+if wants collectives; then
 echo
 echo "## Collectives against the library's own"
 echo
@@ -101,3 +109,4 @@ for what in bench-reduce-scatter bench-all-gather bench-all-reduce; do
     for n in 2 4; do timeout 300 mpirun.openmpi --allow-run-as-root --bind-to none --oversubscribe --mca plm isolated -x TERM=dumb -np $n "$worker" $what 64 2>/dev/null | grep -v ok; done
 done
 echo '```'
+fi
