@@ -11,6 +11,8 @@ trap '$here/link.sh down; rm -rf "$out"' EXIT
 export TITAN_NO_BUILD=1 LOG_RANK=0 OMP_WAIT_POLICY=PASSIVE
 steps=${STEPS:-25}
 parts=" ${*:-losses link collectives} "
+f8="--model.converters quantize.linear.float8 --quantize.linear.float8.filter_fqns output"
+gather="--quantize.linear.float8.enable_fsdp_float8_all_gather"
 wants() { [[ $parts = *" $1 "* ]]; }
 common=(--debug.seed 42 --metrics.log_freq 1 --lr_scheduler.warmup_steps 5)
 
@@ -48,8 +50,6 @@ against_one() { # title, flags of all, flags of several
     echo "| $title | $(difference one many2) | $(difference one many4) |"
     rm -rf "$out"/one* "$out"/many*
 }
-f8="--model.converters quantize.linear.float8 --quantize.linear.float8.filter_fqns output"
-gather="--quantize.linear.float8.enable_fsdp_float8_all_gather"
 against_one "fp32 compute and communication" "--training.mixed_precision_param float32" ""
 against_one "bf16" "--training.mixed_precision_param bfloat16" ""
 against_one "tensorwise, bf16 gathers" "$f8" ""
