@@ -8,7 +8,7 @@ using Titan.Kernels;
 using Titan.Training.Loop;
 
 // One place decides what an error looks like: a message in one line, a stack trace only with --verbose.
-var verbose = args.Contains("--verbose");
+var verbose = TrainCommand.Verbose = args.Contains("--verbose");
 args = [.. args.Where(a => a != "--verbose")];
 try
 {

@@ -15,6 +15,9 @@ namespace Titan.Host.Commands;
 /// <summary><c>titan train</c>: runs a job in a generic host.</summary>
 internal static class TrainCommand
 {
+    /// <summary>Whether a rank that fails shows where.</summary>
+    public static bool Verbose { get; set; }
+
     public static async Task<int> RunAsync(IReadOnlyList<string> args)
     {
         var runtime = DistributedRuntime.Start();
@@ -27,7 +30,7 @@ internal static class TrainCommand
             var (code, message) = PluginFault.Describe(e);
             // Where all ranks fail alike, rank 0 says so for all.
             if (runtime.Rank > 0) Thread.Sleep(TimeSpan.FromSeconds(2));
-            runtime.Abort(code, $"titan: error: {message}" + (Environment.GetEnvironmentVariable("TITAN_VERBOSE") is null ? "" : Environment.NewLine + e));
+            runtime.Abort(code, $"titan: error: {message}" + (Verbose ? Environment.NewLine + e : ""));
         }
 
         runtime.Dispose();
