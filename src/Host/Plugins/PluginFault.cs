@@ -47,7 +47,8 @@ public static class PluginFault
             $"plugin '{id}' failed{layer}: {PluginComposition.Cause(exception)}; earlier checkpoints are kept; {PluginComposition.Remedy(exception) ?? "drop it from model.converters, or report it to its author"}");
     }
 
-    private static bool IsThrownBy(Exception exception, string id) =>
+    /// <summary>Whether the plugin threw it, or threw what the host then explained.</summary>
+    private static bool IsThrownBy(Exception exception, string id) => exception.InnerException is { } inner && OwnerOf(inner) == id ||
         new StackTrace(exception, fNeedFileInfo: false).GetFrame(0)?.GetMethod()?.Module.Assembly is { } assembly && OwnerOf(assembly) == id;
 
     internal static void Register(Assembly main, string id) => Owners.AddOrUpdate(AssemblyLoadContext.GetLoadContext(main)!, id);
