@@ -27,7 +27,7 @@ public sealed class TensorParallel : IParallelism
         plan.Check(context.Model, group.Size);
         var layers = ModelParameters.Layers(context.Model).ToDictionary(l => l.Fqn);
         foreach (var (fqn, style) in plan.Layers) Split(layers[fqn].Module, layers[fqn].Layer, style, group);
-        plan.Table.Lookup = new VocabularyLookup(plan.Table.Weight.Layout).Rows;
+        plan.Table.Part = plan.Table.Weight.Layout;
         plan.Table.AfterForward = x => SequenceScatter.Apply(x, group, null);
         var wire = new List<(string Region, string Text)>();
         foreach (var region in plan.Regions)

@@ -25,8 +25,8 @@ public sealed class Embedding : nn.Module<Tensor, Tensor>, IWeightedLayer, IActi
     /// <summary>Dtype of the vectors, and so of the computation that follows.</summary>
     public ScalarType ComputeType { get; set; }
 
-    /// <summary>How ids [n] are looked up in the table that this rank holds, giving [n, D]; null for every id's row.</summary>
-    public Func<Tensor, Tensor, Tensor>? Lookup { get; set; }
+    /// <summary>The rows of the table that this rank looks up, giving zeros for other ids; null for all rows.</summary>
+    public ShardLayout? Part { get; set; }
 
     /// <inheritdoc />
     public Func<Tensor, Tensor>? BeforeForward { get; set; }
@@ -39,13 +39,10 @@ public sealed class Embedding : nn.Module<Tensor, Tensor>, IWeightedLayer, IActi
     /// <returns>[..., D] in <see cref="ComputeType"/>.</returns>
     public override Tensor forward(Tensor ids)
     {
-        // Look up first and cast the few rows, instead of casting the table; what travels between ranks travels in the compute dtype.
         using var scope = NewDisposeScope();
         if (BeforeForward is { } before) ids = before(ids);
-        var table = GatherFunction.Weight(Weight, Weight is ParameterSource ? Weight.Parameter.dtype : ComputeType);
-        var flat = ids.reshape(-1);
-        var rows = Lookup is { } lookup ? lookup(table, flat) : table.index_select(0, flat);
-        var vectors = rows.reshape([.. ids.shape, rows.shape[1]]).to(ComputeType);
+        var rows = EmbeddingFunction.Rows(Weight, ids.reshape(-1), Part, ComputeType);
+        var vectors = rows.reshape([.. ids.shape, rows.shape[1]]);
         return (AfterForward is { } after ? after(vectors) : vectors).MoveToOuterDisposeScope();
     }
 }

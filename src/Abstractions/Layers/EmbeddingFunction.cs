@@ -1,0 +1,64 @@
+using static TorchSharp.torch;
+
+namespace Titan.Abstractions;
+
+/// <summary>
+/// Looks ids [n] up in a table [V, D], or in the rows of it that this rank has: zeros for those that others have, so that the sum over ranks is the lookup in the whole.
+/// The gradient of a row is summed in fp32 over all places where its id stands, also where the table travelled in the compute dtype: a frequent token stands in
+/// thousands of places, and the sum must not depend on how many ranks share them.
+/// </summary>
+internal sealed class EmbeddingFunction : GuardedFunction<EmbeddingFunction>
+{
+    /// <summary>[n, D] in <paramref name="type"/>.</summary>
+    public static Tensor Rows(IWeightSource source, Tensor ids, ShardLayout? part, ScalarType type)
+    {
+        // The whole table checks ids itself. A device that runs ahead is not waited for.
+        if (part is not null && ids.device_type == TorchSharp.DeviceType.CPU && ids.numel() > 0)
+        {
+            using Tensor least = ids.min(), most = ids.max();
+            long low = least.item<long>(), high = most.item<long>();
+            if (low < 0 || high >= part.GlobalShape[0]) throw new ArgumentException($"token id {(low < 0 ? low : high)}; expected 0 to {part.GlobalShape[0] - 1}, the rows of the embedding");
+        }
+
+        // For an object, not null: nulls among the inputs would be undefined tensors.
+        return Apply(source.Parameter, ids, source, part ?? ShardLayout.Whole(source.Layout.GlobalShape), type);
+    }
+
+    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    {
+        var (ids, source, part, type) = ((Tensor)inputs[1], (IWeightSource)inputs[2], (ShardLayout)inputs[3], (ScalarType)inputs[4]);
+        context.save_data("source", source);
+        context.save_data("part", part);
+        context.save_for_backward([ids]);
+        using var scope = NewDisposeScope();
+        // What travels between ranks travels in the compute dtype; where nothing travels, only the few rows are cast.
+        var table = source.Gather(source is ParameterSource ? source.Parameter.dtype : type);
+        if (part.IsWhole) return table.index_select(0, ids).to(type).MoveToOuterDisposeScope();
+        var (local, elsewhere) = Local(ids, part);
+        return table.index_select(0, local).to(type).masked_fill(elsewhere, 0).MoveToOuterDisposeScope();
+    }
+
+    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
+    {
+        var ids = context.get_saved_variables()[0];
+        var (source, part) = ((IWeightSource)context.get_data("source"), (ShardLayout)context.get_data("part"));
+        var wide = gradient.to(ScalarType.Float32);
+        var local = ids;
+        if (!part.IsWhole)
+        {
+            (local, var elsewhere) = Local(ids, part);
+            wide = wide.masked_fill(elsewhere, 0);
+        }
+
+        var sum = zeros([.. part.Shape], dtype: ScalarType.Float32, device: gradient.device).index_add_(0, local, wide, 1);
+        return [source.ReduceGradient(sum), null, null, null, null];
+    }
+
+    /// <summary>Rows of the part, 0 for those elsewhere, and which those are [n, 1].</summary>
+    private static (Tensor Local, Tensor Elsewhere) Local(Tensor ids, ShardLayout part)
+    {
+        var local = ids - part.Offset[0];
+        var elsewhere = local.lt(0).logical_or(local.ge(part.Shape[0]));
+        return (local.masked_fill(elsewhere, 0), elsewhere.unsqueeze(1));
+    }
+}
