@@ -132,7 +132,7 @@ fi
 passed=(LOG_RANK TITAN_NO_BUILD UCX_HANDLE_ERRORS MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_ TERM)
 [ -n "${OMP_NUM_THREADS:-}" ] && passed+=(OMP_NUM_THREADS)
 for name in $(compgen -e); do
-    case $name in TITAN_MPIRUN_FLAGS | TITAN_HOSTS | TITAN_INSTALL | TITAN_NO_BUILD | TITAN_PROGRAM) ;;
+    case $name in TITAN_MPIRUN_FLAGS | TITAN_HOSTS | TITAN_INSTALL | TITAN_NO_BUILD | TITAN_PROGRAM | TITAN_LAUNCHER_GRACE_SECONDS) ;;
         TITAN_* | NCCL_* | UCX_TLS | UCX_NET_DEVICES | CUDA_VISIBLE_DEVICES | OMP_WAIT_POLICY | MPI_LIBRARY | DOTNET_ROOT | PATH | LD_LIBRARY_PATH) passed+=("$name") ;;
     esac
 done
@@ -176,10 +176,27 @@ forward() {
 }
 trap 'forward TERM' TERM
 trap 'forward INT' INT
+# When a link is down for good the ranks give up, each by itself, but a launcher waits for the other host without end.
+grace=${TITAN_LAUNCHER_GRACE_SECONDS:-20}
+watch_launcher() {
+    local seen= gone=0
+    while [ "$gone" -lt "$grace" ]; do
+        sleep 1 </dev/null >/dev/null 2>&1   # outlives a killed watcher by a moment, and must not keep the pipes open
+        kill -0 "$launched" 2>/dev/null || return 0
+        if [ -n "$(ranks_of "$launched")" ]; then seen=1 gone=0
+        elif [ -n "$seen" ]; then gone=$((gone + 1))
+        fi
+    done
+    say "the ranks of this host ended $grace s ago and $mpirun has not: a host does not answer. Ending $mpirun; look for processes named titan and orted on the other hosts"
+    kill -KILL $(pgrep -P "$launched") "$launched" 2>/dev/null || true
+}
+watch_launcher &
+watcher=$!
 # A signal ends the waiting, not the job.
 status=0
 while :; do
     wait "$launched" && status=0 || status=$?
     kill -0 "$launched" 2>/dev/null || break
 done
+kill "$watcher" 2>/dev/null || true
 exit "$status"

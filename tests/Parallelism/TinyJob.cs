@@ -73,12 +73,12 @@ internal static class TinyJob
         return (model, converters);
     }
 
-    /// <summary>Trains on one rank.</summary>
-    public static Result Alone(Options options, int batch) => Train(options, new ParallelDimensions(), null, batch);
+    /// <summary>Trains on one rank, which runs the batch in some micro-batches one after the other.</summary>
+    public static Result Alone(Options options, int batch, int microBatches = 1) => Train(options, new ParallelDimensions(), null, batch, microBatches);
 
     /// <summary>Trains on every rank of a mesh of dp_replicate x dp_shard.</summary>
     public static Result[] Over(ParallelDimensions dimensions, Options options, int batch, Func<Func<MeshDimension, IProcessGroup>, Func<MeshDimension, IProcessGroup>>? wrap = null) =>
-        ThreadRanks.Run(dimensions, mesh => Train(options, dimensions, wrap is null ? mesh : wrap(mesh), batch));
+        ThreadRanks.Run(dimensions, mesh => Train(options, dimensions, wrap is null ? mesh : wrap(mesh), batch, 1));
 
     /// <summary>The whole parameter from the parts of all ranks.</summary>
     public static Tensor Whole(IEnumerable<Result> ranks, string fqn)
@@ -94,7 +94,7 @@ internal static class TinyJob
         return whole!;
     }
 
-    private static Result Train(Options options, ParallelDimensions dimensions, Func<MeshDimension, IProcessGroup>? mesh, int batch)
+    private static Result Train(Options options, ParallelDimensions dimensions, Func<MeshDimension, IProcessGroup>? mesh, int batch, int microBatches)
     {
         using var scope = NewDisposeScope();
         var (model, converters) = Build(options, dimensions);
@@ -114,20 +114,25 @@ internal static class TinyJob
         var replicate = mesh?.Invoke(MeshDimension.DataParallelReplicate);
         var shard = mesh?.Invoke(MeshDimension.DataParallelShard);
         var position = (replicate?.Rank ?? 0) * (shard?.Size ?? 1) + (shard?.Rank ?? 0);
-        var local = batch / dimensions.Batch;
+        var local = batch / dimensions.Batch / microBatches;
         for (var step = 0; step < options.Steps; step++)
         {
             using var one = NewDisposeScope();
             Gradients.Zero(parameters);
             var (tokens, labels) = Data(step, batch);
-            var own = tokens.narrow(0, position * local, local);
-            var ownLabels = labels.narrow(0, position * local, local).reshape(-1);
-            var logits = model.call(own);
-            var loss = nn.functional.cross_entropy(logits.reshape(-1, Vocabulary).to(ScalarType.Float32), ownLabels, reduction: nn.Reduction.Sum) / labels.numel();
-            loss.backward();
-            BackwardFailure.ThrowIfAny();
-            foreach (var parallelism in parallelisms) parallelism.AfterBackward();
-            var sum = loss.detach().clone();
+            var sum = zeros([]);
+            for (var micro = 0; micro < microBatches; micro++)
+            {
+                var own = tokens.narrow(0, (position + micro) * local, local);
+                var ownLabels = labels.narrow(0, (position + micro) * local, local).reshape(-1);
+                var logits = model.call(own);
+                var loss = nn.functional.cross_entropy(logits.reshape(-1, Vocabulary).to(ScalarType.Float32), ownLabels, reduction: nn.Reduction.Sum) / labels.numel();
+                loss.backward();
+                BackwardFailure.ThrowIfAny();
+                foreach (var parallelism in parallelisms) parallelism.AfterBackward();
+                sum.add_(loss.detach());
+            }
+
             shard?.AllReduce(sum, ReduceOperation.Sum);
             replicate?.AllReduce(sum, ReduceOperation.Sum);
             losses.Add(sum.item<float>());
