@@ -9,7 +9,8 @@ namespace Titan.Distributed;
 /// <param name="PayloadBytes">All-gather: bytes of the output; reduce-scatter and all-to-all: of the input; all-reduce and broadcast: of the tensor.</param>
 /// <param name="WireBytes">What leaves one rank of R by a ring: (R-1)/R of the payload, twice that for an all-reduce.</param>
 /// <param name="Seconds">Time in which it was under way, waiting for late ranks included; 0 where only the device knows (NCCL).</param>
-public sealed record CommunicationCount(string Verb, string Group, long Calls, long PayloadBytes, long WireBytes, double Seconds);
+/// <param name="LateSeconds">The part of it before the last rank had come; null where that is not known: after the first calls, which are compared between ranks, and over NCCL.</param>
+public sealed record CommunicationCount(string Verb, string Group, long Calls, long PayloadBytes, long WireBytes, double Seconds, double? LateSeconds);
 
 /// <summary>What was communicated since the last time that somebody asked.</summary>
 /// <param name="Counts">By verb and group, in that order.</param>
@@ -25,7 +26,7 @@ public sealed record CommunicationTotals(IReadOnlyList<CommunicationCount> Count
 public sealed class CommunicationCounter
 {
     private readonly Lock gate = new();
-    private readonly Dictionary<(Verb Verb, string Group), (long Calls, long Payload, long Wire, long Ticks)> counts = [];
+    private readonly Dictionary<(Verb Verb, string Group), (long Calls, long Payload, long Wire, long Ticks, long LateTicks, long LateKnown)> counts = [];
     private long waitTicks;
 
     /// <summary>What was counted since the last call; counting starts again at zero.</summary>
@@ -35,8 +36,9 @@ public sealed class CommunicationCounter
         {
             var totals = new CommunicationTotals(
                 [.. counts.OrderBy(c => c.Key.Verb).ThenBy(c => c.Key.Group, StringComparer.Ordinal)
-                    .Select(c => new CommunicationCount(c.Key.Verb.Text(), c.Key.Group, c.Value.Calls, c.Value.Payload, c.Value.Wire, (double)c.Value.Ticks / Stopwatch.Frequency))],
-                (double)counts.Values.Sum(c => c.Ticks) / Stopwatch.Frequency, (double)waitTicks / Stopwatch.Frequency);
+                    .Select(c => new CommunicationCount(c.Key.Verb.Text(), c.Key.Group, c.Value.Calls, c.Value.Payload, c.Value.Wire, Seconds(c.Value.Ticks),
+                        c.Value.LateKnown >= c.Value.Calls ? Seconds(c.Value.LateTicks) : null))],
+                Seconds(counts.Values.Sum(c => c.Ticks)), Seconds(waitTicks));
             counts.Clear();
             waitTicks = 0;
             return totals;
@@ -48,17 +50,21 @@ public sealed class CommunicationCounter
         var once = payload / size * (size - 1) + payload % size * (size - 1) / size;
         lock (gate)
         {
-            var (calls, total, wire, ticks) = counts.GetValueOrDefault((verb, group));
-            counts[(verb, group)] = (calls + 1, total + payload, wire + (verb == Verb.AllReduce ? 2 * once : once), ticks);
+            var count = counts.GetValueOrDefault((verb, group));
+            counts[(verb, group)] = count with { Calls = count.Calls + 1, Payload = count.Payload + payload, Wire = count.Wire + (verb == Verb.AllReduce ? 2 * once : once) };
         }
     }
 
-    internal void AddCollectiveTicks(Verb verb, string group, long ticks)
+    /// <param name="verb">What has ended.</param>
+    /// <param name="group">Where.</param>
+    /// <param name="ticks">Time in which it was under way.</param>
+    /// <param name="lateTicks">The part of it before the last rank had come, where known.</param>
+    internal void AddCollectiveTicks(Verb verb, string group, long ticks, long? lateTicks)
     {
         lock (gate)
         {
             var count = counts.GetValueOrDefault((verb, group));
-            counts[(verb, group)] = count with { Ticks = count.Ticks + ticks };
+            counts[(verb, group)] = count with { Ticks = count.Ticks + ticks, LateTicks = count.LateTicks + (lateTicks ?? 0), LateKnown = count.LateKnown + (lateTicks is null ? 0 : 1) };
         }
     }
 
@@ -66,4 +72,6 @@ public sealed class CommunicationCounter
     {
         lock (gate) waitTicks += ticks;
     }
+
+    private static double Seconds(long ticks) => (double)ticks / Stopwatch.Frequency;
 }

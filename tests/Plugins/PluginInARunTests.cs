@@ -30,6 +30,16 @@ public sealed class PluginInARunTests : IClassFixture<BuiltFixtures>, IDisposabl
     }
 
     [Fact]
+    public void A_forward_that_throws_on_one_of_two_ranks_ends_both_with_rank_plugin_and_layer_named_and_keeps_the_checkpoint()
+    {
+        var (code, output) = Processes.Run("/bin/bash", dump, [Path.Combine(StagedPlugin.Repository, "run_train.sh"), .. Arguments("ForwardThrows", "acme.forward_throws", steps: 40, "--checkpoint.enable", "--checkpoint.interval", "2")],
+            ("NGPU", "2"), ("ACME_FAILING_RANK", "1"), ("TITAN_PROGRAM", Processes.Titan), ("OMP_NUM_THREADS", "1"), ("OMP_WAIT_POLICY", "PASSIVE"));
+        Assert.True(code == (int)ExitCode.Plugin, $"exit code {code}: {output}");
+        Assert.Matches(@"rank 1 of 2 .*plugin 'forwardthrows' failed in layer layers\.0\.attention\.wq: InvalidOperationException: thrown by forward; earlier checkpoints are kept", output);
+        Assert.True(Directory.Exists(Path.Combine(dump, "checkpoint", "step-2")), output);
+    }
+
+    [Fact]
     public void A_backward_that_throws_ends_the_run_with_the_plugin_named()
     {
         var (code, output) = Train("BackwardThrows", "acme.backward_throws", steps: 2);
@@ -104,9 +114,12 @@ public sealed class PluginInARunTests : IClassFixture<BuiltFixtures>, IDisposabl
 
     public void Dispose() => Directory.Delete(dump, true);
 
-    private (int Code, string Output) Train(string project, string converter, int steps, params string[] more) => Processes.Run(Processes.Titan, dump,
+    private (int Code, string Output) Train(string project, string converter, int steps, params string[] more) =>
+        Processes.Run(Processes.Titan, dump, ["train", .. Arguments(project, converter, steps, more)]);
+
+    private string[] Arguments(string project, string converter, int steps, params string[] more) =>
     [
-        "train", "--plugins.path", BuiltFixtures.Folder(project), "--model.converters", converter, "--model.flavor", "cpu_small", "--training.seq_len", "32", "--training.steps", steps.ToString(),
+        "--plugins.path", BuiltFixtures.Folder(project), "--model.converters", converter, "--model.flavor", "cpu_small", "--training.seq_len", "32", "--training.steps", steps.ToString(),
         "--activation_checkpoint.mode", "none", "--job.dump_folder", dump, .. more,
-    ]);
+    ];
 }

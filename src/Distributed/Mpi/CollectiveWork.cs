@@ -51,6 +51,9 @@ internal sealed class CollectiveWork(MpiCommunicator communicator, CollectiveCal
 
     public CollectiveCall Call => call;
 
+    /// <summary>Time from its start on this rank until the last rank had started it; null where the ranks do not tell each other.</summary>
+    public long? LateTicks { get; set; }
+
     public void Wait()
     {
         if (Done)

@@ -90,9 +90,16 @@ internal sealed class CommunicationThread
             if (failure is not null || ended)
                 throw new TitanException(ExitCode.RunFailed, $"{verb.Text()} in group '{group}' on {ranks.Me}: communication has ended" + (failure is null ? "" : $" with: {failure.Message}"));
             var call = comm.Add(verb, group, type, bytes, detail);
-            var work = new CollectiveWork(comm, call, tensors, Counter, () =>
+            CollectiveWork? work = null;
+            work = new CollectiveWork(comm, call, tensors, Counter, () =>
             {
-                if (call.Number <= options.VerifiedCalls) CallAgreement.Verify(transfers, comm, call, ranks);
+                if (call.Number <= options.VerifiedCalls)
+                {
+                    var start = Stopwatch.GetTimestamp();
+                    CallAgreement.Verify(transfers, comm, call, ranks);
+                    work!.LateTicks = Stopwatch.GetTimestamp() - start;
+                }
+
                 action();
             });
             Counter.Record(verb, group, comm.Size, bytes);
@@ -207,7 +214,7 @@ internal sealed class CommunicationThread
             if (work is not null)
             {
                 watchdog.End();
-                Counter.AddCollectiveTicks(work.Call.Verb, work.Call.Group, Stopwatch.GetTimestamp() - start);
+                Counter.AddCollectiveTicks(work.Call.Verb, work.Call.Group, Stopwatch.GetTimestamp() - start, work.LateTicks);
             }
         }
     }

@@ -22,7 +22,7 @@ public sealed class CommunicationReport(WirePlan plan)
     {
         var text = new StringBuilder("Communication of this rank in one step");
         foreach (var c in Counted(counted))
-            text.Append(CultureInfo.InvariantCulture, $"\n  {c.Group,-12} {c.Verb,-24} {c.Calls,5} calls {c.PayloadBytes,14:N0} bytes {c.WireBytes,14:N0} sent {c.Seconds * 1e3,9:F1} ms");
+            text.Append(CultureInfo.InvariantCulture, $"\n  {c.Group,-12} {c.Verb,-24} {c.Calls,5} calls {c.PayloadBytes,14:N0} bytes {c.WireBytes,14:N0} sent {c.Seconds * 1e3,9:F1} ms{Late(c.LateSeconds)}");
         text.Append(CultureInfo.InvariantCulture, $"\n  under way {counted.CollectiveSeconds * 1e3:F1} ms, of which waited for {counted.WaitSeconds * 1e3:F1} ms");
         var differences = Differences(counted);
         text.Append(differences.Count == 0 ? "\n  calls and bytes are as computed beforehand" : $"\n  not as computed beforehand: {string.Join("; ", differences)}");
@@ -31,6 +31,8 @@ public sealed class CommunicationReport(WirePlan plan)
 
     /// <summary>Without what the trainer itself sums over all ranks.</summary>
     private static IEnumerable<CommunicationCount> Counted(CommunicationTotals totals) => totals.Counts.Where(c => c.Calls > 0 && c.Group != "world");
+
+    private static string Late(double? seconds) => seconds is { } late ? string.Create(CultureInfo.InvariantCulture, $", {late * 1e3:F1} of them until the last rank came") : "";
 
     private static string Show((long Calls, long Bytes) x) => string.Create(CultureInfo.InvariantCulture, $"{x.Calls} calls of {x.Bytes:N0} bytes");
 }

@@ -15,7 +15,7 @@ internal sealed class LaunchScript : IDisposable
 
     public LaunchScript()
     {
-        foreach (var tool in new[] { "bash", "env", "id", "getconf", "dirname", "cat", "sleep", "sed", "tr" })
+        foreach (var tool in new[] { "bash", "env", "id", "getconf", "dirname", "cat", "sleep", "sed", "tr", "pgrep" })
         {
             var real = new[] { "/usr/bin", "/bin" }.Select(d => Path.Combine(d, tool)).FirstOrDefault(File.Exists);
             if (real is not null) File.CreateSymbolicLink(Path.Combine(Bin, tool), real);
@@ -37,6 +37,13 @@ internal sealed class LaunchScript : IDisposable
 
     public LaunchScript OpenMpi(string body = "echo \"launched $*\"; echo \"TITAN_NO_BUILD=$TITAN_NO_BUILD UCX_HANDLE_ERRORS=$UCX_HANDLE_ERRORS OMP_NUM_THREADS=${OMP_NUM_THREADS:-}\"") =>
         Launcher("mpirun", "mpirun (Open MPI) 4.1.4", body);
+
+    /// <summary>A program on PATH, which a launcher here may start.</summary>
+    public LaunchScript Program(string name, string body)
+    {
+        Add(name, body);
+        return this;
+    }
 
     public LaunchScript With(string name, string value)
     {

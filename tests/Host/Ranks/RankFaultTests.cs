@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Titan.Host.Plugins;
 using Titan.Training.Checkpoints;
 
@@ -8,7 +9,7 @@ namespace Titan.Host.Tests.Ranks;
 [Collection(RankTests.Name)]
 public sealed class RankFaultTests
 {
-    private const int Killed = 9, Stopped = 19;
+    private const int Killed = 9, Terminated = 15, Stopped = 19;
     private static readonly string[] Saving = ["--checkpoint.enable", "--checkpoint.interval", "2", "--training.steps", "500"];
 
     [Fact]
@@ -48,6 +49,32 @@ public sealed class RankFaultTests
         var end = job.End();
         Assert.True(end.ExitCode == 1, $"exit code {end.ExitCode}: {end.Output}");
         Assert.Contains("no answer from rank 1", end.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void SIGTERM_to_the_launcher_saves_and_every_rank_ends_well()
+    {
+        using var job = new RankJob { Ranks = 3 };
+        job.Start(Job("--checkpoint.enable", "--checkpoint.interval", "1000", "--training.steps", "500"));
+        job.WaitFor("step:  3");
+        job.Signal(Terminated);
+        var end = job.End();
+        Assert.True(end.ExitCode == 0, $"exit code {end.ExitCode}: {end.Output}");
+        var stopped = Regex.Match(end.Output, @"Stopped at step (\d+) as asked; the checkpoint is saved");
+        Assert.True(stopped.Success, end.Output);
+        Assert.True(Directory.Exists(Path.Combine(job.Folder, "checkpoint", $"step-{stopped.Groups[1].Value}")), end.Output);
+        Opens(job);
+    }
+
+    [Fact]
+    public void A_rank_whose_disk_is_full_ends_the_job_and_leaves_no_half_checkpoint()
+    {
+        // Files of this rank end at 10 MB: its part of the checkpoint does not fit, MPI's own files do. .NET's memory for code is a larger file unless it is told otherwise.
+        using var job = new RankJob { Ranks = 3, EachRank = "if [ $rank = 1 ]; then trap '' XFSZ; ulimit -f 10000; export DOTNET_EnableWriteXorExecute=0; fi" };
+        var end = job.Run(Job(Saving));
+        Assert.True(end.ExitCode == 5, $"exit code {end.ExitCode}: {end.Output}");
+        Assert.Contains("rank 1", end.Output, StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateDirectories(Path.Combine(job.Folder, "checkpoint"), "step-*"));
     }
 
     [Fact]
