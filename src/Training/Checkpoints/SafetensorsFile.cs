@@ -207,7 +207,15 @@ public static class SafetensorsFile
         public void Write(ReadOnlySpan<byte> bytes)
         {
             hash.AppendData(bytes);
-            stream.Write(bytes);
+            try
+            {
+                stream.Write(bytes);
+            }
+            catch (ArgumentOutOfRangeException e)
+            {
+                // What .NET makes of EFBIG.
+                throw new IOException($"'{stream.Name}' would be larger than the file system, or a limit of this user, allows", e);
+            }
         }
 
         public string Finish()
