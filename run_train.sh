@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains. CONFIG_FILE: the job (default: a small Llama 3 that learns within a minute on two cores). NGPU: number of ranks, started with mpirun. LOG_RANK: whose output to
-# show (0; a list: 0,3; all). Several hosts: HOSTFILE=FILE or TITAN_HOSTS=host1:4,host2:4. TITAN_MPIRUN_FLAGS: more flags for mpirun. Under srun, or already under an MPI
+# show (0; a list: 0,3; all). Several hosts: HOSTFILE=FILE or TITAN_HOSTS=host1:4,host2:4. TITAN_MPIRUN_FLAGS: more flags for mpirun.
+# TITAN_LAUNCHER_GRACE_SECONDS (20): how long a launcher may outlive its ranks here. Under srun, or already under an MPI
 # launcher, it is one rank and just runs. TITAN_INSTALL=1: may install Open MPI with apt-get. docs/distributed.md has the rest.
 # Any further argument overrides the job file, for example: --training.steps 50 --model.converters="quantize.linear.float8"
 set -euo pipefail
@@ -188,15 +189,18 @@ watch_launcher() {
         fi
     done
     say "the ranks of this host ended $grace s ago and $mpirun has not: a host does not answer. Ending $mpirun; look for processes named titan and orted on the other hosts"
+    # shellcheck disable=SC2046
     kill -KILL $(pgrep -P "$launched") "$launched" 2>/dev/null || true
+    return 9
 }
 watch_launcher &
 watcher=$!
 # A signal ends the waiting, not the job.
 status=0
 while :; do
-    wait "$launched" && status=0 || status=$?
+    wait "$launched" 2>/dev/null && status=0 || status=$?
     kill -0 "$launched" 2>/dev/null || break
 done
 kill "$watcher" 2>/dev/null || true
+wait "$watcher" 2>/dev/null || if [ $? = 9 ]; then status=1; fi
 exit "$status"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures training on many ranks and prints markdown: losses against one rank, float8 and bf16 gathers over a link of 1 Gbit/s between two "hosts" (root, iproute2),
-# what is hidden, and collectives against the MPI library's own. Run it on a quiet machine, after ./run_tests.sh has built everything. Arguments: which of losses, link,
-# collectives (all). STEPS: steps of the link runs (25).
+# what is hidden, a link that is cut, and collectives against the MPI library's own. Run it on a quiet machine, after ./run_tests.sh has built everything. Arguments: which of
+# losses, link, cut, collectives (all). STEPS: steps of the link runs (25).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
@@ -10,7 +10,7 @@ out=$(mktemp -d)
 trap '$here/link.sh down; rm -rf "$out"' EXIT
 export TITAN_NO_BUILD=1 LOG_RANK=0 OMP_WAIT_POLICY=PASSIVE
 steps=${STEPS:-25}
-parts=" ${*:-losses link collectives} "
+parts=" ${*:-losses link cut collectives} "
 f8="--model.converters quantize.linear.float8 --quantize.linear.float8.filter_fqns output"
 gather="--quantize.linear.float8.enable_fsdp_float8_all_gather"
 wants() { [[ $parts = *" $1 "* ]]; }
@@ -98,6 +98,29 @@ $here/link.sh down
 ratio() { awk -v a="$(median "$1" "$3")" -v b="$(median "$2" "$3")" 'BEGIN { printf "%.3f", a / b }'; }
 echo
 echo "float8 gathers against bf16: $(ratio b a 'communication/dp_shard.all_gather_into_tensor(s)') of the time, $(ratio b a 'communication/dp_shard.all_gather_into_tensor(bytes)') of the bytes; step $(ratio a b 'time_metrics/end_to_end(s)')x as fast with prefetch, $(ratio d e 'time_metrics/end_to_end(s)')x without."
+fi
+
+if wants cut; then
+echo
+echo "## A link that goes down for good"
+echo
+echo "run_train.sh over the two hosts, \`--comm.train_timeout_seconds 10\`, checkpoints every 5 steps; the link is cut after step 6."
+echo
+echo '```'
+$here/link.sh down
+$here/link.sh up 1gbit
+: >"$out/cut.log"
+$here/link.sh train "${common[@]}" --model.flavor debugmodel --job.dump_folder "$out/cut" --training.steps 1000 --training.local_batch_size 2 --training.seq_len 128 \
+    --comm.train_timeout_seconds 10 --checkpoint.enable --checkpoint.interval 5 >"$out/cut.log" 2>&1 &
+job=$!
+until grep -q 'step:  6' "$out/cut.log"; do kill -0 $job; sleep 0.2; done
+$here/link.sh cut
+began=$(date +%s)
+wait $job && code=0 || code=$?
+grep -E 'has waited|outlive|ended' "$out/cut.log"
+echo "ended $(($(date +%s) - began)) s after the cut with exit code $code; checkpoints: $(cd "$out/cut/checkpoint" && echo step-*)"
+echo '```'
+$here/link.sh down
 fi
 
 if wants collectives; then
