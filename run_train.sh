@@ -13,7 +13,9 @@ export LOG_RANK=${LOG_RANK:-0}
 say() { echo "run_train.sh: $*" >&2; }
 # The program of this checkout; TITAN_PROGRAM is for whoever runs another build of it.
 program=${TITAN_PROGRAM:-"$root/titan"}
-train=("$program" train --job.config_file "$CONFIG_FILE" "$@")
+# What the ranks run: train, or 'bench communication'.
+read -ra command <<<"${TRAIN_COMMAND:-train}"
+train=("$program" "${command[@]}" --job.config_file "$CONFIG_FILE" "$@")
 
 cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || nproc; }
 # Ranks of one machine share its cores.

@@ -66,10 +66,10 @@ if wants link; then
 echo
 echo "## Two hosts, 1 Gbit/s each way"
 echo
-echo "debugmodel, one rank on each host, $steps steps, medians over steps 5 and later. Gather: time per step in which an all-gather of weights was under way. Exposed: time that the computation waited for communication."
+echo "debugmodel, one rank on each host, $steps steps, medians over steps 5 and later. Gather: time per step in which an all-gather of weights was under way. Late: the part of it before the last rank had come. Exposed: time that the computation waited for communication."
 echo
-echo "| run | step ms | gather ms | gather bytes | reduce-scatter ms | under way ms | exposed ms | hidden |"
-echo "|---|---|---|---|---|---|---|---|"
+echo "| run | step ms | gather ms | late ms | gather bytes | reduce-scatter ms | under way ms | exposed ms | hidden |"
+echo "|---|---|---|---|---|---|---|---|---|"
 $here/link.sh down
 $here/link.sh up 1gbit
 export OMP_NUM_THREADS=1
@@ -78,11 +78,11 @@ over_link() { # name, title, flags
     shift 2
     $here/link.sh run "$root/artifacts/bin/titan/release/titan" train --job.config_file "$root/configs/llama3/debug_model.toml" "${common[@]}" --job.dump_folder "$out/$name" --training.steps "$steps" \
         --training.local_batch_size "${BATCH:-2}" --training.seq_len 256 --activation_checkpoint.mode none --metrics.no-enable_tensorboard --profiling.no-enable_profiling "$@" >"$out/$name.log" 2>&1 || { tail -5 "$out/$name.log" >&2; exit 1; }
-    local step gathered bytes scattered way exposed
-    step=$(median "$name" 'time_metrics/end_to_end(s)') gathered=$(median "$name" 'communication/dp_shard.all_gather_into_tensor(s)') bytes=$(median "$name" 'communication/dp_shard.all_gather_into_tensor(bytes)')
+    local step gathered late bytes scattered way exposed
+    step=$(median "$name" 'time_metrics/end_to_end(s)') gathered=$(median "$name" 'communication/dp_shard.all_gather_into_tensor(s)') late=$(median "$name" 'communication/dp_shard.all_gather_into_tensor(late s)') bytes=$(median "$name" 'communication/dp_shard.all_gather_into_tensor(bytes)')
     scattered=$(median "$name" 'communication/dp_shard.reduce_scatter_tensor(s)') way=$(median "$name" 'time_metrics/communication(s)') exposed=$(median "$name" 'time_metrics/communication_exposed(s)')
-    awk -v t="$title" -v s="$step" -v g="$gathered" -v b="$bytes" -v r="$scattered" -v w="$way" -v e="$exposed" \
-        'BEGIN { printf "| %s | %.0f | %.1f | %d | %.1f | %.1f | %.1f | %.0f %% |\n", t, s * 1e3, g * 1e3, b, r * 1e3, w * 1e3, e * 1e3, 100 * (1 - e / w) }'
+    awk -v t="$title" -v s="$step" -v g="$gathered" -v l="$late" -v b="$bytes" -v r="$scattered" -v w="$way" -v e="$exposed" \
+        'BEGIN { printf "| %s | %.0f | %.1f | %.1f | %d | %.1f | %.1f | %.1f | %.0f %% |\n", t, s * 1e3, g * 1e3, l * 1e3, b, r * 1e3, w * 1e3, e * 1e3, 100 * (1 - e / w) }'
 }
 all8="--model.converters quantize.linear.float8 --quantize.linear.float8.filter_fqns="
 # shellcheck disable=SC2086
@@ -94,10 +94,14 @@ all8="--model.converters quantize.linear.float8 --quantize.linear.float8.filter_
     over_link e "tensorwise, float8 gathers, no prefetch" $all8 $gather --parallelism.no-fsdp_prefetch
     over_link f "MX, float8 gathers" --model.converters quantize.linear.mx --quantize.linear.mx.filter_fqns= --quantize.linear.mx.enable_fsdp_float8_all_gather
 }
+echo
+echo "The step's collectives by themselves (\`titan bench communication\`):"
+echo
+TRAIN_COMMAND="bench communication" $here/link.sh train --model.flavor debugmodel --training.local_batch_size "${BATCH:-2}" --training.seq_len 256 --repetitions 25 --out "$out/alone" $all8 | sed -n '/^| group/,/^$/p; /^- float8/p'
 $here/link.sh down
 ratio() { awk -v a="$(median "$1" "$3")" -v b="$(median "$2" "$3")" 'BEGIN { printf "%.3f", a / b }'; }
 echo
-echo "float8 gathers against bf16: $(ratio b a 'communication/dp_shard.all_gather_into_tensor(s)') of the time, $(ratio b a 'communication/dp_shard.all_gather_into_tensor(bytes)') of the bytes; step $(ratio a b 'time_metrics/end_to_end(s)')x as fast with prefetch, $(ratio d e 'time_metrics/end_to_end(s)')x without."
+echo "Within a step, float8 gathers against bf16: $(ratio b a 'communication/dp_shard.all_gather_into_tensor(s)') of the time, $(ratio b a 'communication/dp_shard.all_gather_into_tensor(bytes)') of the bytes; step $(ratio a b 'time_metrics/end_to_end(s)')x as fast with prefetch, $(ratio d e 'time_metrics/end_to_end(s)')x without."
 fi
 
 if wants cut; then

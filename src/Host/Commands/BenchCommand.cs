@@ -11,10 +11,13 @@ using Titan.Training.Models;
 
 namespace Titan.Host.Commands;
 
-/// <summary><c>titan bench</c>: measures kernels, linear layers and training steps on this machine, each into a table that names the command, the machine and the versions.</summary>
+/// <summary><c>titan bench</c>: measures kernels, linear layers, training steps and communication on this machine, each into a table that names the command, the machine and the versions.</summary>
 internal static class BenchCommand
 {
-    public static Command Create() => new("bench", "Measures kernels, linear layers or a training step on this machine, and writes a markdown table and CSV that anyone can make again.") { Kernels(), Linear(), Step() };
+    public static Command Create() => new("bench", "Measures kernels, linear layers, a training step or communication on this machine, and writes a markdown table and CSV that anyone can make again.")
+    {
+        Kernels(), Linear(), Step(), Communication(),
+    };
 
     private static Command Kernels()
     {
@@ -130,6 +133,25 @@ internal static class BenchCommand
             {
                 using var progress = new BenchProgress(bench.Rounds * bench.Arms.Count);
                 return file.Write($"Training step: {model}", bench.Description, session.Catalog.Records, [bench.Run(progress)], ["vs: time of that arm / time of this one; below 1 this arm is slower."]);
+            });
+        });
+    }
+
+    private static Command Communication()
+    {
+        var repetitions = Text("--repetitions", "N", "Timed steps", "9");
+        var output = Out();
+        return Bench("communication", "What a job's ranks send each other in a step, by itself, on the network that they are on: gathers in the compute dtype and in float8, scatters, reductions. " +
+            "Start it as a job is started: NGPU=4 TRAIN_COMMAND='bench communication' ./run_train.sh --model.converters quantize.linear.float8",
+            [repetitions, output], parsed =>
+        {
+            var times = (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000);
+            TrainCommand.OnEveryRank(runtime =>
+            {
+                var job = CommunicationJob.Open(parsed.UnmatchedTokens, runtime);
+                using var progress = new BenchProgress(times + 1);
+                if (runtime.Rank > 0) _ = job.Measure(times, _ => { });
+                else Record(parsed.GetValue(output)!, "communication", file => job.Write(file, job.Measure(times, progress.Next), times));
             });
         });
     }

@@ -18,12 +18,21 @@ internal static class TrainCommand
     /// <summary>Whether a rank that fails shows where.</summary>
     public static bool Verbose { get; set; }
 
-    public static async Task<int> RunAsync(IReadOnlyList<string> args)
+    public static Task<int> RunAsync(IReadOnlyList<string> args) => OnEveryRankAsync(runtime => RunAsync(args, runtime));
+
+    /// <summary>Runs something that all ranks of a job do together; a failure of one ends all.</summary>
+    public static void OnEveryRank(Action<DistributedRuntime> action) => OnEveryRankAsync(runtime =>
+    {
+        action(runtime);
+        return Task.CompletedTask;
+    }).GetAwaiter().GetResult();
+
+    private static async Task<int> OnEveryRankAsync(Func<DistributedRuntime, Task> action)
     {
         var runtime = DistributedRuntime.Start();
         try
         {
-            await RunAsync(args, runtime);
+            await action(runtime);
         }
         catch (Exception e) when (runtime.World > 1)
         {
@@ -39,11 +48,7 @@ internal static class TrainCommand
 
     private static async Task RunAsync(IReadOnlyList<string> args, DistributedRuntime runtime)
     {
-        // The ranks of a machine share its cores.
-        if (runtime.World > 1 && Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null) torch.set_num_threads(Math.Max(1, Environment.ProcessorCount / runtime.LocalSize));
-        var session = JobSession.Open(args, runtime.WorldGroup);
-        runtime.SetTimeout(TimeSpan.FromSeconds(session.Job.Config.Comm.InitTimeoutSeconds));
-        if (runtime.World > 1) CollectiveAgreement.Agree(runtime.WorldGroup, session.Facts);
+        var session = Open(args, runtime);
         using var signals = new StopSignals();
         var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "titan" });
         builder.Services.AddSingleton(session);
@@ -56,6 +61,17 @@ internal static class TrainCommand
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);
         using var host = builder.Build();
         await host.RunAsync();
+    }
+
+    /// <summary>The job, the same on all ranks.</summary>
+    public static JobSession Open(IReadOnlyList<string> args, DistributedRuntime runtime)
+    {
+        // The ranks of a machine share its cores.
+        if (runtime.World > 1 && Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null) torch.set_num_threads(Math.Max(1, Environment.ProcessorCount / runtime.LocalSize));
+        var session = JobSession.Open(args, runtime.WorldGroup);
+        runtime.SetTimeout(TimeSpan.FromSeconds(session.Job.Config.Comm.InitTimeoutSeconds));
+        if (runtime.World > 1) CollectiveAgreement.Agree(runtime.WorldGroup, session.Facts);
+        return session;
     }
 
     /// <summary>The training run, on a thread of its own: TorchSharp's dispose scopes belong to a thread.</summary>

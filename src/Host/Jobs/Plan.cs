@@ -102,7 +102,7 @@ public sealed record Plan(
     }
 
     /// <summary>The converters as if each had been asked for float8 gathers; null where none can be.</summary>
-    private static List<(string Name, IModelConverter Converter, object Options)>? WithFloat8Gathers(IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters) =>
+    internal static List<(string Name, IModelConverter Converter, object Options)>? WithFloat8Gathers(IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters) =>
         converters.Any(c => c.Options is QuantizeOptions)
             ? [.. converters.Select(c => c.Options is QuantizeOptions o ? c with { Options = o with { Own = o.Own with { EnableFsdpFloat8AllGather = true } } } : c)]
             : null;

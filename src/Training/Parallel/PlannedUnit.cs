@@ -29,17 +29,20 @@ public sealed record PlannedUnit(string Name, IReadOnlyList<PlannedWeight> Weigh
     /// <param name="kept">Whether what forward gathered is still there.</param>
     public (int Calls, long Bytes) Backward(ScalarType type, bool kept)
     {
-        var held = kept ? Weights.Select(w => (w, Form: WeightUse.Output)).ToHashSet() : [];
-        var (calls, bytes) = (0, 0L);
-        foreach (var use in AskedInBackward)
-        {
-            var missing = Weights.Where(w => held.Add((w, w.Form(use)))).ToList();
-            if (missing.Count == 0) continue;
-            calls++;
-            bytes += missing.Sum(w => w.GatheredBytes(w.Form(use), type));
-        }
+        var forms = BackwardForms(kept);
+        return (forms.Count, forms.Sum(call => call.Sum(w => w.Weight.GatheredBytes(w.Form, type))));
+    }
 
-        return (calls, bytes);
+    /// <summary>Every gather of a pass, first that of forward: the bytes of this rank's part of each tensor in it.</summary>
+    /// <param name="type">Dtype of what is not encoded.</param>
+    /// <param name="kept">Whether what forward gathered is still there in backward.</param>
+    public IReadOnlyList<IReadOnlyList<long>> Gathers(ScalarType type, bool kept) =>
+        [.. BackwardForms(kept).Prepend([.. Weights.Select(w => (w, w.Form(WeightUse.Output)))]).Select(call => (IReadOnlyList<long>)[.. call.SelectMany(w => w.Weight.ShardBytes(w.Form, type))])];
+
+    private List<List<(PlannedWeight Weight, WeightUse Form)>> BackwardForms(bool kept)
+    {
+        var held = kept ? Weights.Select(w => (w, Form: WeightUse.Output)).ToHashSet() : [];
+        return [.. AskedInBackward.Select(use => Weights.Select(w => (w, w.Form(use))).Where(held.Add).ToList()).Where(missing => missing.Count > 0)];
     }
 
     /// <summary>Everything that is ever held of the unit at once.</summary>

@@ -28,8 +28,11 @@ public sealed record PlannedWeight(string Fqn, IWeightedLayer Layer, IShardCodec
     /// <summary>Bytes of a form, gathered from all ranks.</summary>
     /// <param name="form">The form.</param>
     /// <param name="type">Dtype of what is not encoded.</param>
-    public long GatheredBytes(WeightUse form, ScalarType type) =>
-        Codec is null ? PaddedElements * (type == ScalarType.Float32 ? 4 : 2) : Ranks * Codec.Planes(form, RowsPerRank).Sum(p => p.Bytes);
+    public long GatheredBytes(WeightUse form, ScalarType type) => Ranks * ShardBytes(form, type).Sum();
+
+    /// <summary>Bytes of each tensor that a rank sends of a form: the weight, or what its codec makes of it.</summary>
+    public IEnumerable<long> ShardBytes(WeightUse form, ScalarType type) =>
+        Codec is null ? [PaddedElements / Ranks * (type == ScalarType.Float32 ? 4 : 2)] : Codec.Planes(form, RowsPerRank).Select(p => p.Bytes);
 
     /// <summary>fp32 amaxes that must be reduced before a form can be encoded.</summary>
     public long AmaxLength(WeightUse form) => Codec is not null && Form(form) == form ? Codec.AmaxLength(form) : 0;
