@@ -19,9 +19,9 @@ internal sealed class ShardedWeight : IReducedWeight
     {
         (this.inner, Codec, wireType) = (inner, codec, context.ParamType);
         var whole = inner.Parameter;
-        rows = RowShards.Of(whole.shape[0], context.Group.Size, codec?.RowMultiple ?? 1);
+        rows = RowShards.Of(whole.shape[0], context.Group.Size, codec);
         rest = whole.shape[1..];
-        Layout = rows.Of(inner.Layout, context.Group.Rank);
+        Layout = rows.OfRank(inner.Layout, context.Group.Rank);
         using var none = no_grad();
         Parameter = new Parameter(empty([.. Layout.Shape], dtype: whole.dtype, device: context.Device), whole.requires_grad);
         Copies = inner.Copies;

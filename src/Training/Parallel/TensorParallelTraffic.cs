@@ -57,7 +57,7 @@ internal sealed class TensorParallelTraffic(TensorParallelSplit split, JobConfig
         foreach (var weight in units.SelectMany(u => u.Weights))
         {
             // A norm sees a part of the sequence: its gradient is the sum over the parts.
-            if (split.StyleOf(weight.Fqn) == TensorParallelStyle.SequenceParallel) sum.Add(CollectiveTraffic.AllReduce, Group, ranks, microBatches, microBatches * weight.Rows * weight.Columns * 4);
+            if (split.StyleOf(weight.Fqn) == TensorParallelStyle.SequenceParallel) sum.Add(CollectiveTraffic.AllReduce, Group, ranks, microBatches, microBatches * weight.Rows.Rows * weight.Columns * 4);
             else if (weight.Layer is QuantizedLinear linear) Amaxes(sum, weight, linear.Recipe, IsRecomputed(weight.Fqn, modes), microBatches);
         }
     }

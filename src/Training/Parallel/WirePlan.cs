@@ -30,7 +30,7 @@ public sealed record WirePlan(IReadOnlyList<PlannedUnit> Units, IReadOnlyList<Co
         if (dimensions.DataParallelShard > 1) AddShards(sum, units, config, dimensions.DataParallelShard, microBatches);
         foreach (var unit in units)
         {
-            long shard = unit.Weights.Sum(w => w.RowsPerRank * w.Columns) * 4;
+            long shard = unit.Weights.Sum(w => w.Rows.PerRank * w.Columns) * 4;
             sum.Add(CollectiveTraffic.AllReduce, "dp_replicate", dimensions.DataParallelReplicate, microBatches, microBatches * shard);
         }
 
@@ -78,8 +78,7 @@ public sealed record WirePlan(IReadOnlyList<PlannedUnit> Units, IReadOnlyList<Co
     {
         var shape = split?.ShapeOf(fqn, layer) ?? layer.Weight.Layout.Shape;
         var codec = encoded && ranks > 1 ? (layer as ILinear)?.WeightCodec : null;
-        long rows = shape[0], multiple = codec?.RowMultiple ?? 1, even = (rows + ranks - 1) / ranks;
-        return new PlannedWeight(fqn, layer, codec, rows, shape.Skip(1).Aggregate(1L, (a, b) => a * b), (even + multiple - 1) / multiple * multiple, ranks);
+        return new PlannedWeight(fqn, layer, codec, RowShards.Of(shape[0], ranks, codec), shape.Skip(1).Aggregate(1L, (a, b) => a * b), ranks);
     }
 
     /// <summary>The block that a layer is in: <c>layers.3</c> for <c>layers.3.attention.wq</c>; empty outside of blocks.</summary>
