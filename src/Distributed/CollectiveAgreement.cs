@@ -1,7 +1,4 @@
-using System.Text;
-using System.Text.Json;
 using Titan.Abstractions;
-using static TorchSharp.torch;
 
 namespace Titan.Distributed;
 
@@ -16,7 +13,7 @@ public static class CollectiveAgreement
     /// <exception cref="TitanException">On every rank, with <see cref="ExitCode.Usage"/>, naming ranks, keys and both values, when one differs from rank 0.</exception>
     public static void Agree(IProcessGroup world, IReadOnlyDictionary<string, string> facts)
     {
-        var all = Exchange(world, facts);
+        var all = world.AllGatherObject(facts);
         var differences = all[0].Keys.Union(all.Skip(1).SelectMany(f => f.Keys)).Order(StringComparer.Ordinal).SelectMany(key => Differences(key, all)).ToList();
         if (differences.Count == 0) return;
         var more = differences.Count > Shown ? $"; and {differences.Count - Shown} more" : "";
@@ -24,26 +21,11 @@ public static class CollectiveAgreement
             $"the ranks were not started alike: {string.Join("; ", differences.Take(Shown))}{more}. Start every rank with the same job file, flags and plugins");
     }
 
-    private static IEnumerable<string> Differences(string key, IReadOnlyDictionary<string, string>[] all)
+    private static IEnumerable<string> Differences(string key, IReadOnlyList<IReadOnlyDictionary<string, string>> all)
     {
         var expected = all[0].GetValueOrDefault(key);
         return all.Select((facts, rank) => (Value: facts.GetValueOrDefault(key), Rank: rank)).Where(f => f.Value != expected).GroupBy(f => f.Value, f => f.Rank)
             .Select(g => $"{key} is {Show(expected)} on rank 0 and {Show(g.Key)} on {Quantities.Ranks([.. g])}");
-    }
-
-    private static IReadOnlyDictionary<string, string>[] Exchange(IProcessGroup world, IReadOnlyDictionary<string, string> facts)
-    {
-        using var scope = NewDisposeScope();
-        var mine = JsonSerializer.SerializeToUtf8Bytes(facts);
-        var lengths = zeros(world.Size, dtype: ScalarType.Int64);
-        world.AllGatherIntoTensor(lengths, tensor(new long[] { mine.Length }));
-        var longest = lengths.data<long>().ToArray().Max();
-        // Every rank's text, filled up to the longest with what JSON ignores.
-        var padded = Enumerable.Repeat((byte)' ', (int)longest).ToArray();
-        mine.CopyTo(padded, 0);
-        var texts = zeros(world.Size * longest, dtype: ScalarType.Byte);
-        world.AllGatherIntoTensor(texts, tensor(padded));
-        return [.. texts.data<byte>().ToArray().Chunk((int)longest).Select(t => JsonSerializer.Deserialize<Dictionary<string, string>>(Encoding.UTF8.GetString(t))!)];
     }
 
     private static string Show(string? value) =>

@@ -1,5 +1,5 @@
-using System.Text.Json;
 using Titan.Abstractions;
+using Titan.Distributed;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Checkpoints;
@@ -28,7 +28,7 @@ internal static class Agreement
     {
         if (world.Size == 1) return [body()];
         var (outcome, error) = Run(world, body);
-        var outcomes = Gather(world, outcome);
+        var outcomes = world.AllGatherObject(outcome);
         if (outcomes.FirstOrDefault(o => o.Failure is not null) is { Failure: { } failure }) throw ToException(failure, failure.Rank == world.Rank ? error : null);
         return [.. outcomes.Select(o => o.Value!)];
     }
@@ -48,7 +48,7 @@ internal static class Agreement
     {
         if (world.Size == 1) return body();
         var (outcome, error) = Run(world, world.Rank == 0 ? body : () => default!);
-        outcome = Broadcast(world, outcome);
+        outcome = world.BroadcastObject(outcome);
         return outcome.Failure is { } failure ? throw ToException(failure, error) : outcome.Value!;
     }
 
@@ -113,35 +113,6 @@ internal static class Agreement
         Kind.Titan => new TitanException(failure.Code, failure.Message, own),
         _ => new TitanException(failure.Code, $"rank {failure.Rank}: {failure.Message}", own),
     };
-
-    private static IReadOnlyList<T> Gather<T>(IProcessGroup world, T value)
-    {
-        using var none = no_grad();
-        using var scope = NewDisposeScope();
-        var bytes = JsonSerializer.SerializeToUtf8Bytes(value);
-        var lengths = empty(world.Size, dtype: ScalarType.Int64);
-        world.AllGatherIntoTensor(lengths, tensor([(long)bytes.Length]));
-        var length = lengths.data<long>().ToArray();
-        // One length for all, as the collective wants it.
-        var longest = (int)length.Max();
-        Array.Resize(ref bytes, longest);
-        var all = empty((long)world.Size * longest, dtype: ScalarType.Byte);
-        world.AllGatherIntoTensor(all, tensor(bytes));
-        var read = all.data<byte>().ToArray();
-        return [.. length.Select((l, rank) => JsonSerializer.Deserialize<T>(read.AsSpan(rank * longest, (int)l))!)];
-    }
-
-    private static T Broadcast<T>(IProcessGroup world, T? value)
-    {
-        using var none = no_grad();
-        using var scope = NewDisposeScope();
-        var bytes = world.Rank == 0 ? JsonSerializer.SerializeToUtf8Bytes(value) : [];
-        var length = tensor([(long)bytes.Length]);
-        world.Broadcast(length, 0);
-        var data = world.Rank == 0 ? tensor(bytes) : empty(length.item<long>(), dtype: ScalarType.Byte);
-        world.Broadcast(data, 0);
-        return JsonSerializer.Deserialize<T>(data.data<byte>().ToArray())!;
-    }
 
     private sealed record Failure(int Rank, Kind Kind, ExitCode Code, string Message);
 
