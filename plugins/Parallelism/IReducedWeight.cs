@@ -7,7 +7,4 @@ internal interface IReducedWeight : IWeightSource
 {
     /// <summary>How rows are shared out; one full shard for a weight that is only replicated.</summary>
     RowShards Rows { get; }
-
-    /// <summary>Ranks that hold the same part; the replicas' dimension multiplies it.</summary>
-    new int Copies { get; set; }
 }

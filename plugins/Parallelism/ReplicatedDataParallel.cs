@@ -22,7 +22,7 @@ public sealed class ReplicatedDataParallel : IParallelism
         if (sharded.Count > 0)
         {
             sharded[0].Gradients.Replicas = context.Group;
-            foreach (var weight in sharded) weight.Copies *= context.Group.Size;
+            foreach (var weight in sharded) weight.Replicate(context.Group.Size);
             return;
         }
 
@@ -65,7 +65,7 @@ public sealed class ReplicatedDataParallel : IParallelism
 
         public ShardLayout Layout => inner.Layout;
 
-        public int Copies { get; set; }
+        public int Copies { get; }
 
         public Tensor Gather(ScalarType type)
         {

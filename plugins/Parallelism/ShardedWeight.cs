@@ -34,7 +34,7 @@ internal sealed class ShardedWeight : IReducedWeight
     public ShardLayout Layout { get; }
 
     /// <inheritdoc />
-    public int Copies { get; set; }
+    public int Copies { get; private set; }
 
     /// <summary>How the weight travels; null for the compute dtype.</summary>
     public IShardCodec? Codec { get; }
@@ -44,6 +44,9 @@ internal sealed class ShardedWeight : IReducedWeight
 
     /// <summary>Sums the gradients of all weights.</summary>
     public GradientReduction Gradients { get; private set; } = null!;
+
+    /// <summary>Says that <paramref name="replicas"/> ranks hold what this one was thought to hold alone.</summary>
+    public void Replicate(int replicas) => Copies *= replicas;
 
     /// <summary>Gives the weight the objects that all weights share.</summary>
     public void Connect(GatherSchedule schedule, GradientReduction gradients) => (this.schedule, Gradients) = (schedule, gradients);
