@@ -60,7 +60,7 @@ public sealed class TensorParallel : IParallelism
         var whole = layer.Weight;
         if (style == TensorParallelStyle.SequenceParallel)
         {
-            ModelParameters.SetWeight(module, new ReplicatedWeight(whole.Parameter, whole.Layout, whole.Copies * group.Size, group));
+            ModelParameters.SetWeight(module, new SequenceParallelWeight(whole.Parameter, whole.Layout, whole.Copies * group.Size, group));
             return;
         }
 

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace Titan.Plugins.Parallelism;
 
-/// <summary>A part of a weight that stays where it is: the activations travel.</summary>
-internal sealed class SplitWeight(Parameter parameter, ShardLayout layout, int copies, IProcessGroup group) : IWeightSource
+/// <summary>A weight that stays where it is: the activations travel.</summary>
+internal abstract class ResidentWeight(Parameter parameter, ShardLayout layout, int copies) : IWeightSource
 {
     private readonly ParameterSource own = new(parameter, layout, copies);
 
@@ -17,27 +17,25 @@ internal sealed class SplitWeight(Parameter parameter, ShardLayout layout, int c
 
     public Tensor Gather(ScalarType type) => own.Gather(type);
 
-    public Tensor ReduceGradient(Tensor gradient) => own.ReduceGradient(gradient);
+    public virtual Tensor ReduceGradient(Tensor gradient) => own.ReduceGradient(gradient);
 
-    public Tensor ReduceAmax(Tensor amax) => group.Max(amax);
+    public virtual Tensor ReduceAmax(Tensor amax) => amax.alias();
 
-    public IWeightSource Over(Parameter other) => new SplitWeight(other, Layout, Copies, group);
+    public abstract IWeightSource Over(Parameter other);
 }
 
-/// <summary>A weight that every rank has, of a layer that sees a part of the sequence: its gradient is the sum over the parts.</summary>
-internal sealed class ReplicatedWeight(Parameter parameter, ShardLayout layout, int copies, IProcessGroup group) : IWeightSource
+/// <summary>A part of a weight, of a layer that is split: a scale for the whole tensor needs the amax of all parts.</summary>
+internal sealed class SplitWeight(Parameter parameter, ShardLayout layout, int copies, IProcessGroup group) : ResidentWeight(parameter, layout, copies)
 {
-    private readonly ParameterSource own = new(parameter, layout, copies);
+    public override Tensor ReduceAmax(Tensor amax) => group.Max(amax);
 
-    public Parameter Parameter => own.Parameter;
+    public override IWeightSource Over(Parameter other) => new SplitWeight(other, Layout, Copies, group);
+}
 
-    public ShardLayout Layout => own.Layout;
-
-    public int Copies => own.Copies;
-
-    public Tensor Gather(ScalarType type) => own.Gather(type);
-
-    public Tensor ReduceGradient(Tensor gradient)
+/// <summary>A whole weight, of a layer that sees a part of the sequence: its gradient is the sum over the parts.</summary>
+internal sealed class SequenceParallelWeight(Parameter parameter, ShardLayout layout, int copies, IProcessGroup group) : ResidentWeight(parameter, layout, copies)
+{
+    public override Tensor ReduceGradient(Tensor gradient)
     {
         using var none = no_grad();
         using var wide = gradient.to(ScalarType.Float32);
@@ -46,5 +44,5 @@ internal sealed class ReplicatedWeight(Parameter parameter, ShardLayout layout, 
         return sum;
     }
 
-    public IWeightSource Over(Parameter other) => new ReplicatedWeight(other, Layout, Copies, group);
+    public override IWeightSource Over(Parameter other) => new SequenceParallelWeight(other, Layout, Copies, group);
 }
