@@ -12,20 +12,18 @@ internal sealed class GradientReduction(IProcessGroup? shards)
 {
     private readonly List<Unit> units = [];
     private readonly Dictionary<IReducedWeight, Unit> unitOf = [];
-    private readonly List<Unit> scattering = [];
 
-    private sealed class Unit
-    {
-        public required IReadOnlyList<IReducedWeight> Weights { get; init; }
+    /// <summary>The units whose whole gradients are on their way, oldest first, and where this rank's shards will be.</summary>
+    private readonly Queue<(IWork Work, IReadOnlyList<Tensor> Sent, IReadOnlyList<Part> Shards)> scattering = [];
 
-        /// <summary>The gradients of the whole weights that have come, filled up to whole shards.</summary>
-        public Dictionary<IReducedWeight, Tensor> Delivered { get; } = [];
+    /// <summary>The units whose shards are on their way, oldest first; the parts are views of the message.</summary>
+    private readonly Queue<(IWork Work, Tensor Message, IReadOnlyList<Part> Shards)> replicating = [];
 
-        /// <summary>What is on its way, and where this rank's part of each will be.</summary>
-        public List<(IWork Work, List<(IReducedWeight Weight, Tensor Sent, Tensor Shard)> Parts)> Scattered { get; } = [];
+    /// <param name="Weights">What is reduced together, in the order that all ranks know.</param>
+    /// <param name="Delivered">The gradients of whole weights that have come, filled up to whole shards.</param>
+    private sealed record Unit(IReadOnlyList<IReducedWeight> Weights, Dictionary<IReducedWeight, Tensor> Delivered);
 
-        public List<(IWork Work, Tensor Flat, List<(IReducedWeight Weight, Tensor Shard)> Parts)> Replicated { get; } = [];
-    }
+    private sealed record Part(IReducedWeight Weight, Tensor Gradient);
 
     /// <summary>The ranks that hold the same shards; null for none.</summary>
     public IProcessGroup? Replicas { get; set; }
@@ -33,7 +31,7 @@ internal sealed class GradientReduction(IProcessGroup? shards)
     /// <summary>Adds a unit.</summary>
     public void Add(IReadOnlyList<IReducedWeight> weights)
     {
-        var unit = new Unit { Weights = [.. weights.Where(w => w.Parameter.requires_grad)] };
+        var unit = new Unit([.. weights.Where(w => w.Parameter.requires_grad)], []);
         units.Add(unit);
         foreach (var weight in unit.Weights) unitOf[weight] = unit;
     }
@@ -50,17 +48,7 @@ internal sealed class GradientReduction(IProcessGroup? shards)
             return;
         }
 
-        long ranks = shards?.Size ?? 1;
-        var padded = weight.Rows.PerRank * ranks;
-        Tensor wide;
-        if (padded == gradient.shape[0]) wide = gradient.dtype == ScalarType.Float32 ? gradient.contiguous() : gradient.to(ScalarType.Float32).contiguous();
-        else
-        {
-            wide = zeros([padded, .. gradient.shape[1..]], dtype: ScalarType.Float32, device: gradient.device);
-            wide.narrow(0, 0, gradient.shape[0]).copy_(gradient);
-        }
-
-        unit.Delivered[weight] = wide.alias().DetachFromDisposeScope();
+        unit.Delivered[weight] = Padded(gradient, weight.Rows.PerRank * (shards?.Size ?? 1)).DetachFromDisposeScope();
         if (unit.Delivered.Count == unit.Weights.Count) Begin(unit);
     }
 
@@ -71,91 +59,85 @@ internal sealed class GradientReduction(IProcessGroup? shards)
         using var scope = NewDisposeScope();
         foreach (var unit in units) if (unit.Delivered.Count > 0) Begin(unit);
         Advance(0);
-        foreach (var unit in units)
+        while (replicating.TryDequeue(out var unit))
         {
-            foreach (var (work, flat, parts) in unit.Replicated)
-            {
-                work.Wait();
-                foreach (var (weight, shard) in parts)
-                {
-                    Accumulate(weight, shard);
-                    shard.Dispose();
-                }
-
-                flat.Dispose();
-            }
-
-            unit.Replicated.Clear();
+            unit.Work.Wait();
+            Accumulate(unit.Shards);
+            unit.Message.Dispose();
         }
+    }
+
+    /// <summary>In fp32, contiguous, and filled up with zeros: a tensor of its own, or a second handle of the gradient.</summary>
+    private static Tensor Padded(Tensor gradient, long rows)
+    {
+        if (rows == gradient.shape[0]) return gradient.to(ScalarType.Float32).contiguous().alias();
+        var padded = zeros([rows, .. gradient.shape[1..]], dtype: ScalarType.Float32, device: gradient.device);
+        padded.narrow(0, 0, gradient.shape[0]).copy_(gradient);
+        return padded;
     }
 
     private void Begin(Unit unit)
     {
-        var parts = new List<(IReducedWeight Weight, Tensor Sent, Tensor Shard)>();
         // The order of the weights, not of arrival: it must be the same on every rank.
-        foreach (var weight in unit.Weights)
+        List<Part> whole = [.. unit.Weights.Where(unit.Delivered.ContainsKey).Select(w => new Part(w, unit.Delivered[w]))];
+        unit.Delivered.Clear();
+        if (shards is null)
         {
-            if (!unit.Delivered.Remove(weight, out var sent)) continue;
-            var shard = shards is null ? sent.alias() : empty([weight.Rows.PerRank, .. sent.shape[1..]], dtype: ScalarType.Float32, device: sent.device);
-            parts.Add((weight, sent, shard.DetachFromDisposeScope()));
+            Replicate(whole);
+            return;
         }
 
-        var work = shards is null ? new CombinedWork([]) : shards.ReduceScatterTensorCoalescedAsync([.. parts.Select(p => p.Shard)], [.. parts.Select(p => p.Sent)]);
-        unit.Scattered.Add((work, parts));
-        scattering.Add(unit);
+        List<Tensor> sent = [.. whole.Select(p => p.Gradient)];
+        List<Part> parts = [.. whole.Select(p => p with { Gradient = RoomForShard(p) })];
+        scattering.Enqueue((shards.ReduceScatterTensorCoalescedAsync([.. parts.Select(p => p.Gradient)], sent), sent, parts));
         // The unit before has most likely come by now: its whole gradients can go, and it is its replicas' turn.
-        Advance(shards is null ? 0 : 1);
+        Advance(1);
     }
+
+    private static Tensor RoomForShard(Part whole) =>
+        empty([whole.Weight.Rows.PerRank, .. whole.Gradient.shape[1..]], dtype: ScalarType.Float32, device: whole.Gradient.device).DetachFromDisposeScope();
 
     /// <summary>Waits for the scatters of all but the newest <paramref name="keep"/> units, so that no more whole gradients are held, and passes them on to the replicas.</summary>
     private void Advance(int keep)
     {
         while (scattering.Count > keep)
         {
-            var unit = scattering[0];
-            scattering.RemoveAt(0);
-            var (work, parts) = unit.Scattered[0];
-            unit.Scattered.RemoveAt(0);
+            var (work, sent, parts) = scattering.Dequeue();
             work.Wait();
-            foreach (var (_, sent, _) in parts) sent.Dispose();
-            Replicate(unit, [.. parts.Select(p => (p.Weight, p.Shard))]);
+            foreach (var tensor in sent) tensor.Dispose();
+            Replicate(parts);
         }
     }
 
-    private void Replicate(Unit unit, List<(IReducedWeight Weight, Tensor Shard)> parts)
+    private void Replicate(IReadOnlyList<Part> parts)
     {
         if (Replicas is null)
         {
-            foreach (var (weight, shard) in parts)
-            {
-                Accumulate(weight, shard);
-                shard.Dispose();
-            }
-
+            Accumulate(parts);
             return;
         }
 
-        var flat = cat([.. parts.Select(p => p.Shard.reshape(-1))]).DetachFromDisposeScope();
-        var views = new List<(IReducedWeight, Tensor)>();
-        long at = 0;
-        foreach (var (weight, shard) in parts)
-        {
-            using var run = flat.narrow(0, at, shard.numel());
-            views.Add((weight, run.reshape(shard.shape).DetachFromDisposeScope()));
-            at += shard.numel();
-            shard.Dispose();
-        }
-
-        unit.Replicated.Add((Replicas.AllReduceAsync(flat, ReduceOperation.Sum), flat, views));
+        var message = cat([.. parts.Select(p => p.Gradient.reshape(-1))]).DetachFromDisposeScope();
+        var runs = message.split([.. parts.Select(p => p.Gradient.numel())]);
+        var views = parts.Zip(runs, (part, run) => part with { Gradient = run.reshape(part.Gradient.shape).DetachFromDisposeScope() }).ToList();
+        foreach (var part in parts) part.Gradient.Dispose();
+        replicating.Enqueue((Replicas.AllReduceAsync(message, ReduceOperation.Sum), message, views));
     }
 
-    private static void Accumulate(IReducedWeight weight, Tensor shard)
+    /// <summary>Adds what has been summed to the parameters' gradients, and lets go of it.</summary>
+    private static void Accumulate(IReadOnlyList<Part> parts)
     {
-        var parameter = weight.Parameter;
-        using var own = shard.narrow(0, 0, parameter.shape[0]);
-        using var typed = own.to(parameter.dtype);
-        using var old = parameter.grad;
-        if (old is null) parameter.grad = typed.dtype == shard.dtype ? typed.clone().DetachFromDisposeScope() : typed.alias().DetachFromDisposeScope();
-        else using (old.add_(typed)) { }
+        foreach (var (weight, gradient) in parts)
+        {
+            var parameter = weight.Parameter;
+            using (gradient)
+            using (var own = gradient.narrow(0, 0, parameter.shape[0]))
+            using (var typed = own.to(parameter.dtype))
+            using (var old = parameter.grad)
+            {
+                if (old is null) parameter.grad = typed.dtype == gradient.dtype ? typed.clone().DetachFromDisposeScope() : typed.alias().DetachFromDisposeScope();
+                else using (old.add_(typed)) { }
+            }
+        }
     }
 }
