@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Titan.Abstractions;
 using Titan.Distributed.Launch;
 
 namespace Titan.Distributed.Mpi;
@@ -7,6 +8,15 @@ namespace Titan.Distributed.Mpi;
 internal sealed class LastWords(TextWriter error)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
+    private MpiLibrary? library;
+    private int asked = -1;
+
+    /// <summary>Ends the job; null while it is not loaded.</summary>
+    public MpiLibrary? Library
+    {
+        set => Volatile.Write(ref library, value);
+    }
 
     /// <summary>One line, written out at once: nothing is written after the end.</summary>
     public void Say(string message)
@@ -18,13 +28,21 @@ internal sealed class LastWords(TextWriter error)
         }
     }
 
-    /// <summary>Ends all ranks, or at least this one: MPI_Abort can itself wait for a rank that is gone.</summary>
-    /// <param name="mpi">Null while the library is not loaded.</param>
-    /// <param name="code">The exit code.</param>
-    [DoesNotReturn]
-    public static void End(MpiLibrary? mpi, int code)
+    /// <summary>Asks the thread that may call MPI to end the job.</summary>
+    public void AskToEnd(ExitCode code) => Volatile.Write(ref asked, (int)code);
+
+    /// <summary>Ends the job if somebody has asked for it.</summary>
+    public void EndIfAsked()
     {
-        if (mpi is not null)
+        if (Volatile.Read(ref asked) is >= 0 and var code) End((ExitCode)code);
+    }
+
+    /// <summary>Ends all ranks, or at least this one: MPI_Abort can itself wait for a rank that is gone.</summary>
+    [DoesNotReturn]
+    public void End(ExitCode exitCode)
+    {
+        var code = (int)exitCode;
+        if (Volatile.Read(ref library) is { } mpi)
         {
             new Thread(() =>
             {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using Titan.Abstractions;
 
 namespace Titan.Distributed.Mpi;
@@ -14,8 +15,8 @@ internal sealed record PendingCollective(MpiCommunicator Communicator, Collectiv
 /// <param name="ranks">Names for the message.</param>
 /// <param name="timeout">How long a collective may take, now.</param>
 /// <param name="groupName">Names of communicators.</param>
-/// <param name="giveUp">Ends the job with a message.</param>
-internal sealed class Watchdog(ProgressExchange exchange, RankDirectory ranks, Func<TimeSpan> timeout, Func<int, string?> groupName, Action<string> giveUp)
+/// <param name="words">How to end the job.</param>
+internal sealed class Watchdog(ProgressExchange exchange, RankDirectory ranks, Func<TimeSpan> timeout, Func<int, string?> groupName, LastWords words)
 {
     private static readonly TimeSpan AskBefore = TimeSpan.FromSeconds(5), PollEvery = TimeSpan.FromMilliseconds(20);
 
@@ -54,7 +55,7 @@ internal sealed class Watchdog(ProgressExchange exchange, RankDirectory ranks, F
                 catch (TitanException e)
                 {
                     // An error that the device reported after the call had returned: nobody else would hear of it.
-                    giveUp(e.Message);
+                    GiveUp(e.Message);
                 }
             }
         }
@@ -65,8 +66,22 @@ internal sealed class Watchdog(ProgressExchange exchange, RankDirectory ranks, F
         if (collective is not { } p) return;
         var (waited, limit) = (Stopwatch.GetElapsedTime(p.StartedAt), timeout());
         if (waited >= limit)
-            giveUp(HangReport.Write(p, waited, ranks, ReferenceEquals(asked, p.Call) ? exchange.Answers : new Dictionary<int, RankProgress>(), groupName));
+            GiveUp(HangReport.Write(p, waited, ranks, ReferenceEquals(asked, p.Call) ? exchange.Answers : new Dictionary<int, RankProgress>(), groupName));
         else if (asked != p.Call && waited >= limit - TimeSpan.FromTicks(Math.Min(AskBefore.Ticks, limit.Ticks / 4)))
             exchange.Ask(p.Communicator, (asked = p.Call).Number);
+    }
+
+    [DoesNotReturn]
+    private void GiveUp(string message)
+    {
+        words.Say(message);
+        // The other ranks are about to say the same of themselves: let them, and answer what they ask.
+        for (var i = 0; i < 15; i++)
+        {
+            exchange.Poll();
+            Thread.Sleep(20);
+        }
+
+        words.End(ExitCode.RunFailed);
     }
 }

@@ -1,0 +1,24 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Titan.Distributed.Mpi;
+
+/// <summary>A launcher that lost a rank ends the others by SIGTERM: says what this one was waiting in. What the signal does otherwise is not changed.</summary>
+internal sealed class TerminationNotice : IDisposable
+{
+    private static readonly TimeSpan NoteworthyWait = TimeSpan.FromMilliseconds(100);
+
+    private readonly PosixSignalRegistration registration;
+
+    /// <summary>Listens from now on.</summary>
+    /// <param name="pending">The collective under way.</param>
+    /// <param name="me">The rank's name, when there is a collective.</param>
+    /// <param name="words">Where to say it.</param>
+    public TerminationNotice(Func<PendingCollective?> pending, Func<string> me, LastWords words) => registration = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ =>
+    {
+        if (pending() is { } collective && Stopwatch.GetElapsedTime(collective.StartedAt) is var waited && waited > NoteworthyWait)
+            words.Say($"{me()} was told to end (SIGTERM) while it waited in {collective.Call}, for {Quantities.Seconds(waited.TotalSeconds)}");
+    });
+
+    public void Dispose() => registration.Dispose();
+}
