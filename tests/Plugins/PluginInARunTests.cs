@@ -61,8 +61,7 @@ public sealed class PluginInARunTests : IClassFixture<BuiltFixtures>, IDisposabl
     {
         var (code, output) = Train("LeaksTensors", "acme.leaks_tensors", steps: 53, "--training.local_batch_size", "1");
         Assert.True(code == 0, output);
-        // 29 linears; a collection may meanwhile finish what the building of the model left.
-        Assert.Matches("about 2[5-9] a step: a plugin or model keeps them", output);
+        Assert.Contains("about 29 a step: a plugin or model keeps them", output, StringComparison.Ordinal);
         Assert.Contains("Training completed", output, StringComparison.Ordinal);
     }
 

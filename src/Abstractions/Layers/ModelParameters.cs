@@ -59,21 +59,30 @@ public static class ModelParameters
     /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> for a parameter that belongs to no layer of the contract.</exception>
     public static void Materialize(nn.Module model, Device device)
     {
+        var replaced = new List<Parameter>();
         foreach (var (_, module, layer) in Layers(model))
         {
-            if (layer.Weight.Parameter.device_type == TorchSharp.DeviceType.META)
-                SetWeight(module, layer.Weight.Over(New(layer.Weight.Parameter, device)));
+            var weight = layer.Weight.Parameter;
+            if (weight.device_type == TorchSharp.DeviceType.META)
+            {
+                SetWeight(module, layer.Weight.Over(New(weight, device)));
+                replaced.Add(weight);
+            }
+
             if (module is ILinear { Bias: { } bias } linear && bias.device_type == TorchSharp.DeviceType.META)
             {
                 var real = New(bias, device);
                 linear.ReplaceBias(real);
                 Register(module, bias, real);
+                replaced.Add(bias);
             }
         }
 
         foreach (var (name, parameter) in model.named_parameters())
             if (parameter.device_type == TorchSharp.DeviceType.META)
                 throw new TitanException(ExitCode.Plugin, $"parameter '{name}' was made on the meta device and belongs to no layer that takes its weight from a source; a converter's layer must implement ILinear");
+        // No layer has them any more; not before here, because two layers may have had the same.
+        foreach (var parameter in replaced) parameter.Dispose();
     }
 
     private static Parameter New(Parameter like, Device device)
