@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text;
 using Titan.Abstractions;
+using Titan.Host.Jobs;
 using Titan.Host.Plugins;
 
 namespace Titan.Host.Bench;

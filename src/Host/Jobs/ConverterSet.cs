@@ -1,5 +1,4 @@
 using Titan.Abstractions;
-using Titan.Host.Bench;
 using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;

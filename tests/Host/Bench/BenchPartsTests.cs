@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Host.Bench;
+using Titan.Host.Jobs;
 
 namespace Titan.Host.Tests.Bench;
 

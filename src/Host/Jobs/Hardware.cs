@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 using System.Text.RegularExpressions;
 using static TorchSharp.torch;
 
-namespace Titan.Host.Bench;
+namespace Titan.Host.Jobs;
 
 /// <summary>What a measurement was made on.</summary>
 /// <param name="Cpu">The CPU's model name.</param>
