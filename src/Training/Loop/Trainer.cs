@@ -35,7 +35,7 @@ public sealed class Trainer : IDisposable
     private readonly Validator? validator;
     private readonly MetricsSinks sinks;
     private readonly Float8Stats float8Stats;
-    private readonly Func<Tensor, Tensor, Tensor> loss;
+    private readonly ForwardBackward pass;
     private readonly int accumulation;
     private readonly ModelCounts counts;
     private readonly Stopwatch watch = Stopwatch.StartNew();
@@ -87,7 +87,8 @@ public sealed class Trainer : IDisposable
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
         var s = config.LrScheduler;
         schedule = new LrSchedule(s.TotalSteps ?? config.Training.Steps, s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
-        loss = CrossEntropy.For(config.Compile, ranks.Along(MeshDimension.TensorParallel), !config.Parallelism.DisableLossParallel);
+        var loss = CrossEntropy.For(config.Compile, ranks.Along(MeshDimension.TensorParallel), !config.Parallelism.DisableLossParallel);
+        pass = new ForwardBackward(model, loss, parallelisms.AfterBackward);
         validator = heldOut is null
             ? null
             : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device, ranks);
@@ -252,13 +253,7 @@ public sealed class Trainer : IDisposable
     private double ForwardBackward(Batch batch, long tokens)
     {
         using var scope = NewDisposeScope();
-        var logits = model.call(batch.InputsOn(device));
-        var mean = loss(logits, batch.LabelsOn(device)) / tokens;
-        logits.Dispose();
-        mean.backward();
-        BackwardFailure.ThrowIfAny();
-        parallelisms.AfterBackward();
-        return mean.item<float>();
+        return pass.Run(batch.InputsOn(device), batch.LabelsOn(device), tokens);
     }
 
     /// <summary>The first step teaches the schedule what to gather ahead; the second is like all that follow, and is shown.</summary>

@@ -11,7 +11,7 @@ namespace Titan.Training.Loop;
 /// <param name="converters">Their after-step hooks run.</param>
 public sealed class TrainingStep(LanguageModel model, JobConfig config, IEnumerable<IModelConverter> converters)
 {
-    private readonly Func<Tensor, Tensor, Tensor> loss = CrossEntropy.For(config.Compile);
+    private readonly ForwardBackward pass = new(model, CrossEntropy.For(config.Compile));
     private readonly IReadOnlyList<IModelConverter> converters = [.. converters];
     private readonly IReadOnlyList<ModelParameter> parameters = ModelParameters.Of(model);
 
@@ -23,12 +23,8 @@ public sealed class TrainingStep(LanguageModel model, JobConfig config, IEnumera
     {
         using var scope = NewDisposeScope();
         Optimization.Gradients.Zero(parameters);
-        var logits = model.call(tokens);
-        var mean = loss(logits, labels) / labels.numel();
-        logits.Dispose();
-        mean.backward();
-        BackwardFailure.ThrowIfAny();
+        var mean = pass.Run(tokens, labels, labels.numel());
         foreach (var converter in converters) converter.AfterOptimizerStep();
-        return mean.item<float>();
+        return mean;
     }
 }
