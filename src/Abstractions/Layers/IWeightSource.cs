@@ -39,7 +39,7 @@ public interface IWeightSource
     /// <param name="amax">That of the gathered weight, 0-d or [1]; owned by the caller.</param>
     Tensor ReduceAmax(Tensor amax) => amax.alias();
 
-    /// <summary>The same source over another parameter of the same shape, as when one on the meta device gets memory.</summary>
+    /// <summary>The same source over another parameter of the same shape, as when one on the meta device gets memory. It may not keep this one's parameter, which is disposed of then.</summary>
     IWeightSource Over(Parameter parameter) => new ParameterSource(parameter, Layout, Copies);
 }
 

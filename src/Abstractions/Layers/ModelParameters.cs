@@ -54,7 +54,7 @@ public static class ModelParameters
     }
 
     /// <summary>
-    /// Gives every parameter that is still on the meta device memory of its own, uninitialised.
+    /// Gives every parameter that is still on the meta device memory of its own, uninitialised. The parameter that it replaces is disposed of.
     /// </summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> for a parameter that belongs to no layer of the contract.</exception>
     public static void Materialize(nn.Module model, Device device)
