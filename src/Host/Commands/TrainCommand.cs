@@ -49,13 +49,14 @@ internal static class TrainCommand
     private static async Task RunAsync(IReadOnlyList<string> args, DistributedRuntime runtime)
     {
         var session = Open(args, runtime);
-        using var signals = new StopSignals();
+        var logs = LogRanks.Of(Environment.GetEnvironmentVariable("LOG_RANK"), runtime.Rank, runtime.World);
+        using var signals = new StopSignals(logs.IsShown);
         var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "titan" });
         builder.Services.AddSingleton(session);
         builder.Services.AddSingleton(runtime);
         builder.Services.AddSingleton(signals);
         builder.Services.AddSingleton(ModelRegistry.CreateDefault());
-        builder.Services.AddSingleton(new RunLog(LogRanks.Of(Environment.GetEnvironmentVariable("LOG_RANK"), runtime.Rank, runtime.World)));
+        builder.Services.AddSingleton(new RunLog(logs));
         builder.Services.AddHostedService<TrainingService>();
         // A large save may take longer than the host's usual patience, and must not be cut off.
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);

@@ -18,6 +18,9 @@ namespace Titan.Kernels.Fused;
 /// </summary>
 public sealed class FusedRmsNorm : GuardedFunction<FusedRmsNorm>
 {
+    /// <summary>Parts of the rows that the weight's gradient is summed in.</summary>
+    private const int Slices = 16;
+
     /// <summary>Normalises x.</summary>
     public static Tensor Normalize(Tensor x, Tensor weight, double epsilon)
     {
@@ -90,14 +93,15 @@ public sealed class FusedRmsNorm : GuardedFunction<FusedRmsNorm>
         Tensor dx = empty(x.shape, dtype: x.dtype);
         byte* gradients = CpuMemory.Pointer(g), from = CpuMemory.Pointer(x), w = CpuMemory.Pointer(weight), to = CpuMemory.Pointer(dx);
         var factors = (float*)CpuMemory.Pointer(inverse);
-        // One sum per thread and column, added up in the order of the threads: the same result at every run.
-        using var sums = zeros(Environment.ProcessorCount, width);
+        // One sum per slice of rows and column, added up in the order of the slices: the same result whatever the number of threads.
+        using var sums = zeros(Slices, width);
         var partial = (float*)CpuMemory.Pointer(sums);
-        Parts.Split(rows, width, (index, start, count) =>
+        var length = (rows + Slices - 1) / Slices;
+        Parts.Split(Slices, length * width, (_, firstSlice, slices) =>
         {
-            var dw = partial + index * width;
-            for (var r = start; r < start + count; r++)
+            for (var r = firstSlice * length; r < Math.Min(rows, (firstSlice + slices) * length); r++)
             {
+                var dw = partial + r / length * width;
                 byte* gr = gradients + r * width * TElement.Size, xr = from + r * width * TElement.Size, target = to + r * width * TElement.Size;
                 float factor = factors[r], inner = Dot<TElement>(gr, xr, w, width, path) / width * factor * factor;
                 long i = 0;

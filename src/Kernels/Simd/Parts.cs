@@ -1,6 +1,11 @@
+using TorchSharp;
+
 namespace Titan.Kernels.Simd;
 
-/// <summary>Splits work over threads, where there is enough of it: starting a second thread costs as much as half a million elements of these kernels.</summary>
+/// <summary>
+/// Splits work over threads, where there is enough of it: starting a second thread costs as much as half a million elements of these kernels. Over as many as libtorch uses:
+/// the ranks of a machine share its cores.
+/// </summary>
 internal static class Parts
 {
     private const long ElementsPerThread = 1 << 19;
@@ -11,7 +16,7 @@ internal static class Parts
     /// <param name="part">The work.</param>
     public static void Split(long units, long elements, Action<int, long, long> part)
     {
-        var threads = (int)Math.Clamp(units * elements / ElementsPerThread, 1, Math.Min(Environment.ProcessorCount, Math.Max(1, units)));
+        var threads = (int)Math.Clamp(units * elements / ElementsPerThread, 1, Math.Min(Math.Min(torch.get_num_threads(), Environment.ProcessorCount), Math.Max(1, units)));
         if (threads == 1)
         {
             part(0, 0, units);
