@@ -80,6 +80,6 @@ public sealed class ReplicatedDataParallel : IParallelism
             return null;
         }
 
-        public Tensor ReduceAmax(Tensor amax) => inner.ReduceAmax(amax);
+        public IProcessGroup? PartsGroup => inner.PartsGroup;
     }
 }

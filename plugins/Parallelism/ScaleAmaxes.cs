@@ -11,7 +11,7 @@ namespace Titan.Plugins.Parallelism;
 internal sealed class ScaleAmaxes(IProcessGroup group)
 {
     private readonly List<List<(ShardedWeight Weight, WeightUse Use)>> units = [];
-    private readonly Dictionary<(ShardedWeight, WeightUse), Reduction> reductions = [];
+    private readonly Dictionary<(ShardedWeight Weight, WeightUse Use), Reduction> reductions = [];
 
     /// <summary>The amaxes of some weights, in one vector on its way or reduced.</summary>
     private sealed record Reduction(Tensor Vector, IWork Work, IReadOnlyDictionary<(ShardedWeight, WeightUse), (long Start, long Length, long Version)> Places)
@@ -37,16 +37,28 @@ internal sealed class ScaleAmaxes(IProcessGroup group)
         if (reductions.Count == 0) Compute();
         var key = (weight, use);
         var reduction = reductions[key];
-        var (start, length, version) = reduction.Places[key];
-        if (weight.Codec.Version(weight.Parameter) != version)
+        if (weight.Codec.Version(weight.Parameter) != reduction.Places[key].Version)
             throw new TitanException(ExitCode.RunFailed,
                 "a weight was written to after the scales of its float8 gather were computed: they would clamp silently; call AfterOptimizerStep of the parallelism after changing weights");
-        if (reduction.Reduced.TryGetValue(key, out var amax)) return amax;
+        if (reduction.Reduced.Count == 0) Finish(reduction);
+        return reduction.Reduced[key];
+    }
+
+    /// <summary>Waits. A tensor whose rows are shared out twice (tensor parallel) has more parts than this group holds: those of all weights are reduced together.</summary>
+    private static void Finish(Reduction reduction)
+    {
+        using var none = no_grad();
+        using var scope = NewDisposeScope();
         reduction.Work.Wait();
-        using var own = reduction.Vector.narrow(0, start, length);
-        // A tensor whose rows are shared out twice (tensor parallel) has more parts than this group holds.
-        amax = (length == 1 ? weight.ReduceAmax(own) : own.clone()).DetachFromDisposeScope();
-        return reduction.Reduced[key] = amax;
+        foreach (var (key, (start, length, _)) in reduction.Places) reduction.Reduced[key] = reduction.Vector.narrow(0, start, length).clone().DetachFromDisposeScope();
+        foreach (var parts in reduction.Places.Where(p => p.Value.Length == 1).Select(p => p.Key).GroupBy(k => ((IWeightSource)k.Item1).PartsGroup))
+        {
+            if (parts.Key is not { } ranks) continue;
+            var keys = parts.ToList();
+            var all = cat([.. keys.Select(k => reduction.Reduced[k])]);
+            ranks.AllReduce(all, ReduceOperation.Max);
+            foreach (var (key, amax) in keys.Zip(all.split(1))) reduction.Reduced[key].copy_(amax);
+        }
     }
 
     /// <summary>Forgets the amaxes of weights that have changed; precomputes the new ones where that is asked for.</summary>

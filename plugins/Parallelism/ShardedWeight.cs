@@ -73,7 +73,7 @@ internal sealed class ShardedWeight : IReducedWeight
     }
 
     /// <inheritdoc />
-    public Tensor ReduceAmax(Tensor amax) => inner.ReduceAmax(amax);
+    public IProcessGroup? PartsGroup => inner.PartsGroup;
 
     /// <summary>Which gathered form serves a use: one form where a codec says so, and where there is none.</summary>
     public WeightUse Form(WeightUse use) => Codec is { SameForBothUses: false } ? use : WeightUse.Output;

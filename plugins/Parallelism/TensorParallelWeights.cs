@@ -19,7 +19,7 @@ internal abstract class ResidentWeight(Parameter parameter, ShardLayout layout, 
 
     public virtual Tensor ReduceGradient(Tensor gradient) => own.ReduceGradient(gradient);
 
-    public virtual Tensor ReduceAmax(Tensor amax) => amax.alias();
+    public virtual IProcessGroup? PartsGroup => null;
 
     public abstract IWeightSource Over(Parameter other);
 }
@@ -27,7 +27,7 @@ internal abstract class ResidentWeight(Parameter parameter, ShardLayout layout, 
 /// <summary>A part of a weight, of a layer that is split: a scale for the whole tensor needs the amax of all parts.</summary>
 internal sealed class SplitWeight(Parameter parameter, ShardLayout layout, int copies, IProcessGroup group) : ResidentWeight(parameter, layout, copies)
 {
-    public override Tensor ReduceAmax(Tensor amax) => group.Max(amax);
+    public override IProcessGroup PartsGroup => group;
 
     public override IWeightSource Over(Parameter other) => new SplitWeight(other, Layout, Copies, group);
 }

@@ -33,11 +33,21 @@ public interface IWeightSource
     Tensor? ReduceGradient(Tensor gradient);
 
     /// <summary>
-    /// The largest magnitude over all ranks that multiply with other parts of the weight, for casts with one scale for the whole tensor: of the weight, and of the
-    /// activations that are split as it is.
+    /// The ranks that multiply with the other parts of the weight; null where this is all of it. A cast with one scale for the whole tensor needs the largest magnitude over
+    /// them: of the weight, and of the activations that are split as it is.
     /// </summary>
-    /// <param name="amax">That of the gathered weight, 0-d or [1]; owned by the caller.</param>
-    Tensor ReduceAmax(Tensor amax) => amax.alias();
+    IProcessGroup? PartsGroup => null;
+
+    /// <summary>The largest magnitudes over <see cref="PartsGroup"/>.</summary>
+    /// <param name="amax">Those of the parts here, of any shape; owned by the caller.</param>
+    Tensor ReduceAmax(Tensor amax)
+    {
+        if (PartsGroup is not { } group) return amax.alias();
+        using var none = no_grad();
+        var all = amax.clone();
+        group.AllReduce(all, ReduceOperation.Max);
+        return all;
+    }
 
     /// <summary>The same source over another parameter of the same shape, as when one on the meta device gets memory. It may not keep this one's parameter, which is disposed of then.</summary>
     IWeightSource Over(Parameter parameter) => new ParameterSource(parameter, Layout, Copies);

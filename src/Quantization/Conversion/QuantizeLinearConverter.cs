@@ -75,7 +75,13 @@ public sealed class QuantizeLinearConverter(
             l.First.Fqn, l.First.Linear.Shape, l.Second is null ? name : null, l.Second, l.Second is null ? engine.Backend : "high precision") { MeasuredSpeedUp = l.Third }).ToList();
         var wire = chosen.Own.EnableFsdpFloat8AllGather && context.Dimensions.DataParallelShard > 1 ? new WeightWire(chosen.Own.PrecomputeFloat8DynamicScaleForFsdp) : null;
         foreach (var ((fqn, slot, linear), skippedBy) in linears.Zip(decisions))
-            if (skippedBy is null) slot.Replace(new QuantizedLinear(linear, engine, fqn, wire), Name);
+        {
+            if (skippedBy is not null) continue;
+            var quantized = new QuantizedLinear(linear, engine, fqn, wire);
+            slot.Replace(quantized, Name);
+            if (engine.CastsWeightWithOneScale) engine.WeightAmaxes.Add(quantized);
+        }
+
         string[] unmeasured = measured?.Note() is { } note ? [note] : [];
         return new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. WireNotes(chosen.Own, described, context.Dimensions), .. recipe.Notes(recipeOptions, context.Dimensions), .. unmeasured]);
     }
@@ -95,5 +101,5 @@ public sealed class QuantizeLinearConverter(
     }
 
     /// <inheritdoc />
-    public void AfterOptimizerStep() => engine?.ReleaseSharedCasts();
+    public void AfterOptimizerStep() => engine?.AfterOptimizerStep();
 }

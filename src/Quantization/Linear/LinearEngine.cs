@@ -31,6 +31,7 @@ public sealed class LinearEngine
             foreach (var one in new[] { recipe.Output, recipe.GradInput, recipe.GradWeight }) CheckForTensorCores(name, one);
         (Name, Recipe, Counter) = (name, recipe, counter);
         Kernels = !fused ? CastKernels.Plain : device.IsCuda ? CastKernels.Cuda : CastKernels.Fused;
+        WeightAmaxes = new WeightAmaxes(Kernels);
         InputCodec = new ActivationCodec(this, recipe.Output.Left, recipe.GradWeight.Right, Inputs.Offer);
         GradientCodec = new ActivationCodec(this, recipe.GradInput.Left, recipe.GradWeight.Left, Gradients.Offer);
         matmul = emulate ? new EmulatedMatmul() : device.IsCuda ? new ScaledMmMatmul() : new DecodedMatmul(Kernels);
@@ -62,6 +63,9 @@ public sealed class LinearEngine
     /// <summary>Casts of gradients that came from other ranks as bytes.</summary>
     internal OfferedGradientCast Gradients { get; } = new();
 
+    /// <summary>Amaxes of weights that are split over ranks.</summary>
+    internal WeightAmaxes WeightAmaxes { get; }
+
     /// <summary>How inputs of the layers travel.</summary>
     internal ActivationCodec InputCodec { get; }
 
@@ -74,6 +78,16 @@ public sealed class LinearEngine
         Inputs.Release();
         Gradients.Release();
     }
+
+    /// <summary>The weights have changed.</summary>
+    internal void AfterOptimizerStep()
+    {
+        ReleaseSharedCasts();
+        WeightAmaxes.Refresh();
+    }
+
+    /// <summary>Whether the weight is cast with one scale in one of its matmuls.</summary>
+    internal bool CastsWeightWithOneScale => IsSameBothWays(Recipe.Output.Right) || IsSameBothWays(Recipe.GradInput.Right);
 
     /// <summary>Whether X is cast once for both its matmuls, so that backward can keep the float8 bytes instead of the input.</summary>
     internal bool SharesInputCast => Recipe.GradWeight.Right == Recipe.Output.Left && IsSameBothWays(Recipe.Output.Left);
@@ -89,9 +103,9 @@ public sealed class LinearEngine
     internal static bool IsSameBothWays(OperandCast cast) => cast is OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise };
 
     /// <summary>Casts an operand; the result holds either a quantised tensor or one in high precision.</summary>
-    internal Operand Cast(Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null) => cast switch
+    internal Operand Cast(Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null, Tensor? amax = null) => cast switch
     {
-        OperandCast.Scaled scaled => new Operand(QuantizedTensor.Cast(x, scaled, contracted, Kernels, reduceAmax), null),
+        OperandCast.Scaled scaled => new Operand(QuantizedTensor.Cast(x, scaled, contracted, Kernels, reduceAmax, amax), null),
         OperandCast.Custom custom => new Operand(null, contracted == 1 ? custom.Quantizer.QuantizeDequantize(x) : Transposed(x, custom.Quantizer)),
         _ => new Operand(null, x.alias()),
     };
@@ -103,16 +117,17 @@ public sealed class LinearEngine
     /// <param name="cast">The cast.</param>
     /// <param name="contracted">The dimension that the matmul contracts.</param>
     /// <param name="reduceAmax">Where ranks hold parts of x; null where this is all of it.</param>
-    internal Operand Cast(string layer, string? name, Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null)
+    /// <param name="amax">That of all of x, where it is known already.</param>
+    internal Operand Cast(string layer, string? name, Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null, Tensor? amax = null)
     {
-        var operand = Cast(x, cast, contracted, reduceAmax);
+        var operand = Cast(x, cast, contracted, reduceAmax, amax);
         if (Observer is { } observer && name is not null && cast is not OperandCast.HighPrecision) observer.Observe(layer, name, x, operand);
         return operand;
     }
 
     /// <summary>Casts a layer's weight for one of its two matmuls.</summary>
     internal Operand CastWeight(string layer, string? name, Tensor w, WeightUse use, IWeightSource source) =>
-        Cast(layer, name, w, WeightCast(use), Contracted(use), source.ReduceAmax);
+        Cast(layer, name, w, WeightCast(use), Contracted(use), source.ReduceAmax, WeightAmaxes.Of(source));
 
     /// <summary>How the weight is cast for a use.</summary>
     internal OperandCast WeightCast(WeightUse use) => use == WeightUse.Output ? Recipe.Output.Right : Recipe.GradInput.Right;

@@ -29,7 +29,8 @@ public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format For
     /// <param name="contracted">The dimension that the matmul contracts.</param>
     /// <param name="kernels">What does the work on the elements.</param>
     /// <param name="reduceAmax">The largest over all ranks that hold other parts of the matrix, for one scale for all of it; null where this is all of it.</param>
-    public static QuantizedTensor Cast(Tensor x, OperandCast.Scaled cast, int contracted, ICastKernels kernels, Func<Tensor, Tensor>? reduceAmax = null)
+    /// <param name="known">The amax of all of the matrix, for one scale for all of it, where it is known already; null to look for it.</param>
+    public static QuantizedTensor Cast(Tensor x, OperandCast.Scaled cast, int contracted, ICastKernels kernels, Func<Tensor, Tensor>? reduceAmax = null, Tensor? known = null)
     {
         switch (cast.Granularity)
         {
@@ -45,13 +46,19 @@ public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format For
             case ScaleGranularity.Tile tile:
                 return TileCast.Cast(x, contracted == 1 ? (tile.Rows, tile.Columns) : (tile.Columns, tile.Rows), contracted, cast, kernels);
             default:
-                using (var own = cast.Granularity is ScaleGranularity.Rowwise ? kernels.AmaxAlong(x, contracted) : kernels.Amax(x))
-                using (var amax = cast.Granularity is ScaleGranularity.Tensorwise && reduceAmax is not null ? reduceAmax(own) : own.alias())
+                using (var amax = cast.Granularity is ScaleGranularity.Rowwise ? kernels.AmaxAlong(x, contracted) : known?.alias() ?? Amax(x, kernels, reduceAmax))
                 {
                     var scale = ScaleMath.FromAmax(amax, cast.Format, cast.Rounding);
                     return new QuantizedTensor(kernels.Cast(x, scale, cast.Format), scale, cast.Format);
                 }
         }
+    }
+
+    private static Tensor Amax(Tensor x, ICastKernels kernels, Func<Tensor, Tensor>? reduce)
+    {
+        var own = kernels.Amax(x);
+        if (reduce is null) return own;
+        using (own) return reduce(own);
     }
 
     /// <summary>Whether a rounding makes e8m0 scales, not fp32 ones.</summary>

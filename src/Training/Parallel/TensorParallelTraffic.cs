@@ -54,6 +54,7 @@ internal sealed class TensorParallelTraffic(TensorParallelSplit split, JobConfig
             }
         }
 
+        WeightAmaxes(sum, units, modes, microBatches);
         foreach (var weight in units.SelectMany(u => u.Weights))
         {
             // A norm sees a part of the sequence: its gradient is the sum over the parts.
@@ -78,13 +79,30 @@ internal sealed class TensorParallelTraffic(TensorParallelSplit split, JobConfig
             if (recipe.GradWeight.Left != recipe.GradInput.Left) calls += One(recipe.GradWeight.Left);
         }
 
-        if (weight.Codec is null) calls += forwards * One(recipe.Output.Right) + One(recipe.GradInput.Right);
-        calls *= microBatches;
-        // One that travels encoded is cast once per optimizer step.
-        if (weight.Codec is not null)
-            foreach (var form in new[] { WeightUse.Output, WeightUse.GradInput })
-                if (weight.AmaxLength(form) == 1) calls++;
-        sum.Add(CollectiveTraffic.AllReduce, Group, ranks, calls, 4L * calls);
+        sum.Add(CollectiveTraffic.AllReduce, Group, ranks, calls * microBatches, 4L * calls * microBatches);
+    }
+
+    /// <summary>
+    /// Weights with one scale: those that stay are reduced together once per optimizer step, those that travel encoded with the rest of their unit or, where scales are precomputed,
+    /// together; only one that is gathered in high precision is looked at for each cast.
+    /// </summary>
+    private void WeightAmaxes(TrafficSum sum, IReadOnlyList<PlannedUnit> units, Dictionary<string, BlockCheckpointing> modes, int microBatches)
+    {
+        var split = units.Select(u => u.Weights.Where(w => w.Layer is QuantizedLinear).ToList()).ToList();
+        int staying = 0, gathered = 0;
+        foreach (var weight in split.SelectMany(u => u).Where(w => w.Codec is null))
+        {
+            var recipe = ((QuantizedLinear)weight.Layer).Recipe;
+            int output = One(recipe.Output.Right), gradInput = One(recipe.GradInput.Right);
+            if (dimensions.DataParallelShard == 1) staying += Math.Max(output, gradInput);
+            else gathered += microBatches * ((IsRecomputed(weight.Fqn, modes) ? 2 : 1) * output + gradInput);
+        }
+
+        sum.Add(CollectiveTraffic.AllReduce, Group, ranks, Math.Min(1, staying), 4L * staying);
+        sum.Add(CollectiveTraffic.AllReduce, Group, ranks, gathered, 4L * gathered);
+        var encoded = split.Select(u => u.Sum(w => new[] { WeightUse.Output, WeightUse.GradInput }.Count(form => w.AmaxLength(form) == 1))).Where(n => n > 0).ToList();
+        var together = split.SelectMany(u => u).Any(w => w.Codec is { PrecomputesScales: true });
+        sum.Add(CollectiveTraffic.AllReduce, Group, ranks, together ? Math.Min(1, encoded.Count) : encoded.Count, 4L * encoded.Sum());
     }
 
     private static int One(OperandCast cast) => cast is OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise } ? 1 : 0;

@@ -93,6 +93,22 @@ public sealed class WireTests
         Assert.Equal((8, 4 * ((All - 13 * 256) / 2 + 13 * 256)), counted["dp_shard reduce_scatter_tensor"]);
     }
 
+    /// <summary>
+    /// A block reduces by itself: one amax for each of two gathered inputs, two inputs that are split, five gradients that are split, and two gathered gradients; and two norms' gradients.
+    /// Besides, the last norm's gradient, three numbers a token for the loss, and the amaxes of 42 weights.
+    /// </summary>
+    [Theory]
+    [InlineData(2, 1, 42, 1, 1, false)]
+    [InlineData(4, 2, 42, 1, 6, true)]
+    [InlineData(4, 2, 42, 2, 1, true)]
+    public void Scales_of_weights_that_are_split_are_reduced_together(int ranks, int shard, int weights, int scales, int calls, bool float8Gather)
+    {
+        string[] wire = float8Gather ? ["--quantize.linear.float8.enable_fsdp_float8_all_gather", .. scales == 2 ? ["--quantize.linear.float8.precompute_float8_dynamic_scale_for_fsdp"] : Array.Empty<string>()] : [];
+        var counted = Step(ranks, shard, ["--parallelism.tensor_parallel_degree=2", .. Recipe("tensorwise"), .. wire]);
+        var sequences = 4 / shard;
+        Assert.Equal((6 * (11 + 2) + 1 + 2 + calls, 4 * (6 * 11 + 13 * 256 + 3 * 64 * sequences + weights)), counted["tp all_reduce"]);
+    }
+
     private static IReadOnlyDictionary<string, (long Calls, long Bytes)> Step(int ranks, int batchRanks, params string[] more)
     {
         var output = RankJob.Train(2, ranks, batchRanks, more).Output;
