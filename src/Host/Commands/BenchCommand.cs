@@ -7,6 +7,7 @@ using Titan.Host.Jobs;
 using Titan.Host.Plugins;
 using Titan.Quantization.Measurement;
 using Titan.Quantization.Roofline;
+using Titan.Training.Loop;
 using Titan.Training.Models;
 
 namespace Titan.Host.Commands;
@@ -27,7 +28,7 @@ internal static class BenchCommand
         var repetitions = Text("--repetitions", "N", "Timed repetitions of each case", "9");
         var seconds = Text("--seconds", "S", "A case that takes longer than this is cut to 3 repetitions", "1");
         var output = Out();
-        return Bench("kernels", "Float8 casts and matmuls: the fused kernels against chains of plain ATen operations, in elements per second.", [sizes, kernels, matmuls, repetitions, seconds, output], parsed =>
+        return Bench("kernels", "Float8 casts, the model's fused operations and float8 matmuls: the fused kernels against chains of plain ATen operations in elements per second, and against a copy in bytes per second. On the device that a run would use.", [sizes, kernels, matmuls, repetitions, seconds, output], parsed =>
         {
             var counts = parsed.GetValue(sizes)!.Split(',').Select(s => BenchText.Whole("--sizes", s, KernelInputs.Multiple, 1 << 30)).ToList();
             if (counts.FirstOrDefault(c => c % KernelInputs.Multiple != 0) is not 0 and var odd) throw new TitanException(ExitCode.Usage, $"--sizes '{odd}': expected a multiple of {KernelInputs.Multiple} (32K)");
@@ -37,14 +38,19 @@ internal static class BenchCommand
             var shapes = parts is not null || parsed.GetValue(matmuls) == "none" ? [] : Shapes("--matmuls", parsed.GetValue(matmuls)!);
             var timer = new InterleavedTimer(TimeProvider.System, 2, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000), Positive("--seconds", parsed.GetValue(seconds)!, TimeSpan.FromSeconds));
             var plugins = PluginCatalog.Inspect(PluginFlags.Read(parsed.UnmatchedTokens)).Records;
+            var device = TrainingDevice.Choose().Device;
             Record(parsed.GetValue(output)!, "kernels", file =>
             {
                 using var progress = new BenchProgress(cases.Count * counts.Count + shapes.Count);
-                var bench = new KernelBench(timer);
-                var tables = new List<BenchmarkTable> { bench.Elementwise(cases, counts, progress) };
+                var bench = new KernelBench(timer, device);
+                var tables = new List<BenchmarkTable> { bench.Fused(cases, counts, progress) };
                 if (shapes.Count > 0) tables.Add(bench.Matmuls(shapes, progress));
-                return file.Write("Kernels", timer.Description + $"; matrices with {KernelInputs.Columns} columns; new outputs each time, as in training", plugins, tables,
-                    ["A ratio below 1 is a loss: the fused kernel is slower there.", "Gelem/s: billions of elements read per second."]);
+                return file.Write("Kernels", timer.Description + $"; on {device}; matrices with {KernelInputs.Columns} columns; new outputs each time, as in training", plugins, tables,
+                    [
+                        "fused / ATen: below 1 is a loss, the fused kernel is slower there.", "Gelem/s: billions of elements of one input per second.",
+                        "GB/s: bytes that must be read and written at least once, per second. copy: an ATen copy_ that moves as many bytes, in turn with the others.",
+                        "fused / copy: part of the copy's bandwidth that the kernel reaches; on a GPU 85 % are expected.",
+                    ]);
             });
         });
     }
