@@ -8,9 +8,19 @@ namespace Titan.Host.Bench;
 
 /// <summary>Runs the kernel cases.</summary>
 /// <param name="timer">How to time.</param>
-/// <param name="device">Where; each arm ends when a GPU has done its work.</param>
-public sealed class KernelBench(InterleavedTimer timer, Device device)
+/// <param name="device">Where; each timing ends when a GPU has done its work.</param>
+/// <param name="calls">Calls in a row that are timed together: a GPU works on one while the next is on its way, as in a run. Times are those of one call.</param>
+public sealed class KernelBench(InterleavedTimer timer, Device device, int calls = 1)
 {
+    /// <summary>Sizes for a CPU: within its cache, and beyond it.</summary>
+    public const string CpuSizes = "1M,4M,16M";
+
+    /// <summary>Sizes for a GPU: smaller ones stay in its cache, and take less time than a launch.</summary>
+    public const string GpuSizes = "16M,256M";
+
+    /// <summary>The calls that a timing needs: a launch may take longer than the GPU then works.</summary>
+    public static int DefaultCalls(Device device) => device.type == DeviceType.CUDA ? 10 : 1;
+
     /// <summary>Fused against plain, in billions of elements per second; and in bytes per second, against a copy that moves as many.</summary>
     public BenchmarkTable Fused(IReadOnlyList<KernelCase> cases, IReadOnlyList<long> sizes, BenchProgress progress)
     {
@@ -21,7 +31,7 @@ public sealed class KernelBench(InterleavedTimer timer, Device device)
             using (var small = new KernelInputs(KernelInputs.Multiple, one.Type, device))
             {
                 var work = one.Prepare(small);
-                CodeWarmUp.Run(InScope(work.Plain), InScope(work.Fused));
+                CodeWarmUp.Run(Calls(work.Plain, 1), Calls(work.Fused, 1));
             }
 
             foreach (var size in sizes)
@@ -32,7 +42,7 @@ public sealed class KernelBench(InterleavedTimer timer, Device device)
                 var bytes = work.Bytes();
                 // Half of the bytes are read, half are written. Ones, because pages that nobody wrote are all the same one and would be read from the cache.
                 Tensor from = ones(bytes / 8, device: device), to = ones_like(from);
-                var times = timer.Time(InScope(work.Plain), InScope(work.Fused), InScope(() => to.copy_(from)));
+                var times = Time(Calls(work.Plain, calls), Calls(work.Fused, calls), Calls(() => to.copy_(from), calls));
                 Timing plain = times[0], fused = times[1], copy = times[2];
                 rows.Add(
                 [
@@ -65,10 +75,10 @@ public sealed class KernelBench(InterleavedTimer timer, Device device)
             Tensor a = kernels.Cast(x, scaleX, Float8Format.E4M3), b = kernels.Cast(w, scaleW, Float8Format.E4M3);
             // What the layers multiply in here: bf16, or fp32 on a CPU that has no fast bf16 product.
             var type = Matmul.ComputeType(ScalarType.BFloat16, device.type);
-            var times = timer.Time(
-                InScope(() => AtenGateway.ScaledMm(a, b.t(), inverseX, inverseW, ScalarType.BFloat16)),
-                InScope(() => kernels.Rescale(kernels.Decode(a, type).mm(kernels.Decode(b, type).t()), inverseX, inverseW, ScalarType.BFloat16)),
-                InScope(() => Matmul.Multiply(x, w.t())));
+            var times = Time(
+                Calls(() => AtenGateway.ScaledMm(a, b.t(), inverseX, inverseW, ScalarType.BFloat16), calls),
+                Calls(() => kernels.Rescale(kernels.Decode(a, type).mm(kernels.Decode(b, type).t()), inverseX, inverseW, ScalarType.BFloat16), calls),
+                Calls(() => Matmul.Multiply(x, w.t()), calls));
             var flops = 2.0 * m * k * n;
             rows.Add([$"{m}x{k}x{n}", .. times.Select(t => BenchText.Rate(flops / t.Median)), BenchText.Ratio(times[0].Median / times[1].Median), BenchText.Ratio(times[2].Median / times[1].Median), $"{times[0].Repetitions}"]);
         }
@@ -76,10 +86,17 @@ public sealed class KernelBench(InterleavedTimer timer, Device device)
         return new BenchmarkTable("Float8 matmul", ["MxKxN", "ATen _scaled_mm, GFLOP/s", "decode + mm, GFLOP/s", "bf16 mm, GFLOP/s", "decode + mm / _scaled_mm", "decode + mm / bf16 mm", "repetitions"], rows);
     }
 
-    private Action InScope<T>(Func<T> work) => () =>
+    /// <summary>Times of one call each.</summary>
+    private IReadOnlyList<Timing> Time(params IReadOnlyList<Action> arms) => [.. timer.Time(arms).Select(t => t with { Median = t.Median / calls, Least = t.Least / calls })];
+
+    private Action Calls<T>(Func<T> work, int count) => () =>
     {
-        using var scope = NewDisposeScope();
-        work();
+        for (var i = 0; i < count; i++)
+        {
+            using var scope = NewDisposeScope();
+            work();
+        }
+
         if (device.type == DeviceType.CUDA) cuda.synchronize(device);
     };
 }

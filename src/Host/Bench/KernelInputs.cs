@@ -15,7 +15,7 @@ public sealed class KernelInputs : IDisposable
     public const long Multiple = 32 * Columns;
 
     private readonly DisposeScope scope = NewDisposeScope();
-    private readonly Generator random = new(0);
+    private readonly Generator random;
     private readonly ScalarType type;
     private readonly Device device;
 
@@ -25,7 +25,7 @@ public sealed class KernelInputs : IDisposable
     /// <param name="device">Where.</param>
     public KernelInputs(long elements, ScalarType type, Device device)
     {
-        (this.type, this.device) = (type, device);
+        (this.type, this.device, random) = (type, device, new Generator(0, device));
         X = Random(elements / Columns, Columns);
         Scale = 448 / Kernels.Amax(X);
         RowScale = 448 / Kernels.AmaxAlong(X, 1);
@@ -72,12 +72,12 @@ public sealed class KernelInputs : IDisposable
     /// <summary>More normally distributed numbers of X's dtype.</summary>
     public Tensor Random(params long[] shape)
     {
-        using var numbers = randn(shape, generator: random);
-        return numbers.to(type, device, copy: true);
+        using var numbers = randn(shape, device: device, generator: random);
+        return numbers.to(type, copy: true);
     }
 
     /// <summary>Whole numbers from 0 to <paramref name="limit"/> - 1, int64.</summary>
-    public Tensor RandomBelow(long limit, params long[] shape) => randint(0, limit, shape, dtype: ScalarType.Int64, generator: random).to(device);
+    public Tensor RandomBelow(long limit, params long[] shape) => randint(0, limit, shape, dtype: ScalarType.Int64, device: device, generator: random);
 
     /// <summary>Disposes of tensors that belong to no scope together with the inputs.</summary>
     public void Keep(params Tensor[] tensors)
