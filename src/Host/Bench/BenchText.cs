@@ -16,6 +16,9 @@ public static class BenchText
     /// <summary>How many times as fast.</summary>
     public static string Ratio(double ratio) => ratio.ToString("F2", CultureInfo.InvariantCulture) + "x";
 
+    /// <summary>A part of the whole in percent.</summary>
+    public static string Percent(double part) => (part * 100).ToString("F0", CultureInfo.InvariantCulture) + " %";
+
     /// <summary>Milliseconds.</summary>
     public static string Milliseconds(double seconds) => (seconds * 1e3).ToString("F2", CultureInfo.InvariantCulture);
 

@@ -1,36 +1,64 @@
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
-using Titan.Kernels.Casts;
 using Titan.Quantization.Measurement;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Titan.Host.Bench;
 
 /// <summary>Runs the kernel cases.</summary>
 /// <param name="timer">How to time.</param>
-public sealed class KernelBench(InterleavedTimer timer)
+/// <param name="device">Where; each timing ends when a GPU has done its work.</param>
+/// <param name="calls">Calls in a row that are timed together: a GPU works on one while the next is on its way, as in a run. Times are those of one call.</param>
+public sealed class KernelBench(InterleavedTimer timer, Device device, int calls = 1)
 {
-    /// <summary>Fused against plain, in billions of elements per second.</summary>
-    public BenchmarkTable Elementwise(IReadOnlyList<KernelCase> cases, IReadOnlyList<long> sizes, BenchProgress progress)
+    /// <summary>Sizes for a CPU: within its cache, and beyond it.</summary>
+    public const string CpuSizes = "1M,4M,16M";
+
+    /// <summary>Sizes for a GPU: smaller ones stay in its cache, and take less time than a launch.</summary>
+    public const string GpuSizes = "16M,256M";
+
+    /// <summary>The calls that a timing needs: a launch may take longer than the GPU then works.</summary>
+    public static int DefaultCalls(Device device) => device.type == DeviceType.CUDA ? 10 : 1;
+
+    /// <summary>Fused against plain, in billions of elements per second; and in bytes per second, against a copy that moves as many.</summary>
+    public BenchmarkTable Fused(IReadOnlyList<KernelCase> cases, IReadOnlyList<long> sizes, BenchProgress progress)
     {
         using var none = no_grad();
         var rows = new List<IReadOnlyList<string>>();
         foreach (var one in cases)
         {
-            using (var small = new KernelInputs(KernelInputs.Multiple, one.Type)) CodeWarmUp.Run(InScope(() => one.Plain(small)), InScope(() => one.Fused(small)));
+            using (var small = new KernelInputs(KernelInputs.Multiple, one.Type, device))
+            {
+                var work = one.Prepare(small);
+                CodeWarmUp.Run(Calls(work.Plain, 1), Calls(work.Fused, 1));
+            }
+
             foreach (var size in sizes)
             {
                 progress.Next($"{one.Name}, {BenchText.Count(size)}");
-                using var inputs = new KernelInputs(size, one.Type);
-                var times = timer.Time(InScope(() => one.Plain(inputs)), InScope(() => one.Fused(inputs)));
-                rows.Add([one.Name, BenchText.Count(size), .. times.SelectMany(t => new[] { BenchText.Rate(size / t.Median), BenchText.Rate(size / t.Least) }), BenchText.Ratio(times[0].Median / times[1].Median), $"{times[0].Repetitions}"]);
+                using var inputs = new KernelInputs(size, one.Type, device);
+                var work = one.Prepare(inputs);
+                var bytes = work.Bytes();
+                // Half of the bytes are read, half are written. Ones, because pages that nobody wrote are all the same one and would be read from the cache.
+                Tensor from = ones(bytes / 8, device: device), to = ones_like(from);
+                var times = Time(Calls(work.Plain, calls), Calls(work.Fused, calls), Calls(() => to.copy_(from), calls));
+                Timing plain = times[0], fused = times[1], copy = times[2];
+                rows.Add(
+                [
+                    one.Name, BenchText.Count(size), .. new[] { plain, fused }.SelectMany(t => new[] { BenchText.Rate(size / t.Median), BenchText.Rate(size / t.Least) }), BenchText.Ratio(plain.Median / fused.Median),
+                    BenchText.Digits(bytes / 1e6), BenchText.Rate(bytes / fused.Median), BenchText.Rate(bytes / copy.Median), BenchText.Percent(copy.Median / fused.Median), $"{fused.Repetitions}",
+                ]);
             }
         }
 
-        return new BenchmarkTable("Casts", ["kernel", "elements", "ATen chain, Gelem/s", "ATen chain, best", "fused, Gelem/s", "fused, best", "fused / ATen", "repetitions"], rows);
+        return new BenchmarkTable("Fused kernels",
+        [
+            "kernel", "elements", "ATen chain, Gelem/s", "ATen chain, best", "fused, Gelem/s", "fused, best", "fused / ATen", "MB moved at least", "fused, GB/s", "copy, GB/s", "fused / copy", "repetitions",
+        ], rows);
     }
 
-    /// <summary>The CPU's float8 matmul (decode, multiply, rescale) against ATen's, and against the product in high precision, in GFLOP/s.</summary>
+    /// <summary>The float8 matmul of layers on a CPU (decode, multiply, rescale) against ATen's, which layers use on a GPU, and against the product in high precision, in GFLOP/s.</summary>
     public BenchmarkTable Matmuls(IReadOnlyList<(long Tokens, LinearShape Shape)> shapes, BenchProgress progress)
     {
         using var none = no_grad();
@@ -40,17 +68,17 @@ public sealed class KernelBench(InterleavedTimer timer)
             progress.Next($"float8 matmul {m}x{k}x{n}");
             using var scope = NewDisposeScope();
             using var random = new Generator(0);
-            Tensor x = randn([m, k], generator: random).to(ScalarType.BFloat16), w = randn([n, k], generator: random).to(ScalarType.BFloat16);
-            var kernels = CastKernels.Fused;
+            Tensor x = randn([m, k], generator: random).to(ScalarType.BFloat16, device), w = randn([n, k], generator: random).to(ScalarType.BFloat16, device);
+            var kernels = KernelInputs.FusedOn(device);
             Tensor scaleX = 448 / kernels.Amax(x), scaleW = 448 / kernels.Amax(w);
             Tensor inverseX = scaleX.reciprocal(), inverseW = scaleW.reciprocal();
             Tensor a = kernels.Cast(x, scaleX, Float8Format.E4M3), b = kernels.Cast(w, scaleW, Float8Format.E4M3);
-            // What the layers multiply in on this CPU: bf16, or fp32 where it has no fast bf16 product.
-            var type = Matmul.ComputeType(ScalarType.BFloat16, TorchSharp.DeviceType.CPU);
-            var times = timer.Time(
-                InScope(() => AtenGateway.ScaledMm(a, b.t(), inverseX, inverseW, ScalarType.BFloat16)),
-                InScope(() => kernels.Rescale(kernels.Decode(a, type).mm(kernels.Decode(b, type).t()), inverseX, inverseW, ScalarType.BFloat16)),
-                InScope(() => Matmul.Multiply(x, w.t())));
+            // What the layers multiply in here: bf16, or fp32 on a CPU that has no fast bf16 product.
+            var type = Matmul.ComputeType(ScalarType.BFloat16, device.type);
+            var times = Time(
+                Calls(() => AtenGateway.ScaledMm(a, b.t(), inverseX, inverseW, ScalarType.BFloat16), calls),
+                Calls(() => kernels.Rescale(kernels.Decode(a, type).mm(kernels.Decode(b, type).t()), inverseX, inverseW, ScalarType.BFloat16), calls),
+                Calls(() => Matmul.Multiply(x, w.t()), calls));
             var flops = 2.0 * m * k * n;
             rows.Add([$"{m}x{k}x{n}", .. times.Select(t => BenchText.Rate(flops / t.Median)), BenchText.Ratio(times[0].Median / times[1].Median), BenchText.Ratio(times[2].Median / times[1].Median), $"{times[0].Repetitions}"]);
         }
@@ -58,11 +86,17 @@ public sealed class KernelBench(InterleavedTimer timer)
         return new BenchmarkTable("Float8 matmul", ["MxKxN", "ATen _scaled_mm, GFLOP/s", "decode + mm, GFLOP/s", "bf16 mm, GFLOP/s", "decode + mm / _scaled_mm", "decode + mm / bf16 mm", "repetitions"], rows);
     }
 
-    private static Action InScope(Action action) => () =>
-    {
-        using var scope = NewDisposeScope();
-        action();
-    };
+    /// <summary>Times of one call each.</summary>
+    private IReadOnlyList<Timing> Time(params IReadOnlyList<Action> arms) => [.. timer.Time(arms).Select(t => t with { Median = t.Median / calls, Least = t.Least / calls })];
 
-    private static Action InScope(Func<Tensor> action) => InScope(() => { action(); });
+    private Action Calls<T>(Func<T> work, int count) => () =>
+    {
+        for (var i = 0; i < count; i++)
+        {
+            using var scope = NewDisposeScope();
+            work();
+        }
+
+        if (device.type == DeviceType.CUDA) cuda.synchronize(device);
+    };
 }

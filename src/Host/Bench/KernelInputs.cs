@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Casts;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Titan.Host.Bench;
@@ -13,24 +14,30 @@ public sealed class KernelInputs : IDisposable
     /// <summary>R is a multiple of a block's length.</summary>
     public const long Multiple = 32 * Columns;
 
-    private readonly TorchSharp.DisposeScope scope = NewDisposeScope();
+    private readonly DisposeScope scope = NewDisposeScope();
+    private readonly Generator random;
+    private readonly ScalarType type;
+    private readonly Device device;
 
-    /// <summary>Makes the data.</summary>
-    /// <param name="elements">R * C.</param>
+    /// <summary>Makes the data, the same each time; a dispose scope of the calling thread stays open until <see cref="Dispose"/>.</summary>
+    /// <param name="elements">R * C, a multiple of <see cref="Multiple"/>.</param>
     /// <param name="type">fp32 or bf16.</param>
-    public KernelInputs(long elements, ScalarType type)
+    /// <param name="device">Where.</param>
+    public KernelInputs(long elements, ScalarType type, Device device)
     {
-        using var random = new Generator(0);
-        X = randn([elements / Columns, Columns], generator: random).to(type);
-        var kernels = CastKernels.Fused;
-        Scale = 448 / kernels.Amax(X);
-        RowScale = 448 / kernels.AmaxAlong(X, 1);
-        ColumnScale = 448 / kernels.AmaxAlong(X, 0);
-        Float8 = kernels.Cast(X, Scale, Float8Format.E4M3);
-        (BlockFloat8, BlockScales) = kernels.CastBlocks(X, 1, 32, Float8Format.E4M3, ScaleRounding.RoundUp);
-        // Rescaling by one over and over leaves the product as it is, although the fused kernel writes into it.
-        (OnePerRow, OnePerColumn) = (ones(X.shape[0], 1), ones(1, Columns));
+        (this.type, this.device, random) = (type, device, new Generator(0, device));
+        X = Random(elements / Columns, Columns);
+        Scale = 448 / Kernels.Amax(X);
+        RowScale = 448 / Kernels.AmaxAlong(X, 1);
+        ColumnScale = 448 / Kernels.AmaxAlong(X, 0);
+        Float8 = Kernels.Cast(X, Scale, Float8Format.E4M3);
+        (BlockFloat8, BlockScales) = Kernels.CastBlocks(X, 1, 32, Float8Format.E4M3, ScaleRounding.RoundUp);
+        // Rescaling by signs over and over leaves the product's magnitudes as they are, although the fused kernel writes into it.
+        (SignPerRow, SignPerColumn) = (RandomBelow(2, X.shape[0], 1) * 2f - 1f, RandomBelow(2, 1, Columns) * 2f - 1f);
     }
+
+    /// <summary>The fused casts for the device.</summary>
+    public ICastKernels Kernels => FusedOn(device);
 
     /// <summary>[R, C].</summary>
     public Tensor X { get; }
@@ -53,12 +60,35 @@ public sealed class KernelInputs : IDisposable
     /// <summary>Their scales, [R, C / 32] e8m0.</summary>
     public Tensor BlockScales { get; }
 
-    /// <summary>[R, 1] fp32.</summary>
-    public Tensor OnePerRow { get; }
+    /// <summary>[R, 1] fp32, 1 or -1.</summary>
+    public Tensor SignPerRow { get; }
 
-    /// <summary>[1, C] fp32.</summary>
-    public Tensor OnePerColumn { get; }
+    /// <summary>[1, C] fp32, 1 or -1.</summary>
+    public Tensor SignPerColumn { get; }
+
+    /// <summary>The fused casts for a device.</summary>
+    public static ICastKernels FusedOn(Device device) => device.type == DeviceType.CUDA ? CastKernels.Cuda : CastKernels.Fused;
+
+    /// <summary>More normally distributed numbers of X's dtype.</summary>
+    public Tensor Random(params long[] shape)
+    {
+        using var numbers = randn(shape, device: device, generator: random);
+        return numbers.to(type, copy: true);
+    }
+
+    /// <summary>Whole numbers from 0 to <paramref name="limit"/> - 1, int64.</summary>
+    public Tensor RandomBelow(long limit, params long[] shape) => randint(0, limit, shape, dtype: ScalarType.Int64, device: device, generator: random);
+
+    /// <summary>Disposes of tensors that belong to no scope together with the inputs.</summary>
+    public void Keep(params Tensor[] tensors)
+    {
+        foreach (var tensor in tensors) scope.Attach(tensor);
+    }
 
     /// <inheritdoc />
-    public void Dispose() => scope.Dispose();
+    public void Dispose()
+    {
+        scope.Dispose();
+        random.Dispose();
+    }
 }

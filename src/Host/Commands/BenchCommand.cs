@@ -7,7 +7,9 @@ using Titan.Host.Jobs;
 using Titan.Host.Plugins;
 using Titan.Quantization.Measurement;
 using Titan.Quantization.Roofline;
+using Titan.Training.Loop;
 using Titan.Training.Models;
+using TorchSharp;
 
 namespace Titan.Host.Commands;
 
@@ -21,15 +23,16 @@ internal static class BenchCommand
 
     private static Command Kernels()
     {
-        var sizes = Text("--sizes", "N,...", "Elements of each matrix, multiples of 32K", "1M,4M,16M");
+        var sizes = new Option<string?>("--sizes") { Description = $"Elements of each matrix, multiples of 32K. Default: {KernelBench.CpuSizes}; on a GPU {KernelBench.GpuSizes}.", HelpName = "N,..." };
         var kernels = new Option<string?>("--kernels") { Description = "Only kernels whose name contains one of these, comma separated. Default: all, and the float8 matmul.", HelpName = "PART,..." };
         var matmuls = Text("--matmuls", "MxKxN,...", "Shapes of the float8 matmul; 'none' for no matmuls", "1024x1024x1024,2048x512x2048,4096x1024x1024");
         var repetitions = Text("--repetitions", "N", "Timed repetitions of each case", "9");
         var seconds = Text("--seconds", "S", "A case that takes longer than this is cut to 3 repetitions", "1");
         var output = Out();
-        return Bench("kernels", "Float8 casts and matmuls: the fused kernels against chains of plain ATen operations, in elements per second.", [sizes, kernels, matmuls, repetitions, seconds, output], parsed =>
+        return Bench("kernels", "Float8 casts, the model's fused operations and float8 matmuls: the fused kernels against chains of plain ATen operations in elements per second, and against a copy in bytes per second. On the device that a run would use.", [sizes, kernels, matmuls, repetitions, seconds, output], parsed =>
         {
-            var counts = parsed.GetValue(sizes)!.Split(',').Select(s => BenchText.Whole("--sizes", s, KernelInputs.Multiple, 1 << 30)).ToList();
+            var device = TrainingDevice.Choose().Device;
+            var counts = (parsed.GetValue(sizes) ?? (device.type == DeviceType.CUDA ? KernelBench.GpuSizes : KernelBench.CpuSizes)).Split(',').Select(s => BenchText.Whole("--sizes", s, KernelInputs.Multiple, 1 << 30)).ToList();
             if (counts.FirstOrDefault(c => c % KernelInputs.Multiple != 0) is not 0 and var odd) throw new TitanException(ExitCode.Usage, $"--sizes '{odd}': expected a multiple of {KernelInputs.Multiple} (32K)");
             var parts = parsed.GetValue(kernels)?.Split(',', StringSplitOptions.TrimEntries);
             var cases = KernelCase.All.Where(c => parts is null || parts.Any(p => c.Name.Contains(p, StringComparison.OrdinalIgnoreCase))).ToList();
@@ -37,14 +40,19 @@ internal static class BenchCommand
             var shapes = parts is not null || parsed.GetValue(matmuls) == "none" ? [] : Shapes("--matmuls", parsed.GetValue(matmuls)!);
             var timer = new InterleavedTimer(TimeProvider.System, 2, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000), Positive("--seconds", parsed.GetValue(seconds)!, TimeSpan.FromSeconds));
             var plugins = PluginCatalog.Inspect(PluginFlags.Read(parsed.UnmatchedTokens)).Records;
+            var calls = KernelBench.DefaultCalls(device);
             Record(parsed.GetValue(output)!, "kernels", file =>
             {
                 using var progress = new BenchProgress(cases.Count * counts.Count + shapes.Count);
-                var bench = new KernelBench(timer);
-                var tables = new List<BenchmarkTable> { bench.Elementwise(cases, counts, progress) };
+                var bench = new KernelBench(timer, device, calls);
+                var tables = new List<BenchmarkTable> { bench.Fused(cases, counts, progress) };
                 if (shapes.Count > 0) tables.Add(bench.Matmuls(shapes, progress));
-                return file.Write("Kernels", timer.Description + $"; matrices with {KernelInputs.Columns} columns; new outputs each time, as in training", plugins, tables,
-                    ["A ratio below 1 is a loss: the fused kernel is slower there.", "Gelem/s: billions of elements read per second."]);
+                return file.Write("Kernels", timer.Description + $"; on {device}{(calls > 1 ? $", {calls} calls in each timing" : "")}; matrices with {KernelInputs.Columns} columns; new outputs each time, as in training", plugins, tables,
+                    [
+                        "fused / ATen: below 1 is a loss, the fused kernel is slower there.", "Gelem/s: billions of elements of one input per second.",
+                        "GB/s: bytes that must be read and written at least once, per second. copy: an ATen copy_ that moves as many bytes, in turn with the others.",
+                        "fused / copy: part of the copy's bandwidth that the kernel reaches; on a GPU 85 % are expected.",
+                    ]);
             });
         });
     }

@@ -15,10 +15,10 @@ public sealed class BenchTests : IDisposable
     {
         var text = Bench("kernels", "--sizes", "32K", "--matmuls", "32x32x32", "--repetitions", "1");
         Assert.Matches("```bash\n./titan bench kernels --sizes 32K .*\n```", text);
-        foreach (var head in new[] { "- hardware: ", "- versions: titan ", "TorchSharp 0.", "titan.float8-tensorwise", "- measured: 2 warm-ups, then 1 repetition" }) Assert.Contains(head, text, StringComparison.OrdinalIgnoreCase);
+        foreach (var head in new[] { "- hardware: ", "- versions: titan ", "TorchSharp 0.", "titan.float8-tensorwise", "- measured: 2 warm-ups, then 1 repetition", "; on cpu; ", "| copy, GB/s | fused / copy |" }) Assert.Contains(head, text, StringComparison.OrdinalIgnoreCase);
         foreach (var kernel in KernelCase.All) Assert.Contains($"| {kernel.Name} | 32K |", text, StringComparison.Ordinal);
         Assert.Contains("| 32x32x32 |", text, StringComparison.Ordinal);
-        Assert.Equal(KernelCase.All.Count + 1, File.ReadAllLines(Assert.Single(Directory.GetFiles(folder, "*_casts.csv"))).Length);
+        Assert.Equal(KernelCase.All.Count + 1, File.ReadAllLines(Assert.Single(Directory.GetFiles(folder, "*_fused-kernels.csv"))).Length);
     }
 
     [Fact]

@@ -1,0 +1,121 @@
+using Titan.Abstractions;
+using Titan.Host.Bench;
+using Titan.Kernels.Aten;
+using Titan.Kernels.Casts;
+using Titan.Quantization.Measurement;
+using static TorchSharp.torch;
+
+namespace Titan.Host.Tests.Bench;
+
+/// <summary>Both sides of each case compute the same; a ratio of two different things would say nothing.</summary>
+public sealed class KernelCaseTests
+{
+    private const long Small = 8 * KernelInputs.Multiple;
+
+    public static TheoryData<string> Names => [.. KernelCase.All.Select(c => c.Name)];
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void The_kernel_and_the_ATen_chain_compute_the_same(string name) => Assert.Null(Difference(Case(name)));
+
+    [Fact]
+    public void Sides_that_compute_different_things_are_told_apart()
+    {
+        AssertDiffers("RMSNorm bf16, forward and backward", w => w with { Fused = () => Replaced(w.Fused(), 1, g => g * 1.05) });
+        AssertDiffers("rotary bf16, forward", w => w with { Fused = () => Replaced(w.Fused(), 0, y => y.roll(1, 1)) });
+        AssertDiffers("SwiGLU bf16, forward and backward", w => w with { Fused = () => { var r = w.Fused(); return [r[0], r[2], r[1]]; } });
+        AssertDiffers("cross-entropy bf16, forward and backward", w => w with { Fused = () => [w.Fused()[0]] });
+        AssertDiffers("cross-entropy bf16, forward", w => w with { Fused = () => Replaced(w.Fused(), 0, loss => loss / Small) });
+        // A single element off by one code.
+        AssertDiffers("cast bf16 -> e4m3", w => w with { Fused = () => Replaced(w.Fused(), 0, y => { AtenGateway.ViewDtype(y, ScalarType.Byte).view(-1)[7].add_(1); return y; }) });
+        AssertDiffers("rescale bf16, per row and column", w => w with { Fused = () => [w.Reads[0]] });
+        AssertDiffers("decode e4m3 -> fp32", w => w with { Fused = () => Replaced(w.Fused(), 0, y => y.to(ScalarType.BFloat16)) });
+    }
+
+    [Theory]
+    [InlineData("amax bf16", 2 * Small + 4)]
+    [InlineData("cast bf16 -> e4m3", 2 * Small + 4 + Small)]
+    [InlineData("cast fp32 -> e4m3", 4 * Small + 4 + Small)]
+    [InlineData("MX blocks along columns bf16 -> e4m3", 2 * Small + Small + Small / 32)]
+    [InlineData("decode e4m3 -> fp32", Small + 4 * Small)]
+    [InlineData("RMSNorm bf16, forward", 2 * (2 * Small + 1024))]
+    [InlineData("RMSNorm bf16, forward and backward", 2 * (5 * Small + 3 * 1024))]
+    [InlineData("rotary bf16, forward", 2 * 2 * Small + 2 * 4 * 256 * 64)]
+    [InlineData("rotary bf16, forward and backward", 2 * (2 * 2 * Small + 2 * 4 * 256 * 64))]
+    [InlineData("SwiGLU bf16, forward", 2 * 3 * Small)]
+    [InlineData("SwiGLU bf16, forward and backward", 2 * 8 * Small)]
+    [InlineData("cross-entropy bf16, forward", 2 * Small + 8 * 8 + 4)]
+    [InlineData("cross-entropy bf16, forward and backward", 2 * 2 * Small + 8 * 8 + 4 + 4)]
+    public void Bytes_are_those_that_must_be_moved(string name, long bytes)
+    {
+        using var inputs = new KernelInputs(Small, Case(name).Type, CPU);
+        Assert.Equal(bytes, Case(name).Prepare(inputs).Bytes());
+    }
+
+    [Theory]
+    [InlineData(1, "98.3")]
+    [InlineData(10, "983")]
+    public void A_kernel_as_fast_as_the_copy_reaches_all_of_its_bandwidth(int calls, string rate)
+    {
+        using var progress = new BenchProgress(1);
+        var table = new KernelBench(new InterleavedTimer(new MicrosecondPerReading(), 1, 3), CPU, calls).Fused([Case("cast bf16 -> e4m3")], [KernelInputs.Multiple], progress);
+        var row = Assert.Single(table.Rows);
+        Assert.Equal(table.Columns.Count, row.Count);
+        // 98,308 bytes for each call, and a microsecond for all calls of a timing.
+        Assert.Equal(["0.10", rate, rate, "100 %"], new[] { "MB moved at least", "fused, GB/s", "copy, GB/s", "fused / copy" }.Select(c => row[table.Columns.ToList().IndexOf(c)]));
+    }
+
+    [Fact]
+    public void On_a_GPU_the_fused_casts_are_the_CUDA_kernels()
+    {
+        Assert.Same(CastKernels.Cuda, KernelInputs.FusedOn(new Device(TorchSharp.DeviceType.CUDA, 0)));
+        Assert.Same(CastKernels.Fused, KernelInputs.FusedOn(CPU));
+    }
+
+    private static KernelCase Case(string name) => KernelCase.All.Single(c => c.Name == name);
+
+    private static void AssertDiffers(string name, Func<KernelWork, KernelWork> change)
+    {
+        var one = Case(name);
+        Assert.NotNull(Difference(one with { Prepare = i => change(one.Prepare(i)) }));
+    }
+
+    private static IReadOnlyList<Tensor> Replaced(IReadOnlyList<Tensor> results, int index, Func<Tensor, Tensor> by) => [.. results.Select((r, i) => i == index ? by(r) : r)];
+
+    /// <summary>What differs, or null. Each side gets inputs of its own: rescaling writes into them.</summary>
+    private static string? Difference(KernelCase one)
+    {
+        using var none = no_grad();
+        using var inputs = new KernelInputs(Small, one.Type, CPU);
+        using var others = new KernelInputs(Small, one.Type, CPU);
+        // Preparing draws numbers: both sides from the same beginning.
+        IReadOnlyList<Tensor> plain = one.Prepare(inputs).Plain(), fused = one.Prepare(others).Fused();
+        if (plain.Count != fused.Count) return $"{plain.Count} and {fused.Count} results";
+        // Casts give the same bytes. The model's operations round in bf16 once where the chain may round three times: three half steps of 2^-8 each, and one of the kernel's.
+        var model = one.Name.Contains("ward", StringComparison.Ordinal);
+        for (var i = 0; i < plain.Count; i++)
+        {
+            if (plain[i].dtype != fused[i].dtype || !plain[i].shape.SequenceEqual(fused[i].shape)) return $"result {i}: {plain[i].dtype} [{string.Join(", ", plain[i].shape)}] and {fused[i].dtype} [{string.Join(", ", fused[i].shape)}]";
+            Tensor a = Wide(plain[i]), b = Wide(fused[i]), off = (a - b).abs();
+            var bound = !model ? zeros_like(a) : plain[i].dtype == ScalarType.Float32 ? a.abs() * 1e-5 : a.abs() * Math.Pow(2, -6) + a.abs().mean() * Math.Pow(2, -12);
+            var wrong = off.le(bound).logical_not().sum().item<long>();
+            if (wrong > 0 || a.abs().max().item<double>() == 0) return $"result {i}: {wrong} of {a.numel()} elements differ, by up to {off.max().item<double>()}";
+        }
+
+        return null;
+    }
+
+    /// <summary>The values in fp64; scales of blocks as their bytes.</summary>
+    private static Tensor Wide(Tensor x) =>
+        (x.dtype == Float8Format.E8M0.Type ? AtenGateway.ViewDtype(x.contiguous(), ScalarType.Byte) : x.detach()).to(ScalarType.Float32).to(ScalarType.Float64);
+
+    /// <summary>Each reading is a microsecond after the one before.</summary>
+    private sealed class MicrosecondPerReading : TimeProvider
+    {
+        private long readings;
+
+        public override long TimestampFrequency => 1_000_000;
+
+        public override long GetTimestamp() => readings++;
+    }
+}
