@@ -89,8 +89,8 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
             for (; i + 32 <= width; i += 32)
             {
                 var (a, b, c, d) = TElement.Load32(source, i);
-                TElement.Store16(target, i, Vector256.Exp(a - highest) * scale, Vector256.Exp(b - highest) * scale);
-                TElement.Store16(target, i + 16, Vector256.Exp(c - highest) * scale, Vector256.Exp(d - highest) * scale);
+                TElement.Store16(target, i, Exponential.Of(a - highest) * scale, Exponential.Of(b - highest) * scale);
+                TElement.Store16(target, i + 16, Exponential.Of(c - highest) * scale, Exponential.Of(d - highest) * scale);
             }
         }
 
@@ -131,8 +131,8 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
             for (; i + 32 <= width; i += 32)
             {
                 var (a, b, c, d) = TElement.Load32(source, i);
-                one += Vector256.Exp(a - highest) + Vector256.Exp(b - highest);
-                two += Vector256.Exp(c - highest) + Vector256.Exp(d - highest);
+                one += Exponential.Of(a - highest) + Exponential.Of(b - highest);
+                two += Exponential.Of(c - highest) + Exponential.Of(d - highest);
             }
         }
 
