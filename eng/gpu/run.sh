@@ -31,6 +31,8 @@ for device in cpu cuda; do
         step "small_${device}_${recipe}_fused" env TITAN_DEVICE=$device "$titan" "${arguments[@]}" --compile.enable
     done
 done
+# Every kernel against ATen's chain and against the copy bandwidth of this device.
+step kernels "$titan" bench kernels --matmuls none --out results
 # Llama 3 8B's layer shapes, as many blocks as LAYERS, in plain and fused bf16 and in the recipes; then the same model in PyTorch, eager and compiled.
 step step_8b "$titan" bench step --dim 4096 --layers "$LAYERS" --heads 32 --kv-heads 8 --ffn 14336 --vocab 128256 --seq 8192 --recipe float8/tensorwise,float8/rowwise --repetitions "$STEPS" --out results
 step pytorch "$PYTHON" reference.py --layers "$LAYERS" --steps "$STEPS"
