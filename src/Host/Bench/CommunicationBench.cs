@@ -63,6 +63,8 @@ internal sealed class CommunicationBench(TrainingRanks ranks, Device device, int
         var width = type == ScalarType.Byte ? 1 : 4;
         Tensor[] own = [.. call.Select(b => zeros(b / width, dtype: type, device: device))];
         Tensor[] whole = collectives.Verb == CollectiveTraffic.AllReduce ? [] : [.. call.Select(b => zeros(b / width * group.Size, dtype: type, device: device))];
+        // An all-to-all sends as much as it receives; made here, not while the clock runs.
+        var given = collectives.Verb == CollectiveTraffic.AllToAll ? zeros_like(whole[0]) : null;
         Synchronize();
         ranks.World.Barrier();
         var start = Stopwatch.GetTimestamp();
@@ -70,7 +72,7 @@ internal sealed class CommunicationBench(TrainingRanks ranks, Device device, int
         {
             case CollectiveTraffic.AllGather: group.AllGatherIntoTensorCoalescedAsync(whole, own).Wait(); break;
             case CollectiveTraffic.ReduceScatter: group.ReduceScatterTensorCoalescedAsync(own, whole).Wait(); break;
-            case CollectiveTraffic.AllToAll: group.AllToAllSingleAsync(whole[0], zeros_like(whole[0])).Wait(); break;
+            case CollectiveTraffic.AllToAll: group.AllToAllSingleAsync(whole[0], given!).Wait(); break;
             default: group.AllReduceAsync(own[0], ReduceOperation.Sum).Wait(); break;
         }
 
