@@ -40,6 +40,15 @@ internal static unsafe class Float8Decoder
         for (; i < count; i++) TElement.Store(target, i, BitConverter.UInt32BitsToSingle((uint)table[source[i]] << 16) * factors.At(i));
     }
 
+    /// <summary>8 codes in fp32.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Load8<TCodec>(byte* source) where TCodec : struct, IFloat8Codec
+    {
+        var codes = Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsByte());
+        var (low, high) = Vector128.Widen(codes);
+        return Signed<TCodec>(Vector256.Create(low, high));
+    }
+
     /// <summary>
     /// The 128 magnitudes lie in four registers, low bytes and high bytes apart; one permutation looks up 64 codes. Returns how many were decoded.
     /// </summary>

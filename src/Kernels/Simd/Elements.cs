@@ -4,12 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Titan.Kernels.Simd;
 
 /// <summary>An element type in memory; the kernels compute in fp32. Written once over this, each kernel is compiled for each type.</summary>
-internal unsafe interface IElement
+internal unsafe interface IElement : ISourceElement
 {
-    static abstract int Size { get; }
-
-    static abstract float Load(byte* source, long index);
-
     /// <summary>32 consecutive elements.</summary>
     static abstract (Vector256<float>, Vector256<float>, Vector256<float>, Vector256<float>) Load32(byte* source, long index);
 
@@ -29,6 +25,9 @@ internal readonly unsafe struct Float32Element : IElement
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Load(byte* source, long index) => ((float*)source)[index];
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Load8(byte* source, long index) => Vector256.Load((float*)source + index);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Vector256<float>, Vector256<float>, Vector256<float>, Vector256<float>) Load32(byte* source, long index)
@@ -61,6 +60,13 @@ internal readonly unsafe struct BFloat16Element : IElement
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Load(byte* source, long index) => BitConverter.UInt32BitsToSingle((uint)((ushort*)source)[index] << 16);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Load8(byte* source, long index)
+    {
+        var (low, high) = Vector128.Widen(Vector128.Load((ushort*)source + index));
+        return (Vector256.Create(low, high) << 16).AsSingle();
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Vector256<float>, Vector256<float>, Vector256<float>, Vector256<float>) Load32(byte* source, long index)
