@@ -10,19 +10,22 @@ namespace Titan.Kernels.Matmuls;
 /// </summary>
 internal sealed unsafe class BlockedProduct
 {
-    /// <summary>Depth of a piece of the sums: a panel of the right operand then fills three quarters of an L1 cache of 32 KiB. A multiple of every block of scales.</summary>
+    /// <summary>Depth of a piece of the sums: sixteen columns of the right operand then fill three quarters of an L1 cache of 32 KiB. A multiple of every block of scales.</summary>
     public const int Depth = 384;
 
-    /// <summary>Rows that a thread packs at a time, at most: with <see cref="Depth"/> 144 KiB, part of an L2 cache.</summary>
-    private const int LeftRows = 96;
+    /// <summary>Rows that a thread packs at a time, at most: with <see cref="Depth"/> 72 KiB of an L2 cache. Few, so that threads end at about the same time.</summary>
+    private const int LeftRows = 48;
 
     /// <summary>Columns that are packed at a time, 3 MiB of the L3 cache, and rows whose sums are kept meanwhile.</summary>
     private const int RightColumns = 2048, SumRows = 4096;
 
+    /// <summary>Floats from a row of sums to the next: not a multiple of the cache's period, or the rows of a tile would drive each other out.</summary>
+    private const int SumStride = RightColumns + MicroKernel.Columns;
+
     /// <summary>Multiply-adds that are worth a thread.</summary>
     private const long WorkPerThread = 1 << 22;
 
-    private static readonly Scratch LeftPanels = new(LeftRows * Depth + 8), RightPanels = new(RightColumns * Depth + 8), AllSums = new(SumRows * RightColumns);
+    private static readonly Scratch LeftPanels = new(LeftRows * Depth + 8), RightPanels = new(RightColumns * Depth + 8), AllSums = new(SumRows * SumStride);
 
     /// <summary>Rows of the result.</summary>
     public required long Rows { get; init; }
@@ -74,8 +77,6 @@ internal sealed unsafe class BlockedProduct
     /// <summary>The rows and columns of the result whose sums are kept at one time.</summary>
     private sealed class Part(BlockedProduct product, long firstRow, long firstColumn, int rows, int columns, float* panels, float* sums, int threads)
     {
-        private readonly int sumStride = RoundUp(columns, MicroKernel.Columns);
-
         /// <summary>As many as give every thread the same number of blocks.</summary>
         private readonly int blockRows = RoundUp(DivideUp(rows, RoundUp(DivideUp(rows, LeftRows), threads)), MicroKernel.Rows);
 
@@ -110,12 +111,14 @@ internal sealed unsafe class BlockedProduct
                 {
                     for (var r = 0; r < count; r += MicroKernel.Rows)
                     {
-                        MicroKernel.Multiply(depth, block + r * depth, panels + (long)c * depth, tile);
                         var result = new ResultTile
                         {
                             Tile = tile, Rows = Math.Min(MicroKernel.Rows, count - r), Columns = Math.Min(MicroKernel.Columns, columns - c),
-                            Sums = sums + (long)(start + r) * sumStride + c, SumStride = sumStride,
+                            Sums = sums + (long)(start + r) * SumStride + c, SumStride = SumStride,
                         };
+                        // The sums are on their way from memory while the tile is computed.
+                        if (!isFirst || !isLast) result.PrefetchSums();
+                        MicroKernel.Multiply(depth, block + r * depth, panels + (long)c * depth, tile);
                         if (!isLast)
                         {
                             result.Accumulate(isFirst);

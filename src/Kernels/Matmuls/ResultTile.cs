@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Titan.Kernels.Simd;
 
 namespace Titan.Kernels.Matmuls;
@@ -20,6 +21,12 @@ internal readonly unsafe struct ResultTile
 
     /// <summary>Floats from a row of the sums to the next.</summary>
     public long SumStride { get; init; }
+
+    /// <summary>Asks for the sums, a cache line for each row.</summary>
+    public void PrefetchSums()
+    {
+        for (var r = 0; r < Rows; r++) Sse.Prefetch0(Sums + r * SumStride);
+    }
 
     /// <summary>Adds the tile to the sums, or sets them.</summary>
     public void Accumulate(bool isFirst)
