@@ -15,26 +15,29 @@ internal sealed class LinearFunction : GuardedFunction<LinearFunction>
         context.save_for_backward([x]);
         context.save_data("source", source);
         context.save_data("needs_input_gradient", inputs[3]);
+        var multiply = (Func<Tensor, Tensor, Tensor>)inputs[4];
+        context.save_data("multiply", multiply);
         using var weight = source.Gather(x.dtype);
         using var transposed = weight.t();
-        return Matmul.Multiply(x, transposed);
+        return multiply(x, transposed);
     }
 
     protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
     {
         var x = context.get_saved_variables()[0];
         var source = (IWeightSource)context.get_data("source");
+        var multiply = (Func<Tensor, Tensor, Tensor>)context.get_data("multiply");
         Tensor? gradInput = null;
         if ((bool)context.get_data("needs_input_gradient"))
         {
             using var weight = source.Gather(gradient.dtype);
-            gradInput = Matmul.Multiply(gradient, weight);
+            gradInput = multiply(gradient, weight);
         }
 
         using var g = gradient.reshape(-1, gradient.shape[^1]);
         using var transposed = g.t();
         using var rows = x.reshape(-1, x.shape[^1]);
-        using var gradWeight = Matmul.Multiply(transposed, rows);
-        return [gradInput, source.ReduceGradient(gradWeight), null, null];
+        using var gradWeight = multiply(transposed, rows);
+        return [gradInput, source.ReduceGradient(gradWeight), null, null, null];
     }
 }

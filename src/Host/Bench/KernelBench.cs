@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
+using Titan.Kernels.Matmuls;
 using Titan.Quantization.Measurement;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -58,7 +59,10 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
         ], rows);
     }
 
-    /// <summary>The float8 matmul of layers on a CPU (decode, multiply, rescale) against ATen's, which layers use on a GPU, and against the product in high precision, in GFLOP/s.</summary>
+    /// <summary>
+    /// The float8 matmul that layers run on a CPU, fused where this CPU is one for that, against ATen's (which layers use on a GPU), against decode, mm and rescale one after the other, and against
+    /// the bf16 product of plain and of fused layers; in GFLOP/s.
+    /// </summary>
     public BenchmarkTable Matmuls(IReadOnlyList<(long Tokens, LinearShape Shape)> shapes, BenchProgress progress)
     {
         using var none = no_grad();
@@ -75,15 +79,24 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
             Tensor a = kernels.Cast(x, scaleX, Float8Format.E4M3), b = kernels.Cast(w, scaleW, Float8Format.E4M3);
             // What the layers multiply in here: bf16, or fp32 on a CPU that has no fast bf16 product.
             var type = Matmul.ComputeType(ScalarType.BFloat16, device.type);
+            var fused = device.type == DeviceType.CPU && CpuMatmul.IsPreferred;
+            Func<Tensor> decoded = () => kernels.Rescale(kernels.Decode(a, type).mm(kernels.Decode(b, type).t()), inverseX, inverseW, ScalarType.BFloat16);
             var times = Time(
                 Calls(() => AtenGateway.ScaledMm(a, b.t(), inverseX, inverseW, ScalarType.BFloat16), calls),
-                Calls(() => kernels.Rescale(kernels.Decode(a, type).mm(kernels.Decode(b, type).t()), inverseX, inverseW, ScalarType.BFloat16), calls),
-                Calls(() => Matmul.Multiply(x, w.t()), calls));
+                Calls(decoded, calls),
+                Calls(fused ? () => CpuMatmul.Multiply(new MatmulOperand(a), new MatmulOperand(b.t()), ScalarType.BFloat16, inverseX, inverseW) : decoded, calls),
+                Calls(() => Matmul.Multiply(x, w.t()), calls),
+                Calls(() => CpuMatmul.Multiply(x, w.t()), calls));
             var flops = 2.0 * m * k * n;
-            rows.Add([$"{m}x{k}x{n}", .. times.Select(t => BenchText.Rate(flops / t.Median)), BenchText.Ratio(times[0].Median / times[1].Median), BenchText.Ratio(times[2].Median / times[1].Median), $"{times[0].Repetitions}"]);
+            rows.Add([
+                $"{m}x{k}x{n}", .. times.Select(t => BenchText.Rate(flops / t.Median)), BenchText.Ratio(times[0].Median / times[2].Median), BenchText.Ratio(times[4].Median / times[2].Median),
+                BenchText.Ratio(times[3].Median / times[4].Median), $"{times[0].Repetitions}"]);
         }
 
-        return new BenchmarkTable("Float8 matmul", ["MxKxN", "ATen _scaled_mm, GFLOP/s", "decode + mm, GFLOP/s", "bf16 mm, GFLOP/s", "decode + mm / _scaled_mm", "decode + mm / bf16 mm", "repetitions"], rows);
+        string[] columns = [
+            "MxKxN", "ATen _scaled_mm, GFLOP/s", "decode + mm, GFLOP/s", "float8 of layers, GFLOP/s", "bf16 plain, GFLOP/s", "bf16 of fused layers, GFLOP/s", "float8 of layers / _scaled_mm",
+            "float8 / bf16 of fused layers", "bf16 fused / plain", "repetitions"];
+        return new BenchmarkTable("Float8 matmul", columns, rows);
     }
 
     /// <summary>Times of one call each.</summary>

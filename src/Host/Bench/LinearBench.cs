@@ -88,14 +88,14 @@ public sealed record LinearBench(JobSession Session, IReadOnlyList<BenchRecipe> 
     {
         var multiple = 2 * Recipes.Max(r => r.Named.Recipe.RequiredMultiple);
         using var small = new TimedLayer(multiple, new LinearShape(multiple, multiple), ScalarType.BFloat16, ScalarType.Float32, between: true);
-        CodeWarmUp.Run([small.HighPrecision, .. Recipes.Select(r => small.By(r.Engine(Session)))]);
+        CodeWarmUp.Run([small.HighPrecision(Recipes[0].Engine(Session)), .. Recipes.Select(r => small.By(r.Engine(Session)))]);
     }
 
     private LinearResult Measure(InterleavedTimer timer, long tokens, LinearShape shape)
     {
         var fitting = Recipes.Where(r => Refusal(r, shape) is null).ToList();
         using var layer = new TimedLayer(tokens, shape, ScalarType.BFloat16, ScalarType.Float32, between: true);
-        var times = timer.Time([layer.HighPrecision, .. fitting.Select(r => layer.By(r.Engine(Session)))]);
+        var times = timer.Time([layer.HighPrecision(Recipes[0].Engine(Session)), .. fitting.Select(r => layer.By(r.Engine(Session)))]);
         return new LinearResult(tokens, shape, times[0], Recipes.ToDictionary(
             r => r.Named.Name, r => (fitting.IndexOf(r) is >= 0 and var i ? times[i + 1] : null, Refusal(r, shape))), null);
     }

@@ -16,7 +16,7 @@ internal static unsafe class Float8Decoder
         if (typeof(TElement) == typeof(BFloat16Element))
         {
             if (path == SimdPath.Vector512 && Avx512Vbmi.IsSupported) done = ByPermutation(TCodec.Table, source, (ushort*)target, count);
-            else if (path != SimdPath.Portable) done = BFloat16ByArithmetic<TCodec>(source, (ushort*)target, count);
+            else if (path != SimdPath.Portable && Avx2.IsSupported) done = ByShifting<TCodec>(source, (ushort*)target, count);
         }
 
         Decode<TElement, OneFactor, TCodec>(source + done, target + done * TElement.Size, count - done, new OneFactor(1), path);
@@ -38,6 +38,15 @@ internal static unsafe class Float8Decoder
 
         var table = TCodec.Table;
         for (; i < count; i++) TElement.Store(target, i, BitConverter.UInt32BitsToSingle((uint)table[source[i]] << 16) * factors.At(i));
+    }
+
+    /// <summary>8 codes in fp32.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Load8<TCodec>(byte* source) where TCodec : struct, IFloat8Codec
+    {
+        var codes = Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsByte());
+        var (low, high) = Vector128.Widen(codes);
+        return Signed<TCodec>(Vector256.Create(low, high));
     }
 
     /// <summary>
@@ -67,25 +76,38 @@ internal static unsafe class Float8Decoder
         return i;
     }
 
-    private static long BFloat16ByArithmetic<TCodec>(byte* source, ushort* target, long count) where TCodec : struct, IFloat8Codec
+    /// <summary>
+    /// Of most magnitudes the bf16 number is the code, shifted, plus the difference of the biases; its two bytes are made apart, for 32 codes at once. The first eight (subnormal ones among them) and the
+    /// last eight (infinity and NaN among them) are looked up by their low four bits, which tell the two groups apart. Returns how many were decoded.
+    /// </summary>
+    private static long ByShifting<TCodec>(byte* source, ushort* target, long count) where TCodec : struct, IFloat8Codec
     {
+        var table = TCodec.Table;
+        Vector128<byte> lowTable = default, highTable = default;
+        for (var nibble = 0; nibble < 16; nibble++)
+        {
+            var value = table[nibble < 8 ? nibble : 0x70 + nibble];
+            (lowTable, highTable) = (lowTable.WithElement(nibble, (byte)value), highTable.WithElement(nibble, (byte)(value >> 8)));
+        }
+
+        Vector256<byte> lows = Vector256.Create(lowTable, lowTable), highs = Vector256.Create(highTable, highTable);
+        var shift = TCodec.Shift - 16;
         long i = 0;
         for (; i + 32 <= count; i += 32)
         {
-            var (a, b) = Vector256.Widen(Vector256.Load(source + i));
-            Store<TCodec>(a, target + i);
-            Store<TCodec>(b, target + i + 16);
+            var codes = Vector256.Load(source + i);
+            var magnitudes = codes & Vector256.Create((byte)0x7f);
+            var low = (magnitudes.AsUInt16() << shift).AsByte() & Vector256.Create((byte)(0xff << shift));
+            var high = ((magnitudes.AsUInt16() >>> (8 - shift)).AsByte() & Vector256.Create((byte)(0x7f >> (8 - shift)))) + Vector256.Create((byte)(TCodec.Bias >> 24));
+            var isLookedUp = Vector256.Equals((magnitudes + Vector256.Create((byte)8)) & Vector256.Create((byte)0x70), Vector256<byte>.Zero);
+            low = Vector256.ConditionalSelect(isLookedUp, Avx2.Shuffle(lows, magnitudes), low);
+            high = Vector256.ConditionalSelect(isLookedUp, Avx2.Shuffle(highs, magnitudes), high) | (codes ^ magnitudes);
+            Vector256<byte> a = Avx2.UnpackLow(low, high), b = Avx2.UnpackHigh(low, high);
+            Avx2.Permute2x128(a, b, 0x20).AsUInt16().Store(target + i);
+            Avx2.Permute2x128(a, b, 0x31).AsUInt16().Store(target + i + 16);
         }
 
         return i;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store<TCodec>(Vector256<ushort> codes, ushort* target) where TCodec : struct, IFloat8Codec
-    {
-        var (a, b) = Vector256.Widen(codes & Vector256.Create((ushort)0x7f));
-        var magnitudes = Vector256.Narrow(Value<TCodec>(a) >>> 16, Value<TCodec>(b) >>> 16);
-        (magnitudes | ((codes & Vector256.Create((ushort)0x80)) << 8)).Store(target);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using Titan.Abstractions;
+using Titan.Kernels.Casts;
 using Titan.Kernels.Cuda;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
@@ -26,7 +27,7 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
     {
         if (logits.dim() < 2 || labels.dtype != ScalarType.Int64 || labels.numel() != logits.numel() / logits.shape[^1])
             throw new ArgumentException($"cross_entropy: logits [{string.Join(", ", logits.shape)}], labels {labels.dtype} [{string.Join(", ", labels.shape)}]; expected [..., V] and one int64 per row");
-        return Apply(logits, labels);
+        return Apply(logits, labels, is_grad_enabled() && logits.requires_grad);
     }
 
     /// <inheritdoc />
@@ -43,21 +44,22 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
             return sum;
         }
 
+        var needsGradient = (bool)inputs[2];
         var (loss, gradient) = logits.dtype == ScalarType.Float32
-            ? Forward<Float32Element>(logits, labels, SimdPaths.Best)
-            : Forward<BFloat16Element>(logits, labels, SimdPaths.Best);
-        context.save_for_backward([gradient]);
+            ? Forward<Float32Element>(logits, labels, SimdPaths.Best, needsGradient)
+            : Forward<BFloat16Element>(logits, labels, SimdPaths.Best, needsGradient);
+        if (gradient is not null) context.save_for_backward([gradient]);
         return tensor((float)loss);
     }
 
     /// <inheritdoc />
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) => [context.get_saved_variables()[0].mul(gradient), null];
+    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) => [context.get_saved_variables()[0].mul(gradient), null, null];
 
-    internal static unsafe (double Loss, Tensor Gradient) Forward<TElement>(Tensor logits, Tensor labels, SimdPath path) where TElement : struct, IElement
+    internal static unsafe (double Loss, Tensor? Gradient) Forward<TElement>(Tensor logits, Tensor labels, SimdPath path, bool needsGradient) where TElement : struct, IElement
     {
         long width = logits.shape[^1], rows = logits.numel() / width;
-        var gradient = empty(logits.shape, dtype: logits.dtype);
-        byte* from = CpuMemory.Pointer(logits), to = CpuMemory.Pointer(gradient);
+        var gradient = needsGradient ? empty(logits.shape, dtype: logits.dtype) : null;
+        byte* from = CpuMemory.Pointer(logits), to = gradient is null ? null : CpuMemory.Pointer(gradient);
         var label = (long*)CpuMemory.Pointer(labels);
         for (var r = 0L; r < rows; r++)
             if (label[r] != Ignored && (label[r] < 0 || label[r] >= width)) throw new ArgumentException($"cross_entropy: label {label[r]} in row {r}; expected 0 to {width - 1}, or {Ignored}");
@@ -65,11 +67,14 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
         var losses = new double[rows];
         Parts.Split(rows, 8 * width, (_, start, count) =>
         {
-            for (var r = start; r < start + count; r++)
+            fixed (float* exponentials = new float[width])
             {
-                byte* source = from + r * width * TElement.Size, target = to + r * width * TElement.Size;
-                if (label[r] == Ignored) new Span<byte>(target, (int)(width * TElement.Size)).Clear();
-                else losses[r] = Row<TElement>(source, target, label[r], width, path);
+                for (var r = start; r < start + count; r++)
+                {
+                    byte* source = from + r * width * TElement.Size, target = to is null ? null : to + r * width * TElement.Size;
+                    if (label[r] != Ignored) losses[r] = Row<TElement>(source, target, exponentials, label[r], width, path);
+                    else if (target is not null) new Span<byte>(target, (int)(width * TElement.Size)).Clear();
+                }
             }
         });
         GC.KeepAlive(logits);
@@ -77,30 +82,21 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
         return (losses.Sum(), gradient);
     }
 
-    private static unsafe double Row<TElement>(byte* source, byte* target, long label, long width, SimdPath path) where TElement : struct, IElement
+    private static unsafe double Row<TElement>(byte* source, byte* target, float* exponentials, long label, long width, SimdPath path) where TElement : struct, IElement
     {
         var max = Max<TElement>(source, width, path);
-        var sum = SumOfExponentials<TElement>(source, max, width, path);
-        float scale = 1 / sum;
-        long i = 0;
-        if (path != SimdPath.Portable)
+        var sum = Exponentials<TElement>(source, exponentials, max, width, path);
+        var at = TElement.Load(source, label);
+        if (target is not null)
         {
-            var highest = Vector256.Create(max);
-            for (; i + 32 <= width; i += 32)
-            {
-                var (a, b, c, d) = TElement.Load32(source, i);
-                TElement.Store16(target, i, Exponential.Of(a - highest) * scale, Exponential.Of(b - highest) * scale);
-                TElement.Store16(target, i + 16, Exponential.Of(c - highest) * scale, Exponential.Of(d - highest) * scale);
-            }
+            Scaling.Row<Float32Element, TElement, OneFactor>((byte*)exponentials, target, width, new OneFactor(1 / sum), path);
+            TElement.Store(target, label, exponentials[label] * (1 / sum) - 1);
         }
 
-        for (; i < width; i++) TElement.Store(target, i, MathF.Exp(TElement.Load(source, i) - max) * scale);
-        var at = TElement.Load(source, label);
-        TElement.Store(target, label, MathF.Exp(at - max) * scale - 1);
         return Math.Log(sum) + max - at;
     }
 
-    /// <summary>NaN if the row holds one: it must reach the loss.</summary>
+    /// <summary>The largest element; NaN is passed over or given back, and is seen by the exponentials either way.</summary>
     private static unsafe float Max<TElement>(byte* source, long width, SimdPath path) where TElement : struct, IElement
     {
         var result = float.NegativeInfinity;
@@ -111,7 +107,7 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
             for (; i + 32 <= width; i += 32)
             {
                 var (a, b, c, d) = TElement.Load32(source, i);
-                best = Vector256.Max(best, Vector256.Max(Vector256.Max(a, b), Vector256.Max(c, d)));
+                best = Vector256.MaxNative(best, Vector256.MaxNative(Vector256.MaxNative(a, b), Vector256.MaxNative(c, d)));
             }
 
             for (var k = 0; k < 8; k++) result = MathF.Max(result, best[k]);
@@ -121,23 +117,26 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
         return result;
     }
 
-    private static unsafe float SumOfExponentials<TElement>(byte* source, float max, long width, SimdPath path) where TElement : struct, IElement
+    /// <summary>Writes e^(x - max) and returns their sum.</summary>
+    private static unsafe float Exponentials<TElement>(byte* source, float* target, float max, long width, SimdPath path) where TElement : struct, IElement
     {
         Vector256<float> one = default, two = default;
         var highest = Vector256.Create(max);
         long i = 0;
         if (path != SimdPath.Portable)
         {
-            for (; i + 32 <= width; i += 32)
+            for (; i + 16 <= width; i += 16)
             {
-                var (a, b, c, d) = TElement.Load32(source, i);
-                one += Exponential.Of(a - highest) + Exponential.Of(b - highest);
-                two += Exponential.Of(c - highest) + Exponential.Of(d - highest);
+                Vector256<float> a = Exponential.Of(TElement.Load8(source, i) - highest), b = Exponential.Of(TElement.Load8(source, i + 8) - highest);
+                a.Store(target + i);
+                b.Store(target + i + 8);
+                one += a;
+                two += b;
             }
         }
 
         var sum = Vector256.Sum(one + two);
-        for (; i < width; i++) sum += MathF.Exp(TElement.Load(source, i) - max);
+        for (; i < width; i++) sum += target[i] = MathF.Exp(TElement.Load(source, i) - max);
         return sum;
     }
 }

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Casts;
+using Titan.Kernels.Matmuls;
 using Titan.Quantization.Matmuls;
 using Titan.Quantization.Scaling;
 using Titan.Quantization.Statistics;
@@ -34,7 +35,11 @@ public sealed class LinearEngine
         WeightAmaxes = new WeightAmaxes(Kernels);
         InputCodec = new ActivationCodec(this, recipe.Output.Left, recipe.GradWeight.Right, Inputs.Offer);
         GradientCodec = new ActivationCodec(this, recipe.GradInput.Left, recipe.GradWeight.Left, Gradients.Offer);
-        matmul = emulate ? new EmulatedMatmul() : device.IsCuda ? new ScaledMmMatmul() : new DecodedMatmul(Kernels);
+        Product = fused ? CpuMatmul.Multiply : Abstractions.Matmul.Multiply;
+        matmul = emulate ? new EmulatedMatmul()
+            : device.IsCuda ? new ScaledMmMatmul()
+            : fused && CpuMatmul.IsPreferred ? new FusedMatmul()
+            : new DecodedMatmul(Kernels);
     }
 
     /// <summary>family/name.</summary>
@@ -56,6 +61,9 @@ public sealed class LinearEngine
     public CastObserver? Observer { get; set; }
 
     internal ICastKernels Kernels { get; }
+
+    /// <summary>What multiplies operands in high precision.</summary>
+    internal Func<Tensor, Tensor, Tensor> Product { get; }
 
     /// <summary>Casts of layer inputs that several layers read.</summary>
     internal SharedInputCast Inputs { get; } = new();
@@ -150,7 +158,7 @@ public sealed class LinearEngine
 
         using var l = left.InHighPrecision(type);
         using var r = right.InHighPrecision(type);
-        return Abstractions.Matmul.Multiply(l, r);
+        return Product(l, r);
     }
 
     private static Tensor Transposed(Tensor x, IQuantizer quantizer)

@@ -39,12 +39,12 @@ public sealed class LayerMeasurer(TimeProvider clock) : ILayerMeasurer
         {
             var multiple = 2 * layer.Engine.Recipe.RequiredMultiple;
             using var small = new TimedLayer(multiple, new LinearShape(multiple, multiple), layer.Compute, layer.Master, between: false);
-            CodeWarmUp.Run(small.HighPrecision, small.By(layer.Engine));
+            CodeWarmUp.Run(small.HighPrecision(layer.Engine), small.By(layer.Engine));
             warm = layer.Engine;
         }
 
         using var timed = new TimedLayer(layer.Tokens, layer.Shape, layer.Compute, layer.Master, between: false);
-        var times = timer.Time(timed.HighPrecision, timed.By(layer.Engine));
+        var times = timer.Time(timed.HighPrecision(layer.Engine), timed.By(layer.Engine));
         return new LayerMeasurement(times[0].Median, times[1].Median);
     }
 }

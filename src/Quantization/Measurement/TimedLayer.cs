@@ -39,8 +39,13 @@ public sealed class TimedLayer : IDisposable
     /// <summary>K x N.</summary>
     public LinearShape Shape { get; }
 
-    /// <summary>The layer in high precision.</summary>
-    public Action HighPrecision => () => Run(layer);
+    /// <summary>The layer in high precision, with the products that a recipe's layers would be compared with.</summary>
+    /// <param name="engine">Of the recipe.</param>
+    public Action HighPrecision(LinearEngine engine) => () =>
+    {
+        layer.Kernel = engine.Product;
+        Run(layer);
+    };
 
     /// <summary>The layer by a recipe.</summary>
     public Action By(LinearEngine engine)

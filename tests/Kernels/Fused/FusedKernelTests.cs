@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using CsCheck;
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
@@ -103,10 +104,35 @@ public class FusedKernelTests
             var x = Double(logits).requires_grad_();
             var expected = nn.functional.cross_entropy(x, labels, null, -100, nn.Reduction.Sum);
             expected.backward();
-            var (loss, gradient) = wide ? FusedCrossEntropy.Forward<Float32Element>(logits, labels, path) : FusedCrossEntropy.Forward<BFloat16Element>(logits, labels, path);
+            var (loss, gradient) = wide ? FusedCrossEntropy.Forward<Float32Element>(logits, labels, path, needsGradient: true) : FusedCrossEntropy.Forward<BFloat16Element>(logits, labels, path, needsGradient: true);
             Assert.Equal(expected.item<double>(), loss, 1e-5 * Math.Max(1, Math.Abs(loss)));
-            Close(x.grad!, gradient, wide);
+            Close(x.grad!, gradient!, wide);
+            var alone = wide ? FusedCrossEntropy.Forward<Float32Element>(logits, labels, path, needsGradient: false) : FusedCrossEntropy.Forward<BFloat16Element>(logits, labels, path, needsGradient: false);
+            Assert.Equal(loss, alone.Loss);
+            Assert.Null(alone.Gradient);
         }, iter: 60, threads: 1);
+    }
+
+    [Fact]
+    public unsafe void Sixteen_numbers_are_rounded_to_bfloat16_as_one_by_one_also_those_that_are_none()
+    {
+        // Every bf16 number and NaN, with low bits that round down, up, and at the tie.
+        uint[] lows = [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff];
+        var one = stackalloc ushort[16];
+        var together = stackalloc ushort[16];
+        foreach (var low in lows)
+        {
+            for (var high = 0u; high < 0x10000; high += 16)
+            {
+                var values = Enumerable.Range(0, 16).Select(i => BitConverter.UInt32BitsToSingle(((high + (uint)i) << 16) | low)).ToArray();
+                BFloat16Element.Store16((byte*)together, 0, Vector256.Create(values), Vector256.Create(values, 8));
+                for (var i = 0; i < 16; i++)
+                {
+                    BFloat16Element.Store((byte*)one, i, values[i]);
+                    Assert.Equal(one[i], together[i]);
+                }
+            }
+        }
     }
 
     [Fact]

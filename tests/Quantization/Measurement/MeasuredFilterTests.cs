@@ -156,7 +156,7 @@ public sealed class MeasuredFilterTests : IDisposable
         using var expected = rand(4);
         manual_seed(3);
         using var layer = new TimedLayer(32, new LinearShape(64, 48), ScalarType.BFloat16, ScalarType.Float32, between: true);
-        var times = new InterleavedTimer(clock, 1, 3).Time(layer.HighPrecision, layer.By(engine));
+        var times = new InterleavedTimer(clock, 1, 3).Time(layer.HighPrecision(engine), layer.By(engine));
         Assert.Equal([3, 3], times.Select(t => t.Repetitions));
         using var next = rand(4);
         Assert.Equal(expected.data<float>().ToArray(), next.data<float>().ToArray());

@@ -1,0 +1,27 @@
+using Titan.Kernels.Matmuls;
+using Titan.Quantization.Scaling;
+using static TorchSharp.torch;
+
+namespace Titan.Quantization.Matmuls;
+
+/// <summary>
+/// The CPU backend where <see cref="CpuMatmul"/> is: the codes are decoded on their way into the product, block scales with them, and scales that are outside of the sum are applied when the result is
+/// rounded.
+/// </summary>
+internal sealed class FusedMatmul : IFloat8Matmul
+{
+    public string Name => "float8 -> fp32 (fused)";
+
+    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
+    {
+        using var scope = NewDisposeScope();
+        Tensor? leftFactor = null, rightFactor = null;
+        if (!left.ScalesInside || !right.ScalesInside) (leftFactor, rightFactor) = (Outside(left), Outside(right));
+        return CpuMatmul.Multiply(Operand(left), Operand(right), type, leftFactor, rightFactor).MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Outside(QuantizedTensor x) => x.ScalesInside ? ones([]) : x.Scale.reciprocal();
+
+    /// <summary>Scales of tiles are any number: their products with float8 values are made in fp32 beforehand.</summary>
+    private static MatmulOperand Operand(QuantizedTensor x) => x.Tile is not null ? new MatmulOperand(x.Dequantize()) : new MatmulOperand(x.Data, x.HasBlocks ? x.Scale : null);
+}
