@@ -32,6 +32,11 @@ if ! [[ $LOG_RANK =~ ^(all|[0-9]+(,[0-9]+)*)$ ]]; then
     say "LOG_RANK=$LOG_RANK: expected a rank (0), ranks separated by commas (0,3), or all"
     exit 2
 fi
+grace=${TITAN_LAUNCHER_GRACE_SECONDS:-20}
+if ! [[ $grace =~ ^[1-9][0-9]{0,8}$ ]]; then
+    say "TITAN_LAUNCHER_GRACE_SECONDS=$grace: expected whole seconds, 1 or more, without a unit; unset it for 20"
+    exit 2
+fi
 
 # One rank of a job that somebody else launched. In a batch script, which is one process, SLURM_PROCID and SLURM_NTASKS are set too: only srun sets SLURM_STEP_NUM_TASKS.
 launcher=
@@ -162,11 +167,18 @@ else
     elif [ ${#hosts[@]} -gt 0 ]; then flags+=(-hosts "$TITAN_HOSTS")
     fi
 fi
+ranks_can_be_found=1
+if ! command -v pgrep >/dev/null 2>&1; then
+    ranks_can_be_found=
+    say "warning: pgrep is not on PATH (it is in the package procps or procps-ng), so the ranks cannot be found here: SIGTERM and Ctrl-C go to $mpirun, which ends the ranks without a checkpoint," \
+        "and $mpirun is not ended when another host stops answering"
+fi
 "$mpirun" ${flags[@]+"${flags[@]}"} ${more[@]+"${more[@]}"} -np "$ranks" "${train[@]}" <&0 &
 launched=$!
 # A launcher that is told to end reports failure, and gives its ranks a second. So a rank is told: they agree, save, and all end by themselves.
 ranks_of() {
     local child
+    [ -n "$ranks_can_be_found" ] || return 0
     for child in $(pgrep -P "$1"); do
         if [ "$(cat "/proc/$child/comm" 2>/dev/null)" = titan ]; then echo "$child"; else ranks_of "$child"; fi
     done
@@ -180,7 +192,6 @@ forward() {
 trap 'forward TERM' TERM
 trap 'forward INT' INT
 # When a link is down for good the ranks give up, each by itself, but a launcher waits for the other host without end.
-grace=${TITAN_LAUNCHER_GRACE_SECONDS:-20}
 watch_launcher() {
     local seen= gone=0
     while [ "$gone" -lt "$grace" ]; do

@@ -11,6 +11,7 @@ public sealed class BadInputTests
     [InlineData(ExitCode.Usage, "quantize.linear.float8", "--model.converters", "quantize.linear.float9")]
     [InlineData(ExitCode.Usage, "this recipe; known: ", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.recipe_name", "tensorwize")]
     [InlineData(ExitCode.Usage, "matches no layer", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.filter_fqns", "outptu")]
+    [InlineData(ExitCode.Usage, "loosen filter_fqns", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.filter_fqns", "layers,output")]
     [InlineData(ExitCode.Usage, "known: titan_sample", "--training.dataset", "c5")]
     [InlineData(ExitCode.Data, "set training.dataset_path", "--training.dataset", "c4")]
     [InlineData(ExitCode.Usage, "has no such flavor", "--model.flavor", "9B")]

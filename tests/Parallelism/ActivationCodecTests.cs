@@ -85,21 +85,24 @@ public sealed class ActivationCodecTests
         Assert.Equal(0, x.grad!.abs().max().item<float>());
     }
 
-    [Fact]
-    public void Weights_have_one_scale_over_all_ranks()
+    [Theory]
+    [InlineData("tensorwise", WeightUse.Output, false)]
+    [InlineData("rowwise_with_gw_hp", WeightUse.GradInput, true)]
+    public void Weights_have_one_scale_over_all_ranks_which_is_rounded_where_the_recipe_says_so(string recipe, WeightUse use, bool powerOfTwo)
     {
-        var one = Engine("tensorwise");
+        var one = Engine(recipe);
         var layer = Filled();
-        using var whole = one.CastWeight("w", null, layer.Weight.Parameter, WeightUse.Output, layer.Weight);
+        using var whole = one.CastWeight("w", null, layer.Weight.Parameter, use, layer.Weight);
+        Assert.Equal(powerOfTwo, (BitConverter.SingleToUInt32Bits(whole.Quantized!.Scale.item<float>()) & 0x7fffff) == 0);
         var parts = ThreadRanks.Run(new ParallelDimensions(TensorParallel: 2), mesh =>
         {
             var group = mesh(MeshDimension.TensorParallel);
             var layout = layer.Weight.Layout.Narrow(0, group.Rank * N / 2, N / 2);
             var source = new SplitWeight(new TorchSharp.Modules.Parameter(layout.Of(layer.Weight.Parameter.detach()).clone()), layout, 1, group);
-            return Engine("tensorwise").CastWeight("w", null, source.Parameter, WeightUse.Output, source).Quantized!;
+            return Engine(recipe).CastWeight("w", null, source.Parameter, use, source).Quantized!;
         });
-        Assert.All(parts, p => Assert.Equal(whole.Quantized!.Scale.item<float>(), p.Scale.item<float>()));
-        Assert.True(Bytes(whole.Quantized!.Data).equal(cat([.. parts.Select(p => Bytes(p.Data))], 0)).all().item<bool>());
+        Assert.All(parts, p => Assert.Equal(whole.Quantized.Scale.item<float>(), p.Scale.item<float>()));
+        Assert.True(Bytes(whole.Quantized.Data).equal(cat([.. parts.Select(p => Bytes(p.Data))], 0)).all().item<bool>());
     }
 
     private static Tensor Gather(Tensor whole, IProcessGroup group, IActivationCodec codec, bool forBackward)

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
 using Titan.Plugins.Float8Rowwise;
@@ -74,5 +75,8 @@ internal static class Numbers
         return rows[rows.Length / 2];
     }
 
-    public static byte[] Bytes(Tensor x) => AtenGateway.ViewDtype(x.contiguous(), ScalarType.Byte).data<byte>().ToArray();
+    /// <summary>The bytes in memory of fp32, float8, e8m0 or uint8, row by row.</summary>
+    public static byte[] Bytes(Tensor x) => x.dtype == ScalarType.Float32
+        ? [.. MemoryMarshal.AsBytes<float>(x.contiguous().data<float>().ToArray())]
+        : AtenGateway.ViewDtype(x.contiguous(), ScalarType.Byte).data<byte>().ToArray();
 }

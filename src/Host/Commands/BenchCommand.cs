@@ -108,7 +108,7 @@ internal static class BenchCommand
         var recipe = new Option<string?>("--recipe") { Description = "Recipes, comma separated, as family/name or name; 'all'; 'none'. Default: each family's default, where it is stable.", HelpName = "NAME,..." };
         var family = new Option<string?>("--family") { Description = "Only recipes of this family.", HelpName = "NAME" };
         var rounds = Text("--rounds", "N", "Processes for each arm", "2");
-        var warmUps = Text("--warm-ups", "N", "Untimed steps of each process", "1");
+        var warmUps = Text("--warm-ups", "N", "Untimed steps of each process", "2");
         var repetitions = Text("--repetitions", "N", "Timed steps of each process", "2");
         var one = new Option<bool>("--one-arm") { Hidden = true };
         var output = Out();

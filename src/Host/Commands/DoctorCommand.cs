@@ -27,7 +27,8 @@ internal static class DoctorCommand
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         Line(true, "memory", $"{memory / (double)(1L << 30):F1} GiB");
         Line(true, "CUDA", Cuda(libtorch is null));
-        Line(true, "MPI", OnPath("mpirun") is { } mpirun ? $"{mpirun}; this version trains on one rank" : "mpirun is not on PATH; not needed for one rank");
+        Line(true, "kernels", Kernels());
+        Line(true, "MPI", OnPath("mpirun") is { } mpirun ? $"{mpirun}; NGPU=2 ./run_train.sh trains on two ranks" : "mpirun is not on PATH; not needed for one rank");
         var drive = new DriveInfo(Environment.CurrentDirectory);
         Line(drive.AvailableFreeSpace > 1L << 30, "disk", $"{drive.AvailableFreeSpace / (double)(1L << 30):F1} GiB free here{(drive.AvailableFreeSpace > 1L << 30 ? "" : "; checkpoints need room")}");
         foreach (var record in PluginCatalog.Load(options).Records)
@@ -48,6 +49,10 @@ internal static class DoctorCommand
         var names = Enumerable.Range(0, CudaDevices.Count).Select(i => CudaDevices.Capability(i).ToString());
         return $"{CudaDevices.Count} GPU(s): {string.Join(", ", names)}; no GPU has run this version's CUDA code yet, so check losses against TITAN_DEVICE=cpu";
     }
+
+    /// <summary>The CUDA sources that this build carries, all of them, and how far each was tested.</summary>
+    private static string Kernels() =>
+        $"{CudaSources.Names.Count} CUDA sources, tested by an emulation on the CPU; no GPU has run any of them yet: {string.Join(", ", CudaSources.Names)}";
 
     private static string? LoadLibTorch()
     {

@@ -17,7 +17,9 @@ internal sealed class FusedMatmul : IFloat8Matmul
         using var scope = NewDisposeScope();
         Tensor? leftFactor = null, rightFactor = null;
         if (!left.ScalesInside || !right.ScalesInside) (leftFactor, rightFactor) = (Outside(left), Outside(right));
-        return CpuMatmul.Multiply(Operand(left), Operand(right), type, leftFactor, rightFactor).MoveToOuterDisposeScope();
+        // The product writes bf16 and fp32; fp16 is rounded from fp32.
+        var written = type == ScalarType.BFloat16 ? type : ScalarType.Float32;
+        return CpuMatmul.Multiply(Operand(left), Operand(right), written, leftFactor, rightFactor).to(type).MoveToOuterDisposeScope();
     }
 
     private static Tensor Outside(QuantizedTensor x) => x.ScalesInside ? ones([]) : x.Scale.reciprocal();

@@ -30,8 +30,10 @@ public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format For
     /// <param name="kernels">What does the work on the elements.</param>
     /// <param name="reduceAmax">The largest over all ranks that hold other parts of the matrix, for one scale for all of it; null where this is all of it.</param>
     /// <param name="known">The amax of all of the matrix, for one scale for all of it, where it is known already; null to look for it.</param>
+    /// <exception cref="ArgumentException">x is no matrix: whoever has more dimensions flattens them, since only they know which of them are rows.</exception>
     public static QuantizedTensor Cast(Tensor x, OperandCast.Scaled cast, int contracted, ICastKernels kernels, Func<Tensor, Tensor>? reduceAmax = null, Tensor? known = null)
     {
+        if (x.dim() != 2) throw new ArgumentException($"cast of [{string.Join(", ", x.shape)}]: expected a matrix [R, C]");
         switch (cast.Granularity)
         {
             case ScaleGranularity.Block block when IsMicroscaling(cast.Rounding):

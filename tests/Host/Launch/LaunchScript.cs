@@ -10,7 +10,7 @@ internal sealed class LaunchScript : IDisposable
     private readonly Dictionary<string, string?> environment = new()
     {
         ["NGPU"] = null, ["LOG_RANK"] = null, ["HOSTFILE"] = null, ["TITAN_HOSTS"] = null, ["TITAN_MPIRUN_FLAGS"] = null, ["TITAN_INSTALL"] = null, ["OMP_NUM_THREADS"] = null,
-        ["CONFIG_FILE"] = null, ["OMPI_COMM_WORLD_SIZE"] = null, ["PMI_SIZE"] = null, ["PMIX_RANK"] = null, ["SLURM_PROCID"] = null, ["SLURM_JOB_ID"] = null,
+        ["CONFIG_FILE"] = null, ["TITAN_LAUNCHER_GRACE_SECONDS"] = null, ["OMPI_COMM_WORLD_SIZE"] = null, ["PMI_SIZE"] = null, ["PMIX_RANK"] = null, ["SLURM_PROCID"] = null, ["SLURM_JOB_ID"] = null,
     };
 
     public LaunchScript()
@@ -42,6 +42,13 @@ internal sealed class LaunchScript : IDisposable
     public LaunchScript Program(string name, string body)
     {
         Add(name, body);
+        return this;
+    }
+
+    /// <summary>As on a machine that lacks a tool.</summary>
+    public LaunchScript Without(string tool)
+    {
+        File.Delete(Path.Combine(Bin, tool));
         return this;
     }
 

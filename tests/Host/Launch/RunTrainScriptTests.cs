@@ -86,6 +86,9 @@ public sealed class RunTrainScriptTests : IDisposable
     [InlineData("LOG_RANK", "first", "expected a rank")]
     [InlineData("TITAN_HOSTS", "host1", "expected host:ranks")]
     [InlineData("HOSTFILE", "/nowhere", "cannot be read")]
+    [InlineData("TITAN_LAUNCHER_GRACE_SECONDS", "20s", "expected whole seconds, 1 or more, without a unit; unset it for 20")]
+    [InlineData("TITAN_LAUNCHER_GRACE_SECONDS", "0", "expected whole seconds")]
+    [InlineData("TITAN_LAUNCHER_GRACE_SECONDS", "1.5", "expected whole seconds")]
     public void What_cannot_be_meant_is_refused(string name, string value, string says)
     {
         var (code, output) = script.OpenMpi().With(name, value).Run();
@@ -151,6 +154,19 @@ public sealed class RunTrainScriptTests : IDisposable
         Assert.Equal("stopped", process.StandardOutput.ReadToEnd().Trim());
         process.WaitForExit();
         Assert.Equal(0, process.ExitCode);
+    }
+
+    [Fact]
+    public void Without_pgrep_several_ranks_are_told_what_will_not_work_and_run_all_the_same()
+    {
+        script.Without("pgrep").OpenMpi("sleep 2; echo trained");
+        var (code, output) = script.With("NGPU", "2").Run();
+        Assert.Equal(0, code);
+        Assert.Contains("trained", output, StringComparison.Ordinal);
+        foreach (var says in new[] { "pgrep is not on PATH", "procps", "without a checkpoint", "mpirun is not ended" }) Assert.Contains(says, output, StringComparison.Ordinal);
+        // Once, not at each look for the ranks.
+        Assert.DoesNotContain("command not found", output, StringComparison.Ordinal);
+        Assert.DoesNotContain("pgrep", script.With("NGPU", "1").Run().Output, StringComparison.Ordinal);
     }
 
     [Fact]

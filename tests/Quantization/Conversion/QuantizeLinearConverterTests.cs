@@ -74,6 +74,14 @@ public class QuantizeLinearConverterTests
     }
 
     [Fact]
+    public void ALinearThatIsItselfTheModelStandsInNoSlotAndStays()
+    {
+        // Upstream returns a new root; here a model is what owns slots. A run that converts nothing is refused.
+        using var model = new Abstractions.Linear(64, 64, device: META);
+        Assert.Empty(Convert(model, new QuantizeLinearOptions()).Layers);
+    }
+
+    [Fact]
     public void AMisspeltFilterLeavesTheModelAsItWas()
     {
         using var model = new TinyModel(META);

@@ -17,12 +17,15 @@ public sealed class CheckpointingTests : IDisposable
 
     private readonly TestFolder folder = new();
     private readonly List<string> warnings = [];
+    private bool float8;
 
     public void Dispose() => folder.Dispose();
 
-    [Fact]
-    public void A_run_that_is_stopped_and_resumed_again_and_again_has_the_losses_of_one_that_was_not()
+    [Theory]
+    [InlineData(false), InlineData(true)]
+    public void A_run_that_is_stopped_and_resumed_again_and_again_has_the_losses_of_one_that_was_not(bool inFloat8)
     {
+        float8 = inFloat8;
         var expected = Run(new CheckpointSection(), "whole");
         var actual = new SortedDictionary<long, double>();
         foreach (var stop in new[] { 1, 3, 4, 7, Steps }) Add(Run(Full, "parts", stop));
@@ -225,7 +228,8 @@ public sealed class CheckpointingTests : IDisposable
         {
             ["tiny"] = new(32, 1, 2, 2, 2048, MultipleOf: 32), ["wide"] = new(64, 1, 2, 2, 2048, MultipleOf: 32), ["deep"] = new(32, 2, 2, 2, 2048, MultipleOf: 32),
         }.ToDictionary(f => f.Key, f => new ModelFlavor(f.Value.Counts, (l, d, t) => new Llama3Model(f.Value, l, d, t), f.Value.Vocabulary)));
-        return new Trainer(new TrainerDependencies(job, registry, [], new MatmulCounter(), new Dictionary<string, string>(), _ => { }, warnings.Add, false));
+        var counter = new MatmulCounter();
+        return new Trainer(new TrainerDependencies(job, registry, float8 ? [TensorwiseConverter.Create(counter)] : [], counter, new Dictionary<string, string>(), _ => { }, warnings.Add, false));
     }
 
     /// <summary>The losses of a run that is asked to stop after a step.</summary>
