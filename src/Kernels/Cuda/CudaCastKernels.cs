@@ -6,7 +6,7 @@ namespace Titan.Kernels.Cuda;
 
 /// <summary>
 /// <see cref="CudaCasts"/> as the engine sees them. They are made when the first tensor comes, so that a recipe can be described where there is no GPU.
-/// What has no kernel of its own (values of blocks, rescaling: nothing that the tensor cores' path needs) goes the plain way.
+/// Blocks of another length than 32, which no shipped recipe has, go the plain way.
 /// </summary>
 internal sealed class CudaCastKernels(Func<CudaCasts> create) : ICastKernels
 {
@@ -32,7 +32,7 @@ internal sealed class CudaCastKernels(Func<CudaCasts> create) : ICastKernels
 
     public Tensor Decode(Tensor data, ScalarType type) => casts.Value.Decode(data, type);
 
-    public Tensor DecodeBlocks(Tensor data, Tensor scale, ScalarType type) => CastKernels.Plain.DecodeBlocks(data, scale, type);
+    public Tensor DecodeBlocks(Tensor data, Tensor scale, ScalarType type) => casts.Value.DecodeBlocks(data, scale, type);
 
-    public Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type) => CastKernels.Plain.Rescale(product, left, right, type);
+    public Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type) => casts.Value.Rescale(product, left, right, type);
 }

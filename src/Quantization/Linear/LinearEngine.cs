@@ -34,7 +34,7 @@ public sealed class LinearEngine
         WeightAmaxes = new WeightAmaxes(Kernels);
         InputCodec = new ActivationCodec(this, recipe.Output.Left, recipe.GradWeight.Right, Inputs.Offer);
         GradientCodec = new ActivationCodec(this, recipe.GradInput.Left, recipe.GradWeight.Left, Gradients.Offer);
-        matmul = emulate ? new EmulatedMatmul() : device.IsCuda ? new ScaledMmMatmul() : new DecodedMatmul(Kernels);
+        matmul = emulate ? new EmulatedMatmul() : device.IsCuda ? new ScaledMmMatmul(Kernels) : new DecodedMatmul(Kernels);
     }
 
     /// <summary>family/name.</summary>

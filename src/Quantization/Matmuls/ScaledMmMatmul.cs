@@ -1,4 +1,5 @@
 using Titan.Kernels.Aten;
+using Titan.Kernels.Casts;
 using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
 
@@ -7,7 +8,8 @@ namespace Titan.Quantization.Matmuls;
 /// <summary>
 /// The tensor cores' float8 matmul. They want the left operand row-major and the right one column-major, so the operands of the backward matmuls are copied once, in float8.
 /// </summary>
-internal sealed class ScaledMmMatmul : IFloat8Matmul
+/// <param name="kernels">What gives a product its scales back.</param>
+internal sealed class ScaledMmMatmul(ICastKernels kernels) : IFloat8Matmul
 {
     private const long Multiple = 16;
 
@@ -36,7 +38,7 @@ internal sealed class ScaledMmMatmul : IFloat8Matmul
         // Without fast accumulation that kernel is slower than bf16: multiply with unit scales and apply the real ones to the product, as the reference does.
         var one = ones([], dtype: ScalarType.Float32, device: left.Data.device);
         var product = AtenGateway.ScaledMm(a, b, one, one, ScalarType.BFloat16);
-        return (product * (inverseA * inverseB)).to(type).MoveToOuterDisposeScope();
+        return kernels.Rescale(product, inverseA, inverseB, type).MoveToOuterDisposeScope();
     }
 
     /// <summary>Block-scaled operands: the tensor cores read the scales swizzled, a row of them per row of the left and column of the right operand.</summary>

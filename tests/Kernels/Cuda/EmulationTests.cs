@@ -50,13 +50,13 @@ public sealed partial class EmulationTests
         var table = Rows().Matches(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "native", "emulation", "kernels.h"))).Select(m => m.Groups[1].Value);
         var kernels = CudaSources.Names.SelectMany(n => Kernels().Matches(CudaSources.Text(n))).Select(m => m.Groups[1].Value + m.Groups[2].Value).Where(n => n != "NAME");
         Assert.Equal(kernels.Order(StringComparer.Ordinal), table.Order(StringComparer.Ordinal));
-        Assert.Equal(15, CudaSources.Names.Count);
+        Assert.Equal(17, CudaSources.Names.Count);
     }
 
     [GeneratedRegex(@"^    ROW\((\w+)\)", RegexOptions.Multiline)]
     private static partial Regex Rows();
 
-    [GeneratedRegex(@"(?:^KERNEL (\w+)\(|^CAST\(\w+, \w+, (\w+)\))", RegexOptions.Multiline)]
+    [GeneratedRegex(@"(?:^KERNEL (\w+)\(|^(?:CAST|DECODE|RESCALE)\(\w+, \w+, (\w+)\))", RegexOptions.Multiline)]
     private static partial Regex Kernels();
 
     /// <summary>A copy of native/ with one place changed.</summary>
