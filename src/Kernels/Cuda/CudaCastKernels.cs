@@ -8,7 +8,7 @@ namespace Titan.Kernels.Cuda;
 /// <see cref="CudaCasts"/> as the engine sees them. They are made when the first tensor comes, so that a recipe can be described where there is no GPU.
 /// Blocks of another length than 32, which no shipped recipe has, go the plain way.
 /// </summary>
-internal sealed class CudaCastKernels(Func<CudaCasts> create) : ICastKernels
+internal sealed class CudaCastKernels(Func<CudaCasts> create) : ITransposingCastKernels
 {
     private readonly Lazy<CudaCasts> casts = new(create);
 
@@ -19,6 +19,10 @@ internal sealed class CudaCastKernels(Func<CudaCasts> create) : ICastKernels
     public Tensor AmaxAlong(Tensor x, int dimension) => dimension == 1 ? casts.Value.AmaxRows(x) : casts.Value.AmaxColumns(x);
 
     public Tensor Cast(Tensor x, Tensor scale, Float8Format format) => casts.Value.Cast(x, scale, format);
+
+    public Tensor CastTransposed(Tensor x, Tensor scale, Float8Format format) => casts.Value.CastTransposed(x, scale, format);
+
+    public (Tensor Data, Tensor Transposed) CastBoth(Tensor x, Tensor scale, Float8Format format) => casts.Value.CastBoth(x, scale, format);
 
     public (Tensor Data, Tensor Scale) CastBlocks(Tensor x, int dimension, int length, Float8Format format, ScaleRounding rounding)
     {
