@@ -10,7 +10,7 @@ template <typename F, typename T> DEVICE void decode_all(const u8* x, i64 count,
     {
         const bool all = whole && i + 16 <= count;
         const Pack<u8, 16> bytes = load<16>(x + i, all, count - i);
-        for (int k = 0; k < 16; k += N)
+        UNROLL for (int k = 0; k < 16; k += N)
         {
             Pack<T, N> values;
             for (int j = 0; j < N; j++) values.at[j] = narrow<T>(decode<F>(bytes.at[k + j]));

@@ -31,6 +31,9 @@ DEVICE float mx_reciprocal(u32 e)
     return __uint_as_float(e == 255u ? 0x7f800001u : e == 254u ? 0x00400000u : (254u - e) << 23);
 }
 
+// 2^(e - 127), what a block's elements stand for times; NaN for byte 255.
+DEVICE float mx_value(u32 e) { return __uint_as_float(e == 255u ? 0x7fc00000u : e == 0u ? 0x00400000u : e << 23); }
+
 // Where the scale of (row, block) lies. Plain: [rows, blocks]. Swizzled, as the block-scaled tensor core matmul reads it: tiles of 128 rows x 4 blocks, in each tile
 // 32 lines of 16 bytes, in each line 4 groups of rows that are 32 apart.
 DEVICE i64 mx_scale_offset(i64 row, i64 block, i64 blocks, bool swizzled)

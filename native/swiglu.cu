@@ -36,7 +36,7 @@ template <typename T> DEVICE void swiglu_backward(const T* g, const T* a, const 
         const bool all = whole && i + N <= count;
         Pack<T, N> p = load<N>(a + i, all, count - i), q = load<N>(b + i, all, count - i);
         const Pack<T, N> r = load<N>(g + i, all, count - i);
-        for (int k = 0; k < N; k++)
+        UNROLL for (int k = 0; k < N; k++)
         {
             const float u = widen(p.at[k]), v = widen(q.at[k]), d = widen(r.at[k]), s = sigmoid(u);
             p.at[k] = narrow<T>(d * v * s * (1.0f + u * (1.0f - s)));

@@ -9,6 +9,13 @@
 #define KERNEL extern "C" __global__ void
 #define DEVICE __device__ inline
 
+// A loop whose array must live in registers: only constant indices can.
+#ifdef TITAN_EMULATION
+#define UNROLL
+#else
+#define UNROLL _Pragma("unroll")
+#endif
+
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -41,6 +48,9 @@ template <typename T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N :
 
 // How many T one 16-byte access moves.
 template <typename T> __device__ constexpr int lanes_of() { return 16 / (int)sizeof(T); }
+
+// How many packs of a row each of 256 threads keeps in registers between two passes over it: together 8192 elements, the row of the largest models.
+template <typename T> __device__ constexpr int kept_packs() { return 8192 / 256 / lanes_of<T>(); }
 
 // Whether packs may start at this address. A view into another tensor may not.
 DEVICE bool aligned(const void* p) { return (reinterpret_cast<unsigned long long>(p) & 15) == 0; }

@@ -43,6 +43,20 @@ int cuDeviceGetAttribute(int* value, int attribute, int device)
     return 0;
 }
 
+int cuDeviceGetName(char* name, int bytes, int device)
+{
+    std::snprintf(name, (size_t)bytes, "Emulated GPU %d", device - 100);
+    return 0;
+}
+
+int cuMemGetInfo_v2(size_t* free, size_t* total)
+{
+    if (current_context == nullptr) return 201;
+    *free = (size_t)3 << 30;
+    *total = (size_t)8 << 30;
+    return 0;
+}
+
 int cuDevicePrimaryCtxRetain(void** context, int device)
 {
     *context = reinterpret_cast<void*>((intptr_t)device * 16);

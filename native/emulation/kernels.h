@@ -10,8 +10,10 @@
 #include "cast_transposed.cu"
 #include "cross_entropy.cu"
 #include "decode.cu"
+#include "decode_blocks.cu"
 #include "mx_dim0.cu"
 #include "mx_dim1.cu"
+#include "rescale.cu"
 #include "rms_norm_backward_weight.cu"
 #include "rms_norm_backward_x.cu"
 #include "rms_norm_forward.cu"
@@ -56,6 +58,10 @@ inline std::function<void()> find(const std::string& name, void** parameters)
     ROW(cast_transposed_f32_e5m2)
     ROW(cross_entropy_bf16)
     ROW(cross_entropy_f32)
+    ROW(decode_blocks_e4m3_bf16)
+    ROW(decode_blocks_e4m3_f32)
+    ROW(decode_blocks_e5m2_bf16)
+    ROW(decode_blocks_e5m2_f32)
     ROW(decode_e4m3_bf16)
     ROW(decode_e4m3_f32)
     ROW(decode_e5m2_bf16)
@@ -68,6 +74,10 @@ inline std::function<void()> find(const std::string& name, void** parameters)
     ROW(mx_dim1_bf16_e5m2)
     ROW(mx_dim1_f32_e4m3)
     ROW(mx_dim1_f32_e5m2)
+    ROW(rescale_bf16_bf16)
+    ROW(rescale_bf16_f32)
+    ROW(rescale_f32_bf16)
+    ROW(rescale_f32_f32)
     ROW(rms_norm_backward_weight_finish_bf16)
     ROW(rms_norm_backward_weight_finish_f32)
     ROW(rms_norm_backward_weight_partial_bf16)

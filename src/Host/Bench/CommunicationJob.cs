@@ -37,6 +37,9 @@ internal sealed class CommunicationJob
         IReadOnlyList<StepCollectives> Collectives(WirePlan plan) => StepCollectives.Of(plan, type, config.Parallelism.FsdpReshardAfterForward != "never", microBatches);
     }
 
+    /// <summary>Where the tensors lie that are sent.</summary>
+    public Device Device => device.Device;
+
     /// <summary>Opens the job on every rank.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> for a single rank, which sends nothing.</exception>
     public static CommunicationJob Open(IReadOnlyList<string> args, DistributedRuntime runtime) => runtime.World > 1

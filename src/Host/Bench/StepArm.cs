@@ -12,7 +12,8 @@ namespace Titan.Host.Bench;
 /// <param name="Seconds">Of every timed step.</param>
 /// <param name="Loss">Mean over the tokens; the same in every step, since no optimizer changes the weights.</param>
 /// <param name="PeakGiB">Peak resident memory of the process.</param>
-public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double PeakGiB)
+/// <param name="DeviceGiB">The GPU's memory that is in use after the last step; null on the CPU.</param>
+public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double PeakGiB, double? DeviceGiB = null)
 {
     private const long Seed = 1;
 
@@ -39,7 +40,7 @@ public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double 
             if (i >= warmUps) seconds.Add(watch.Elapsed.TotalSeconds);
         }
 
-        return new StepArm(seconds, loss, ProcessMemory.Peak().GiB);
+        return new StepArm(seconds, loss, ProcessMemory.Peak().GiB, DeviceMemory.ReaderOf(device)?.Invoke().GiB);
     }
 
     /// <summary>For the process that asked.</summary>

@@ -19,7 +19,7 @@ public sealed record StepBench(StepModel Model, IReadOnlyList<(string Name, IRea
     /// <summary>How it measures.</summary>
     public string Description =>
         $"forward, loss and backward of one step, no optimizer, bf16 compute, fp32 weights; every arm in a process of its own, arms in turn, {Rounds} rounds, {WarmUps} warm-up and {Repetitions} timed steps in each; " +
-        "median and least of all timed steps; peak resident memory of the process; weights and tokens from a fixed seed, so the losses may be compared";
+        "median and least of all timed steps; peak resident memory of the process, on a GPU also the device's memory in use after the last step; weights and tokens from a fixed seed, so the losses may be compared";
 
     /// <summary>Runs all arms.</summary>
     public BenchmarkTable Run(BenchProgress progress)
@@ -35,13 +35,14 @@ public sealed record StepBench(StepModel Model, IReadOnlyList<(string Name, IRea
         }
 
         var times = results.Select(r => Timing.Of([.. r.SelectMany(a => a.Seconds)])).ToList();
+        string[] deviceMemory = results[0][0].DeviceGiB is null ? [] : ["device memory in use, GiB"];
         double tokens = (double)Model.Batch * Model.Length, plain = times[0].Median, fused = times[1].Median;
         return new BenchmarkTable("Training step",
-            ["arm", "s/step", "s/step, least", "tokens/s", "vs bf16 plain", "vs bf16 fused", "peak memory, GiB", "loss", "steps"],
+            ["arm", "s/step", "s/step, least", "tokens/s", "vs bf16 plain", "vs bf16 fused", "peak memory, GiB", .. deviceMemory, "loss", "steps"],
             [.. Arms.Select((arm, i) => (IReadOnlyList<string>)
             [
                 arm.Name, BenchText.Digits(times[i].Median), BenchText.Digits(times[i].Least), BenchText.Digits(tokens / times[i].Median), BenchText.Ratio(plain / times[i].Median), BenchText.Ratio(fused / times[i].Median),
-                BenchText.Digits(results[i].Max(r => r.PeakGiB)), results[i][^1].Loss.ToString("F5", CultureInfo.InvariantCulture), $"{times[i].Repetitions}",
+                BenchText.Digits(results[i].Max(r => r.PeakGiB)), .. deviceMemory.Select(_ => BenchText.Digits(results[i].Max(r => r.DeviceGiB ?? 0))), results[i][^1].Loss.ToString("F5", CultureInfo.InvariantCulture), $"{times[i].Repetitions}",
             ])]);
     }
 

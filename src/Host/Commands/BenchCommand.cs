@@ -41,7 +41,7 @@ internal static class BenchCommand
             var timer = new InterleavedTimer(TimeProvider.System, 2, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000), Positive("--seconds", parsed.GetValue(seconds)!, TimeSpan.FromSeconds));
             var plugins = PluginCatalog.Inspect(PluginFlags.Read(parsed.UnmatchedTokens)).Records;
             var calls = KernelBench.DefaultCalls(device);
-            Record(parsed.GetValue(output)!, "kernels", file =>
+            Record(parsed.GetValue(output)!, "kernels", Hardware.On(device), file =>
             {
                 using var progress = new BenchProgress(cases.Count * counts.Count + shapes.Count);
                 var bench = new KernelBench(timer, device, calls);
@@ -82,7 +82,7 @@ internal static class BenchCommand
                 session, BenchRecipe.Choose(session, parsed.GetValue(recipe), parsed.GetValue(family), _ => true), TimeProvider.System, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000),
                 parsed.GetValue(memory) is { } gib ? (long)(Positive("--memory", gib, TimeSpan.FromSeconds).TotalSeconds * (1L << 30)) : hardware.AvailableBytes / 10 * 7,
                 Positive("--minutes", parsed.GetValue(minutes)!, TimeSpan.FromMinutes));
-            Record(parsed.GetValue(output)!, "linear", file =>
+            Record(parsed.GetValue(output)!, "linear", hardware, file =>
             {
                 using var progress = new BenchProgress(shapes.Count);
                 var results = bench.Run(shapes, progress);
@@ -137,7 +137,7 @@ internal static class BenchCommand
                 .. recipes.Select(r => ($"{r.Named.Name} fused", (IReadOnlyList<string>)
                     [.. shared, "--compile.enable", "--model.converters", $"quantize.linear.{r.Family}", $"--quantize.linear.{r.Family}.recipe_name", r.ShortName])),
             ], (int)BenchText.Whole("--rounds", parsed.GetValue(rounds)!, 1, 1000), warm, times);
-            Record(parsed.GetValue(output)!, $"llama3-{model.Dimension}x{model.Layers}", file =>
+            Record(parsed.GetValue(output)!, $"llama3-{model.Dimension}x{model.Layers}", Hardware.On(TrainingDevice.Choose().Device), file =>
             {
                 using var progress = new BenchProgress(bench.Rounds * bench.Arms.Count);
                 return file.Write($"Training step: {model}", bench.Description, session.Catalog.Records, [bench.Run(progress)], ["vs: time of that arm / time of this one; below 1 this arm is slower."]);
@@ -159,15 +159,15 @@ internal static class BenchCommand
                 var job = CommunicationJob.Open(parsed.UnmatchedTokens, runtime);
                 using var progress = new BenchProgress(times + 1);
                 if (runtime.Rank > 0) _ = job.Measure(times, _ => { });
-                else Record(parsed.GetValue(output)!, "communication", file => job.Write(file, job.Measure(times, progress.Next), times));
+                else Record(parsed.GetValue(output)!, "communication", Hardware.On(job.Device), file => job.Write(file, job.Measure(times, progress.Next), times));
             });
         });
     }
 
     /// <summary>Reserves the file, measures, and says where the results are.</summary>
-    private static void Record(string folder, string model, Func<BenchmarkFile, IReadOnlyList<string>> measure)
+    private static void Record(string folder, string model, Hardware hardware, Func<BenchmarkFile, IReadOnlyList<string>> measure)
     {
-        var file = BenchmarkFile.Create(folder, model, Hardware.Current, TimeProvider.System);
+        var file = BenchmarkFile.Create(folder, model, hardware, TimeProvider.System);
         // When the process is told to end no finally runs, and since .NET 10 no exit handler either unless someone asks for it.
         using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => Environment.Exit(143));
         using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => Environment.Exit(130));

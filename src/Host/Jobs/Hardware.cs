@@ -2,6 +2,8 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using System.Text.RegularExpressions;
+using Titan.Kernels.Cuda;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Titan.Host.Jobs;
@@ -10,26 +12,31 @@ namespace Titan.Host.Jobs;
 /// <param name="Cpu">The CPU's model name.</param>
 /// <param name="Cores">Logical cores that this process may use.</param>
 /// <param name="Simd">The widest vectors that the kernels use.</param>
-/// <param name="Gpu">The first GPU's model name, or null.</param>
+/// <param name="Gpu">The model name of the GPU that is used, else of the first that there is; null without any.</param>
 /// <param name="AvailableBytes">Memory that is free now.</param>
-public sealed partial record Hardware(string Cpu, int Cores, string Simd, string? Gpu, long AvailableBytes)
+/// <param name="UsesGpu">Whether what was measured ran on the GPU.</param>
+public sealed partial record Hardware(string Cpu, int Cores, string Simd, string? Gpu, long AvailableBytes, bool UsesGpu = false)
 {
-    /// <summary>This machine.</summary>
+    /// <summary>This machine, for work on its CPU.</summary>
     public static Hardware Current => new(
         Field("/proc/cpuinfo", "model name") ?? RuntimeInformation.ProcessArchitecture.ToString(), Environment.ProcessorCount, Vectors, FirstGpu,
         Field("/proc/meminfo", "MemAvailable") is { } kib && long.TryParse(kib.Split(' ')[0], out var free) ? free << 10 : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
 
-    /// <summary>What layers run on, for keys and heads of tables.</summary>
+    /// <summary>This machine, for work on a device.</summary>
+    /// <param name="device">What the work really runs on.</param>
+    public static Hardware On(Device device) => device.type == DeviceType.CUDA ? Current with { Gpu = CudaDevices.Name(Math.Max(device.index, 0)), UsesGpu = true } : Current;
+
+    /// <summary>The CPU, for keys and heads of tables.</summary>
     public string Device => $"{Cpu}, {Cores} cores, {Simd}";
 
-    /// <summary>For file names.</summary>
-    public string ShortName => $"{Slug(Cpu)}-{Cores}c";
+    /// <summary>For file names: the device that was measured.</summary>
+    public string ShortName => UsesGpu ? Slug(Gpu!) : $"{Slug(Cpu)}-{Cores}c";
 
     /// <summary>Lower-case letters, digits and dashes.</summary>
     public static string Slug(string text) => Others().Replace(text.ToLowerInvariant().Replace("(r)", "").Replace("(tm)", ""), "-").Trim('-');
 
     /// <summary>For the head of a table.</summary>
-    public override string ToString() => $"{Device}, {get_num_threads()} libtorch threads, {AvailableBytes / (double)(1L << 30):F1} GiB free; GPU: {(Gpu is null ? "none" : $"{Gpu} (not used)")}";
+    public override string ToString() => $"{Device}, {get_num_threads()} libtorch threads, {AvailableBytes / (double)(1L << 30):F1} GiB free; GPU: {(Gpu is null ? "none" : $"{Gpu} ({(UsesGpu ? "used" : "not used")})")}";
 
     private static string Vectors => Vector512.IsHardwareAccelerated ? $"512-bit SIMD{(Avx512BW.IsSupported ? " (AVX-512)" : "")}"
         : Vector256.IsHardwareAccelerated ? "256-bit SIMD (AVX2)" : "128-bit SIMD";

@@ -55,6 +55,20 @@ public interface ICastKernels
     Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type);
 }
 
+/// <summary>Casts that can also write the transposed matrix: the tensor cores read a right operand along its columns, and what lies so already need not be copied.</summary>
+public interface ITransposingCastKernels : ICastKernels
+{
+    /// <summary>As <see cref="ICastKernels.Cast"/>, written transposed.</summary>
+    /// <param name="x">[R, C] fp32 or bf16.</param>
+    /// <param name="scale">fp32: one, [R, 1] or [1, C].</param>
+    /// <param name="format">The element format.</param>
+    /// <returns>Contiguous [C, R].</returns>
+    Tensor CastTransposed(Tensor x, Tensor scale, Float8Format format);
+
+    /// <summary>As <see cref="ICastKernels.Cast"/> and <see cref="CastTransposed"/>, both in one pass.</summary>
+    (Tensor Data, Tensor Transposed) CastBoth(Tensor x, Tensor scale, Float8Format format);
+}
+
 /// <summary>The implementations.</summary>
 public static class CastKernels
 {

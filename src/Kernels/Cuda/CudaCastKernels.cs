@@ -6,9 +6,9 @@ namespace Titan.Kernels.Cuda;
 
 /// <summary>
 /// <see cref="CudaCasts"/> as the engine sees them. They are made when the first tensor comes, so that a recipe can be described where there is no GPU.
-/// What has no kernel of its own (values of blocks, rescaling: nothing that the tensor cores' path needs) goes the plain way.
+/// Blocks of another length than 32, which no shipped recipe has, go the plain way.
 /// </summary>
-internal sealed class CudaCastKernels(Func<CudaCasts> create) : ICastKernels
+internal sealed class CudaCastKernels(Func<CudaCasts> create) : ITransposingCastKernels
 {
     private readonly Lazy<CudaCasts> casts = new(create);
 
@@ -19,6 +19,10 @@ internal sealed class CudaCastKernels(Func<CudaCasts> create) : ICastKernels
     public Tensor AmaxAlong(Tensor x, int dimension) => dimension == 1 ? casts.Value.AmaxRows(x) : casts.Value.AmaxColumns(x);
 
     public Tensor Cast(Tensor x, Tensor scale, Float8Format format) => casts.Value.Cast(x, scale, format);
+
+    public Tensor CastTransposed(Tensor x, Tensor scale, Float8Format format) => casts.Value.CastTransposed(x, scale, format);
+
+    public (Tensor Data, Tensor Transposed) CastBoth(Tensor x, Tensor scale, Float8Format format) => casts.Value.CastBoth(x, scale, format);
 
     public (Tensor Data, Tensor Scale) CastBlocks(Tensor x, int dimension, int length, Float8Format format, ScaleRounding rounding)
     {
@@ -32,7 +36,7 @@ internal sealed class CudaCastKernels(Func<CudaCasts> create) : ICastKernels
 
     public Tensor Decode(Tensor data, ScalarType type) => casts.Value.Decode(data, type);
 
-    public Tensor DecodeBlocks(Tensor data, Tensor scale, ScalarType type) => CastKernels.Plain.DecodeBlocks(data, scale, type);
+    public Tensor DecodeBlocks(Tensor data, Tensor scale, ScalarType type) => casts.Value.DecodeBlocks(data, scale, type);
 
-    public Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type) => CastKernels.Plain.Rescale(product, left, right, type);
+    public Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type) => casts.Value.Rescale(product, left, right, type);
 }

@@ -166,17 +166,68 @@ public sealed class CudaCasts
     public Tensor Decode(Tensor x, ScalarType type)
     {
         using var scope = NewDisposeScope();
-        CheckDevice(x, "decode");
-        var format = x.dtype == Float8Format.E4M3.Type ? "e4m3" : x.dtype == Float8Format.E5M2.Type ? "e5m2"
-            : throw new ArgumentException($"decode: x is {x.dtype}; expected float8 e4m3 or e5m2");
-        var to = type == ScalarType.BFloat16 ? "bf16" : type == ScalarType.Float32 ? "f32"
-            : throw new ArgumentException($"decode: cannot write {type}; expected bf16 or fp32");
+        var format = Source8(x, "decode");
+        var to = Target(type, "decode");
         var result = New(x.shape, type, x);
         if (x.numel() > 0)
             launcher.Launch(
                 "decode", $"decode_{format}_{to}", x.device, LaunchGrid.Line(x.numel(), LaunchGrid.Threads * 16, launcher.BlocksToFill(x.device)),
                 x.contiguous(), x.numel(), result);
         return result.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The values of elements in blocks: element * 2^(byte - 127), exact but for magnitudes that <paramref name="type"/> cannot hold.</summary>
+    /// <param name="x">[R, C] float8.</param>
+    /// <param name="scales">e8m0 [R / H, C / W], for blocks of H x W elements.</param>
+    /// <param name="type">bf16 or fp32.</param>
+    public Tensor DecodeBlocks(Tensor x, Tensor scales, ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        var format = Source8(x, "decode of blocks");
+        var to = Target(type, "decode of blocks");
+        if (x.dim() != 2) throw new ArgumentException($"decode of blocks: x has {x.dim()} dimensions; expected [R, C]");
+        var result = New(x.shape, type, x);
+        if (x.numel() == 0) return result.MoveToOuterDisposeScope();
+        long rows = x.shape[0], columns = x.shape[1];
+        if (scales.dtype != Float8Format.E8M0.Type || scales.device_type != x.device_type || scales.dim() != 2 || scales.numel() == 0
+            || rows % scales.shape[0] != 0 || columns % scales.shape[1] != 0)
+            throw new ArgumentException(
+                $"decode of blocks: scales {scales.dtype} [{string.Join(", ", scales.shape)}] on {scales.device} do not divide x [{rows}, {columns}] on {x.device} into blocks; expected e8m0");
+        launcher.Launch(
+            "decode_blocks", $"decode_blocks_{format}_{to}", x.device, LaunchGrid.Plane(columns, LaunchGrid.Threads * 16, rows, launcher.BlocksToFill(x.device)),
+            x.contiguous(), scales.contiguous(), rows / scales.shape[0], columns / scales.shape[1], rows, columns, result);
+        return result.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>product * (left * right) in fp32, rounded once.</summary>
+    /// <param name="product">[R, C] fp32 or bf16; overwritten where it is contiguous and of the result's dtype.</param>
+    /// <param name="left">fp32: one, or [R, 1].</param>
+    /// <param name="right">fp32: one, or [1, C].</param>
+    /// <param name="type">bf16 or fp32.</param>
+    public Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        var (source, from) = Matrix(product, "rescale");
+        var to = Target(type, "rescale");
+        long rows = product.shape[0], columns = product.shape[1];
+        var a = Factors(left, [rows, 1], product);
+        var b = Factors(right, [1, columns], product);
+        var result = product.dtype == type && product.is_contiguous() ? product.alias() : New(product.shape, type, product);
+        if (product.numel() > 0)
+            launcher.Launch(
+                "rescale", $"rescale_{from}_{to}", product.device,
+                LaunchGrid.Plane(columns, LaunchGrid.Threads * Math.Min(Lanes(product), Lanes(result)), rows, launcher.BlocksToFill(product.device)),
+                source, a.Values, a.Step, b.Values, b.Step, rows, columns, result);
+        return result.MoveToOuterDisposeScope();
+    }
+
+    private static (Tensor Values, long Step) Factors(Tensor x, long[] each, Tensor product)
+    {
+        if (x.dtype != ScalarType.Float32 || x.device_type != product.device_type)
+            throw new ArgumentException($"rescale: a factor is {x.dtype} on {x.device}; expected fp32 on {product.device}");
+        if (x.numel() == 1) return (x, 0);
+        if (x.shape.AsSpan().SequenceEqual(each)) return (x.contiguous(), 1);
+        throw new ArgumentException($"rescale: factors [{string.Join(", ", x.shape)}] do not fit product [{string.Join(", ", product.shape)}]; expected one, or [{string.Join(", ", each)}]");
     }
 
     private (Tensor? Data, Tensor Transposed) Transpose(Tensor x, Tensor scale, Float8Format format, bool both)
@@ -222,6 +273,20 @@ public sealed class CudaCasts
         ScaleRounding.Ceil => 2,
         ScaleRounding.Even => 3,
         _ => throw new TitanException(ExitCode.Plugin, $"scale rounding {rounding} belongs to a scale per tensor or row; a block needs Floor, RoundUp, Ceil or Even"),
+    };
+
+    private string Source8(Tensor x, string what)
+    {
+        CheckDevice(x, what);
+        return x.dtype == Float8Format.E4M3.Type ? "e4m3" : x.dtype == Float8Format.E5M2.Type ? "e5m2"
+            : throw new ArgumentException($"{what}: x is {x.dtype}; expected float8 e4m3 or e5m2");
+    }
+
+    private static string Target(ScalarType type, string what) => type switch
+    {
+        ScalarType.BFloat16 => "bf16",
+        ScalarType.Float32 => "f32",
+        _ => throw new ArgumentException($"{what}: cannot write {type}; expected bf16 or fp32"),
     };
 
     private static string Name8(Float8Format format) =>

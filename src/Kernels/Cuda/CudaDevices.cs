@@ -17,4 +17,12 @@ public static class CudaDevices
         var capability = driver.ComputeCapability(driver.Device(ordinal));
         return new DeviceCapability(true, capability / 10, capability % 10);
     }
+
+    /// <summary>The model name of a GPU.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Hardware"/> when the driver does not answer.</exception>
+    public static string Name(int ordinal)
+    {
+        var driver = CudaDriver.Open();
+        return driver.Name(driver.Device(ordinal));
+    }
 }

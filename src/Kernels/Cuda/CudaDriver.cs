@@ -10,6 +10,8 @@ internal sealed unsafe class CudaDriver
 
     private readonly delegate* unmanaged<out int, int, int> deviceGet;
     private readonly delegate* unmanaged<out int, int, int, int> deviceGetAttribute;
+    private readonly delegate* unmanaged<byte*, int, int, int> deviceGetName;
+    private readonly delegate* unmanaged<out nuint, out nuint, int> memGetInfo;
     private readonly delegate* unmanaged<out nint, int, int> primaryContextRetain;
     private readonly delegate* unmanaged<out nint, int> contextGetCurrent;
     private readonly delegate* unmanaged<nint, int> contextSetCurrent;
@@ -23,6 +25,8 @@ internal sealed unsafe class CudaDriver
         nint Export(string name) => NativeLibrary.GetExport(library, name);
         deviceGet = (delegate* unmanaged<out int, int, int>)Export("cuDeviceGet");
         deviceGetAttribute = (delegate* unmanaged<out int, int, int, int>)Export("cuDeviceGetAttribute");
+        deviceGetName = (delegate* unmanaged<byte*, int, int, int>)Export("cuDeviceGetName");
+        memGetInfo = (delegate* unmanaged<out nuint, out nuint, int>)Export("cuMemGetInfo_v2");
         primaryContextRetain = (delegate* unmanaged<out nint, int, int>)Export("cuDevicePrimaryCtxRetain");
         contextGetCurrent = (delegate* unmanaged<out nint, int>)Export("cuCtxGetCurrent");
         contextSetCurrent = (delegate* unmanaged<nint, int>)Export("cuCtxSetCurrent");
@@ -48,6 +52,22 @@ internal sealed unsafe class CudaDriver
     {
         Check(deviceGet(out var device, ordinal), $"cuDeviceGet of device {ordinal}");
         return device;
+    }
+
+    /// <summary>The device's model name.</summary>
+    public string Name(int device)
+    {
+        const int longest = 256;
+        var text = stackalloc byte[longest];
+        Check(deviceGetName(text, longest, device), "cuDeviceGetName");
+        return Marshal.PtrToStringUTF8((nint)text)!;
+    }
+
+    /// <summary>Bytes of the current context's device: free, and all there are.</summary>
+    public (long Free, long Total) Memory()
+    {
+        Check(memGetInfo(out var free, out var total), "cuMemGetInfo");
+        return ((long)free, (long)total);
     }
 
     /// <summary>Compute capability times ten.</summary>

@@ -25,21 +25,24 @@ public sealed class LinearEngine
     /// <param name="counter">Counts executed float8 matmuls.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> for a cast that cannot be executed.</exception>
     public LinearEngine(string name, LinearRecipe recipe, DeviceCapability device, bool fused, bool emulate, MatmulCounter counter)
+        : this(name, Checked(name, recipe, device, emulate), !fused ? CastKernels.Plain : device.IsCuda ? CastKernels.Cuda : CastKernels.Fused,
+            kernels => emulate ? new EmulatedMatmul()
+                : device.IsCuda ? new ScaledMmMatmul(kernels)
+                : fused && CpuMatmul.IsPreferred ? new FusedMatmul()
+                : new DecodedMatmul(kernels),
+            counter)
     {
-        recipe.Validate(name);
-        foreach (var cast in recipe.Casts().OfType<OperandCast.Scaled>()) Check(name, cast, device, emulate);
-        if (device.IsCuda && !emulate)
-            foreach (var one in new[] { recipe.Output, recipe.GradInput, recipe.GradWeight }) CheckForTensorCores(name, one);
-        (Name, Recipe, Counter) = (name, recipe, counter);
-        Kernels = !fused ? CastKernels.Plain : device.IsCuda ? CastKernels.Cuda : CastKernels.Fused;
+    }
+
+    /// <summary>With kernels and a matmul that need not be those of the device.</summary>
+    internal LinearEngine(string name, LinearRecipe recipe, ICastKernels kernels, Func<ICastKernels, IFloat8Matmul> matmul, MatmulCounter counter)
+    {
+        (Name, Recipe, Counter, Kernels, this.matmul) = (name, recipe, counter, kernels, matmul(kernels));
         WeightAmaxes = new WeightAmaxes(Kernels);
         InputCodec = new ActivationCodec(this, recipe.Output.Left, recipe.GradWeight.Right, Inputs.Offer);
         GradientCodec = new ActivationCodec(this, recipe.GradInput.Left, recipe.GradWeight.Left, Gradients.Offer);
-        Product = fused ? CpuMatmul.Multiply : Abstractions.Matmul.Multiply;
-        matmul = emulate ? new EmulatedMatmul()
-            : device.IsCuda ? new ScaledMmMatmul()
-            : fused && CpuMatmul.IsPreferred ? new FusedMatmul()
-            : new DecodedMatmul(Kernels);
+        // Who wants plain casts wants plain products too.
+        Product = kernels == CastKernels.Plain ? Abstractions.Matmul.Multiply : CpuMatmul.Multiply;
     }
 
     /// <summary>family/name.</summary>
@@ -111,9 +114,9 @@ public sealed class LinearEngine
     internal static bool IsSameBothWays(OperandCast cast) => cast is OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise };
 
     /// <summary>Casts an operand; the result holds either a quantised tensor or one in high precision.</summary>
-    internal Operand Cast(Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null, Tensor? amax = null) => cast switch
+    internal Operand Cast(Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null, Tensor? amax = null, bool bothWays = false) => cast switch
     {
-        OperandCast.Scaled scaled => new Operand(QuantizedTensor.Cast(x, scaled, contracted, Kernels, reduceAmax, amax), null),
+        OperandCast.Scaled scaled => new Operand(QuantizedTensor.Cast(x, scaled, contracted, Kernels, reduceAmax, amax, Layout(contracted, bothWays)), null),
         OperandCast.Custom custom => new Operand(null, contracted == 1 ? custom.Quantizer.QuantizeDequantize(x) : Transposed(x, custom.Quantizer)),
         _ => new Operand(null, x.alias()),
     };
@@ -126,9 +129,11 @@ public sealed class LinearEngine
     /// <param name="contracted">The dimension that the matmul contracts.</param>
     /// <param name="reduceAmax">Where ranks hold parts of x; null where this is all of it.</param>
     /// <param name="amax">That of all of x, where it is known already.</param>
-    internal Operand Cast(string layer, string? name, Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null, Tensor? amax = null)
+    /// <param name="bothWays">Whether a second matmul contracts the other dimension of this cast.</param>
+    internal Operand Cast(
+        string layer, string? name, Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null, Tensor? amax = null, bool bothWays = false)
     {
-        var operand = Cast(x, cast, contracted, reduceAmax, amax);
+        var operand = Cast(x, cast, contracted, reduceAmax, amax, bothWays);
         if (Observer is { } observer && name is not null && cast is not OperandCast.HighPrecision) observer.Observe(layer, name, x, operand);
         return operand;
     }
@@ -136,6 +141,10 @@ public sealed class LinearEngine
     /// <summary>Casts a layer's weight for one of its two matmuls.</summary>
     internal Operand CastWeight(string layer, string? name, Tensor w, WeightUse use, IWeightSource source) =>
         Cast(layer, name, w, WeightCast(use), Contracted(use), source.ReduceAmax, WeightAmaxes.Of(source));
+
+    /// <summary>A matmul reads both its operands along the dimension that it contracts.</summary>
+    private OperandLayout Layout(int contracted, bool bothWays) => !matmul.ReadsAlongContracted ? OperandLayout.Rows
+        : bothWays ? OperandLayout.Both : contracted == AlongRows ? OperandLayout.Rows : OperandLayout.Columns;
 
     /// <summary>How the weight is cast for a use.</summary>
     internal OperandCast WeightCast(WeightUse use) => use == WeightUse.Output ? Recipe.Output.Right : Recipe.GradInput.Right;
@@ -159,6 +168,15 @@ public sealed class LinearEngine
         using var l = left.InHighPrecision(type);
         using var r = right.InHighPrecision(type);
         return Product(l, r);
+    }
+
+    private static LinearRecipe Checked(string name, LinearRecipe recipe, DeviceCapability device, bool emulate)
+    {
+        recipe.Validate(name);
+        foreach (var cast in recipe.Casts().OfType<OperandCast.Scaled>()) Check(name, cast, device, emulate);
+        if (device.IsCuda && !emulate)
+            foreach (var one in new[] { recipe.Output, recipe.GradInput, recipe.GradWeight }) CheckForTensorCores(name, one);
+        return recipe;
     }
 
     private static Tensor Transposed(Tensor x, IQuantizer quantizer)

@@ -10,12 +10,12 @@ internal sealed record Operand(QuantizedTensor? Quantized, Tensor? Plain) : IDis
     public Operand Transpose() => new(Quantized?.Transpose(), Plain?.t());
 
     /// <summary>The same operand under handles of its own.</summary>
-    public Operand Alias() => new(Quantized is { } q ? q with { Data = q.Data.alias(), Scale = q.Scale.alias() } : null, Plain?.alias());
+    public Operand Alias() => new(Quantized?.Alias(), Plain?.alias());
 
     /// <summary>Takes the tensors out of their dispose scopes.</summary>
     public void Detach()
     {
-        foreach (var tensor in new[] { Quantized?.Data, Quantized?.Scale, Plain }) tensor?.DetachFromDisposeScope();
+        foreach (var tensor in new[] { Quantized?.Data, Quantized?.Scale, Quantized?.Transposed, Plain }) tensor?.DetachFromDisposeScope();
     }
 
     public Tensor InHighPrecision(ScalarType type)

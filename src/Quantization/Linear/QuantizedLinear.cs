@@ -71,7 +71,7 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     public override Tensor forward(Tensor x)
     {
         if (x.dim() < 1 || x.shape[^1] != LocalShape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", x.shape)}]; expected [..., {LocalShape.K}]");
-        var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad, Weight.Parameter.requires_grad, fqn, LocalShape.K != Shape.K, LocalShape.N != Shape.N);
+        var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad, is_grad_enabled() && Weight.Parameter.requires_grad, fqn, LocalShape.K != Shape.K, LocalShape.N != Shape.N);
         if (bias is null) return y;
         using (y)
         using (var b = bias.to(y.dtype)) return y + b;

@@ -12,7 +12,7 @@ namespace Titan.Quantization.Linear;
 /// grad_input   dX[M,K] = G[M,N] · W[N,K]     contracts N
 /// grad_weight  dW[N,K] = Gᵀ[N,M] · X[M,K]    contracts M
 /// </code>
-/// A tensorwise cast is made once and used by both matmuls of its tensor. Of X, backward keeps the float8 bytes where they are what it needs, else X itself.
+/// A tensorwise cast is made once and used by both matmuls of its tensor; where the matmuls read along the dimension that they contract, it is written both ways. Of X, backward keeps the float8 bytes where they are what it needs, else X itself.
 /// The weight is asked for again in backward.
 /// </summary>
 internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearFunction>
@@ -33,7 +33,7 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         var castX = engine.Inputs.Take(x, recipe.Left, AlongRows, () =>
         {
             using var rows = Rows(x);
-            return engine.Cast(rows, recipe.Left, AlongRows, (bool)inputs[7] ? source.ReduceAmax : null);
+            return engine.Cast(rows, recipe.Left, AlongRows, (bool)inputs[7] ? source.ReduceAmax : null, bothWays: engine.SharesInputCast && (bool)inputs[5]);
         }, out var shared);
         if (recipe.Left is not OperandCast.HighPrecision) engine.Observer?.ObserveInput(fqn, x, castX, shared);
         using var castW = Weight(engine, source, fqn, WeightUse.Output, CastName.Weight);
@@ -52,7 +52,8 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         // What came from other ranks as bytes for this use too is kept as such.
         var kept = engine.SharesInputCast ? castX : engine.Inputs.Find(x, engine.Recipe.GradWeight.Right, AlongColumns);
         context.save_data("kept", new Kept(kept?.Quantized?.Format, kept?.Quantized?.Tile));
-        context.save_for_backward(kept?.Quantized is { } bytes ? [bytes.Data, bytes.Scale] : [x]);
+        // One copy: the one that grad_weight reads.
+        context.save_for_backward(kept?.Quantized is { } bytes ? [bytes.AlongColumns(), bytes.Scale] : [x]);
 
         if (!ReferenceEquals(kept, castX)) castX.Dispose();
 
@@ -74,7 +75,7 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
         bool needsInput = (bool)context.get_data("needs_input_gradient"), needsWeight = (bool)context.get_data("needs_weight_gradient");
         var sharesG = engine.SharesGradientCast;
         Func<Tensor, Tensor>? reduce = (bool)context.get_data("splits_output") ? source.ReduceAmax : null;
-        var castG = needsInput || sharesG ? Gradient(CastName.GradOutput, recipe.GradInput.Left, AlongRows) : null;
+        var castG = needsInput || sharesG ? Gradient(CastName.GradOutput, recipe.GradInput.Left, AlongRows, bothWays: sharesG && needsWeight) : null;
         Tensor? gradInput = null, gradWeight = null;
         if (needsInput)
         {
@@ -93,9 +94,9 @@ internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearF
 
         return [gradInput, gradWeight, .. new Tensor?[7]];
 
-        Operand Gradient(string name, OperandCast cast, int contracted)
+        Operand Gradient(string name, OperandCast cast, int contracted, bool bothWays = false)
         {
-            if (engine.Gradients.Take(gradient, cast, contracted) is not { } offered) return engine.Cast(fqn, name, g, cast, contracted, reduce);
+            if (engine.Gradients.Take(gradient, cast, contracted) is not { } offered) return engine.Cast(fqn, name, g, cast, contracted, reduce, bothWays: bothWays);
             if (engine.Observer is { } observer) observer.Observe(fqn, name, g, offered);
             return offered;
         }

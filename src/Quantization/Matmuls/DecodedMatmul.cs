@@ -15,6 +15,8 @@ internal sealed class DecodedMatmul(ICastKernels kernels) : IFloat8Matmul
 
     public string Name => $"decode + {(Type == ScalarType.BFloat16 ? "bf16" : "fp32")} ({kernels.Name})";
 
+    public bool ReadsAlongContracted => false;
+
     public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
     {
         using var scope = NewDisposeScope();

@@ -8,6 +8,8 @@ internal sealed class EmulatedMatmul : IFloat8Matmul
 {
     public string Name => "emulated fp32";
 
+    public bool ReadsAlongContracted => false;
+
     public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
     {
         using var a = left.Dequantize();

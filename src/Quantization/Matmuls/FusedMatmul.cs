@@ -12,6 +12,8 @@ internal sealed class FusedMatmul : IFloat8Matmul
 {
     public string Name => "float8 -> fp32 (fused)";
 
+    public bool ReadsAlongContracted => false;
+
     public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
     {
         using var scope = NewDisposeScope();

@@ -9,6 +9,9 @@ public interface IFloat8Matmul
     /// <summary>Name for the report.</summary>
     string Name { get; }
 
+    /// <summary>Whether it reads the left operand along rows and the right one along columns, and copies an operand that lies otherwise.</summary>
+    bool ReadsAlongContracted { get; }
+
     /// <summary>left · right.</summary>
     /// <param name="left">[R, I]; scale 0-d or [R, 1].</param>
     /// <param name="right">[I, C]; scale 0-d or [1, C].</param>

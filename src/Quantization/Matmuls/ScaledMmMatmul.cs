@@ -1,25 +1,29 @@
 using Titan.Kernels.Aten;
+using Titan.Kernels.Casts;
 using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Matmuls;
 
 /// <summary>
-/// The tensor cores' float8 matmul. They want the left operand row-major and the right one column-major, so the operands of the backward matmuls are copied once, in float8.
+/// The tensor cores' float8 matmul. They want the left operand row-major and the right one column-major. The engine's casts on CUDA write what is wanted; what lies otherwise
+/// (a weight that travelled in float8, a number of tokens that is no multiple of 16) is copied, in float8.
 /// </summary>
-internal sealed class ScaledMmMatmul : IFloat8Matmul
+/// <param name="kernels">What gives a product its scales back.</param>
+internal sealed class ScaledMmMatmul(ICastKernels kernels) : IFloat8Matmul
 {
     private const long Multiple = 16;
 
     public string Name => "_scaled_mm";
+
+    public bool ReadsAlongContracted => true;
 
     public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
     {
         using var scope = NewDisposeScope();
         if (left.HasBlocks && right.HasBlocks) return MultiplyBlocks(left, right, type).MoveToOuterDisposeScope();
         long rows = left.Data.shape[0], columns = right.Data.shape[1];
-        var a = Padded(left.Data);
-        var b = Padded(right.Data.t()).t();
+        var (a, b) = Oriented(left, right);
         Tensor inverseA = left.Scale.reciprocal(), inverseB = right.Scale.reciprocal();
         if (rows == 0 || columns == 0 || a.shape[1] == 0) return zeros([rows, columns], dtype: type, device: left.Data.device).MoveToOuterDisposeScope();
         if (inverseA.numel() == 1 && inverseB.numel() == 1)
@@ -36,8 +40,11 @@ internal sealed class ScaledMmMatmul : IFloat8Matmul
         // Without fast accumulation that kernel is slower than bf16: multiply with unit scales and apply the real ones to the product, as the reference does.
         var one = ones([], dtype: ScalarType.Float32, device: left.Data.device);
         var product = AtenGateway.ScaledMm(a, b, one, one, ScalarType.BFloat16);
-        return (product * (inverseA * inverseB)).to(type).MoveToOuterDisposeScope();
+        return kernels.Rescale(product, inverseA, inverseB, type).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The elements of both as the tensor cores want them; no copies where they lie so.</summary>
+    internal static (Tensor Left, Tensor Right) Oriented(QuantizedTensor left, QuantizedTensor right) => (Padded(left.Data), Padded(right.Transposed ?? right.Data.t()).t());
 
     /// <summary>Block-scaled operands: the tensor cores read the scales swizzled, a row of them per row of the left and column of the right operand.</summary>
     private static Tensor MultiplyBlocks(QuantizedTensor left, QuantizedTensor right, ScalarType type)

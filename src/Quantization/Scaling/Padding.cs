@@ -25,7 +25,7 @@ internal static class Padding
     /// <summary>A quantised operand whose contracted dimension is filled up to <paramref name="size"/>; the scales of the new blocks are 1.</summary>
     public static QuantizedTensor Extend(QuantizedTensor q, int contracted, long size)
     {
-        if (q.Data.shape[contracted] == size) return new QuantizedTensor(q.Data.alias(), q.Scale.alias(), q.Format, q.Tile);
+        if (q.Data.shape[contracted] == size) return q.Alias();
         var data = Extend(q.Data, contracted, size);
         if (!q.ScalesInside) return new QuantizedTensor(data, q.Scale.alias(), q.Format);
         var length = q.Tile is { } tile ? contracted == 1 ? tile.Columns : tile.Rows : q.Data.shape[contracted] / q.Scale.shape[contracted];

@@ -15,7 +15,8 @@ namespace Titan.Quantization.Scaling;
 /// <param name="Scale">The scales.</param>
 /// <param name="Format">The format of the elements.</param>
 /// <param name="Tile">Rows and columns of a tile with an fp32 scale; null for the other forms.</param>
-public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format Format, (int Rows, int Columns)? Tile = null) : IDisposable
+/// <param name="Transposed">The same elements a second time, as a contiguous [C, R]; null where there is one copy only.</param>
+public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format Format, (int Rows, int Columns)? Tile = null, Tensor? Transposed = null) : IDisposable
 {
     /// <summary>Whether the scales are e8m0, one per block.</summary>
     public bool HasBlocks => Scale.dtype == Float8Format.E8M0.Type;
@@ -30,8 +31,10 @@ public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format For
     /// <param name="kernels">What does the work on the elements.</param>
     /// <param name="reduceAmax">The largest over all ranks that hold other parts of the matrix, for one scale for all of it; null where this is all of it.</param>
     /// <param name="known">The amax of all of the matrix, for one scale for all of it, where it is known already; null to look for it.</param>
+    /// <param name="layout">How the bytes should lie, where the kernels can choose and the scales are one, per row or per column; blocks lie as the kernels write them.</param>
     /// <exception cref="ArgumentException">x is no matrix: whoever has more dimensions flattens them, since only they know which of them are rows.</exception>
-    public static QuantizedTensor Cast(Tensor x, OperandCast.Scaled cast, int contracted, ICastKernels kernels, Func<Tensor, Tensor>? reduceAmax = null, Tensor? known = null)
+    public static QuantizedTensor Cast(
+        Tensor x, OperandCast.Scaled cast, int contracted, ICastKernels kernels, Func<Tensor, Tensor>? reduceAmax = null, Tensor? known = null, OperandLayout layout = OperandLayout.Rows)
     {
         if (x.dim() != 2) throw new ArgumentException($"cast of [{string.Join(", ", x.shape)}]: expected a matrix [R, C]");
         switch (cast.Granularity)
@@ -51,9 +54,22 @@ public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format For
                 using (var amax = cast.Granularity is ScaleGranularity.Rowwise ? kernels.AmaxAlong(x, contracted) : known?.alias() ?? Amax(x, kernels, reduceAmax))
                 {
                     var scale = ScaleMath.FromAmax(amax, cast.Format, cast.Rounding);
-                    return new QuantizedTensor(kernels.Cast(x, scale, cast.Format), scale, cast.Format);
+                    return Cast(x, scale, cast.Format, kernels, layout);
                 }
         }
+    }
+
+    private static QuantizedTensor Cast(Tensor x, Tensor scale, Float8Format format, ICastKernels kernels, OperandLayout layout)
+    {
+        if (layout == OperandLayout.Rows || kernels is not ITransposingCastKernels transposing) return new QuantizedTensor(kernels.Cast(x, scale, format), scale, format);
+        if (layout == OperandLayout.Both)
+        {
+            var (data, second) = transposing.CastBoth(x, scale, format);
+            return new QuantizedTensor(data, scale, format, Transposed: second);
+        }
+
+        using var transposed = transposing.CastTransposed(x, scale, format);
+        return new QuantizedTensor(transposed.t(), scale, format);
     }
 
     private static Tensor Amax(Tensor x, ICastKernels kernels, Func<Tensor, Tensor>? reduce)
@@ -76,13 +92,21 @@ public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format For
         return wide / each;
     }
 
-    /// <summary>The transposed matrix; shares memory.</summary>
-    public QuantizedTensor Transpose() => new(Data.t(), Scale.dim() == 2 ? Scale.t() : Scale.alias(), Format, Tile is { } t ? (t.Columns, t.Rows) : null);
+    /// <summary>The transposed matrix; shares memory. Of two copies, the second becomes the first.</summary>
+    public QuantizedTensor Transpose() => new(
+        Transposed?.alias() ?? Data.t(), Scale.dim() == 2 ? Scale.t() : Scale.alias(), Format, Tile is { } t ? (t.Columns, t.Rows) : null, Transposed is null ? null : Data.alias());
+
+    /// <summary>The same tensor under handles of its own.</summary>
+    public QuantizedTensor Alias() => this with { Data = Data.alias(), Scale = Scale.alias(), Transposed = Transposed?.alias() };
+
+    /// <summary>The elements [R, C] in the memory that lies along the columns, where there is such a copy: as the right operand of a matmul reads them.</summary>
+    public Tensor AlongColumns() => Transposed?.t() ?? Data.alias();
 
     /// <inheritdoc />
     public void Dispose()
     {
         Data.Dispose();
         Scale.Dispose();
+        Transposed?.Dispose();
     }
 }

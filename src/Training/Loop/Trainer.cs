@@ -21,6 +21,7 @@ public sealed class Trainer : IDisposable
     private readonly TrainerDependencies given;
     private readonly JobConfig config;
     private readonly Device device;
+    private readonly Func<DeviceMemory>? deviceMemory;
     private readonly LanguageModel model;
     private readonly TrainingRanks ranks;
     private readonly AppliedParallelisms parallelisms;
@@ -53,6 +54,7 @@ public sealed class Trainer : IDisposable
         this.given = given;
         config = given.Config;
         device = given.Device.Device;
+        deviceMemory = DeviceMemory.ReaderOf(device);
         leaks = new LeakWatch(given.Warn);
         ranks = given.Ranks;
         var dimensions = ranks.Dimensions;
@@ -282,7 +284,7 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
         var metrics = new StepMetrics(step, sum, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            Reports.Count > 0 ? given.Counter.Take() : null);
+            Reports.Count > 0 ? given.Counter.Take() : null, deviceMemory?.Invoke());
         (tokensSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
         sinks.Write(step, [.. metrics.Named(), .. talk?.Take() ?? []]);

@@ -12,12 +12,13 @@ namespace Titan.Training.Metrics;
 /// <param name="Tflops">Model FLOPs per second, in 1e12.</param>
 /// <param name="SecondsPerStep">Wall time.</param>
 /// <param name="DataSeconds">Of which for loading data.</param>
-/// <param name="MemoryGiB">Peak resident memory.</param>
+/// <param name="MemoryGiB">Peak resident memory of the process.</param>
 /// <param name="MemoryPercent">Of the machine's.</param>
 /// <param name="Float8Matmuls">Float8 matmuls executed in the step; null when no layer is converted.</param>
+/// <param name="Device">The device's memory that is in use; null on the CPU.</param>
 public sealed record StepMetrics(
     long Step, double Loss, double GradNorm, double LearningRate, long TokensSeen, double TokensPerSecond, double Tflops,
-    double SecondsPerStep, double DataSeconds, double MemoryGiB, double MemoryPercent, long? Float8Matmuls)
+    double SecondsPerStep, double DataSeconds, double MemoryGiB, double MemoryPercent, long? Float8Matmuls, DeviceMemory? Device = null)
 {
     /// <summary>Upstream's log line. MFU is not given: there is no peak to compare a CPU with.</summary>
     public string Line(bool colour)
@@ -32,6 +33,7 @@ public sealed record StepMetrics(
             Paint("31", $"step: {Step,2}"), Paint("32", $"loss: {Loss,8:F5}"), Paint("33", $"grad_norm: {GradNorm,7:F4}"),
             Paint("36", $"memory: {MemoryGiB,5:F2}GiB({MemoryPercent:F2}%)"), Paint("34", $"tps: {Math.Round(TokensPerSecond):N0}"),
             Paint("36", $"tflops: {Tflops:F2}"), Paint("35", $"mfu: N/A"));
+        if (Device is { } device) line = $"{line}  {Paint("36", $"device_memory_in_use: {device.GiB:F2}GiB({device.Percent:F2}%)")}";
         return Float8Matmuls is { } count ? $"{line}  {Paint("35", $"float8_matmuls: {count}")}" : line;
     }
 
@@ -45,6 +47,7 @@ public sealed record StepMetrics(
             ("time_metrics/data_loading(%)", SecondsPerStep > 0 ? 100 * DataSeconds / SecondsPerStep : 0),
             ("memory/max_reserved(GiB)", MemoryGiB), ("memory/max_reserved(%)", MemoryPercent), ("n_tokens_seen", TokensSeen), ("lr", LearningRate),
         ];
+        if (Device is { } device) named.AddRange([("memory/device_in_use(GiB)", device.GiB), ("memory/device_in_use(%)", device.Percent)]);
         if (Float8Matmuls is { } count) named.Add(("float8_matmuls", count));
         return named;
     }

@@ -44,6 +44,18 @@ public sealed class BenchPartsTests
     }
 
     [Fact]
+    public void Hardware_says_whether_the_GPU_was_used_and_names_files_after_what_was_measured()
+    {
+        var cpu = new Hardware("AMD EPYC(TM) 9", 2, "AVX2", null, 1 << 30);
+        Assert.EndsWith("GPU: none", cpu.ToString());
+        Assert.EndsWith("GPU: NVIDIA H100 (not used)", (cpu with { Gpu = "NVIDIA H100" }).ToString());
+        var gpu = cpu with { Gpu = "NVIDIA H100", UsesGpu = true };
+        Assert.EndsWith("GPU: NVIDIA H100 (used)", gpu.ToString());
+        Assert.Equal(("amd-epyc-9-2c", "nvidia-h100"), ((cpu with { Gpu = "NVIDIA H100" }).ShortName, gpu.ShortName));
+        Assert.False(Hardware.On(TorchSharp.torch.CPU).UsesGpu);
+    }
+
+    [Fact]
     public void An_earlier_file_is_never_replaced()
     {
         var folder = Directory.CreateTempSubdirectory("titan-bench").FullName;

@@ -14,7 +14,8 @@ public sealed class CastKernelAdapterTests(NativeBuild build)
     public void Every_method_of_the_interface_agrees_with_the_plain_chain()
     {
         using var scope = NewDisposeScope();
-        ICastKernels cuda = new CudaCastKernels(() => new CudaCasts(build.Launcher("forward"))), plain = CastKernels.Plain;
+        ITransposingCastKernels cuda = new CudaCastKernels(() => new CudaCasts(build.Launcher("forward")));
+        var plain = CastKernels.Plain;
         manual_seed(3);
         foreach (var type in new[] { ScalarType.BFloat16, ScalarType.Float32 })
         {
@@ -25,7 +26,16 @@ public sealed class CastKernelAdapterTests(NativeBuild build)
                 var amax = plain.AmaxAlong(x, dimension);
                 Same(amax, cuda.AmaxAlong(x, dimension));
                 var scale = 448 / amax;
-                Assert.Equal(Bytes(plain.Cast(x, scale, Float8Format.E4M3)), Bytes(cuda.Cast(x, scale, Float8Format.E4M3)));
+                var cast = plain.Cast(x, scale, Float8Format.E4M3);
+                Assert.Equal(Bytes(cast), Bytes(cuda.Cast(x, scale, Float8Format.E4M3)));
+                var (both, transposed) = cuda.CastBoth(x, scale, Float8Format.E4M3);
+                Assert.Equal(Bytes(cast), Bytes(both));
+                foreach (var turned in new[] { transposed, cuda.CastTransposed(x, scale, Float8Format.E4M3) })
+                {
+                    Assert.True(turned.is_contiguous());
+                    Assert.Equal(Bytes(cast.t()), Bytes(turned));
+                }
+
                 foreach (var length in new[] { 32, 16 })
                 {
                     var (expected, expectedScale) = plain.CastBlocks(x, dimension, length, Float8Format.E4M3, ScaleRounding.RoundUp);
@@ -33,7 +43,7 @@ public sealed class CastKernelAdapterTests(NativeBuild build)
                     Assert.Equal(expectedScale.shape, scales.shape);
                     Assert.Equal(Bytes(expected), Bytes(data));
                     Assert.Equal(Bytes(expectedScale), Bytes(scales));
-                    Same(plain.DecodeBlocks(expected, expectedScale, type), cuda.DecodeBlocks(data.contiguous(), scales.contiguous(), type));
+                    Same(plain.DecodeBlocks(expected, expectedScale, type), cuda.DecodeBlocks(data, scales, type));
                 }
             }
 

@@ -149,6 +149,69 @@ public sealed class CastKernelTests(NativeBuild build)
         }
     }
 
+    [Theory]
+    [MemberData(nameof(Launchers))]
+    public void Blocks_along_rows_along_columns_and_of_both_decode_to_the_plain_chains_values_for_every_code_and_scale(string launcher)
+    {
+        var casts = new CudaCasts(build.Launcher(launcher));
+        var seed = 0;
+        foreach (var (rows, columns, height, width) in new (long, long, long, long)[]
+            { (1, 1, 1, 1), (3, 64, 1, 32), (64, 5, 32, 1), (7, 33, 1, 3), (35, 19, 5, 1), (64, 96, 1, 32), (64, 96, 32, 1), (6, 84, 2, 7), (130, 272, 1, 16), (2, 40, 2, 40) })
+            foreach (var format in Formats)
+                foreach (var type in Types)
+                {
+                    using var scope = NewDisposeScope();
+                    // Both walk through all 256 bytes where there are as many; NaN and the scales 0 and 255 are among them.
+                    var data = Codes(rows, columns, format.Type, 251 * ++seed);
+                    var scales = Codes(rows / height, columns / width, Float8Format.E8M0.Type, 127 + 61 * seed);
+                    var what = $"{format} to {type}, blocks {height} x {width}";
+                    var expected = CastKernels.Plain.DecodeBlocks(data, scales, type);
+                    var actual = casts.DecodeBlocks(data, scales, type);
+                    Assert.Equal(type, actual.dtype);
+                    Samples.AssertSameFloats(expected, actual, what);
+                    Samples.AssertSameFloats(expected, casts.DecodeBlocks(Samples.Misaligned(data), scales, type), what + ", misaligned");
+                    Samples.AssertSameFloats(expected.t(), casts.DecodeBlocks(data.t(), scales.t(), type), what + ", transposed");
+                }
+    }
+
+    [Theory]
+    [MemberData(nameof(Launchers))]
+    public void A_product_gets_its_scales_back_as_by_the_plain_chain(string launcher)
+    {
+        var casts = new CudaCasts(build.Launcher(launcher));
+        var seed = 200;
+        foreach (var (rows, columns) in Shapes)
+            foreach (var from in Types)
+                foreach (var to in Types)
+                {
+                    using var scope = NewDisposeScope();
+                    var product = Samples.Matrix(rows, columns, from, ++seed);
+                    foreach (var left in new[] { tensor(0.37f), Scales(rows, 1, seed) })
+                        foreach (var right in new[] { tensor(1.9f), Scales(1, columns, seed) })
+                        {
+                            var what = $"{from} to {to}, factors [{string.Join(", ", left.shape)}] and [{string.Join(", ", right.shape)}]";
+                            var expected = CastKernels.Plain.Rescale(product, left, right, to);
+                            var own = product.clone();
+                            var actual = casts.Rescale(own, left, right, to);
+                            Assert.Equal(to, actual.dtype);
+                            Samples.AssertSameFloats(expected, actual, what);
+                            Samples.AssertSameFloats(from == to ? expected : product, own, what + ", the product afterwards");
+                            Samples.AssertSameFloats(expected, casts.Rescale(Samples.Misaligned(product), left, right, to), what + ", misaligned");
+                            // A view's own memory stays as it is.
+                            if (rows > 1 && columns > 1) Samples.AssertSameFloats(expected, casts.Rescale(product.t().contiguous().t(), left, right, to), what + ", transposed");
+                        }
+                }
+    }
+
+    [Fact]
+    public void The_factors_of_a_product_are_multiplied_with_each_other_first()
+    {
+        using var scope = NewDisposeScope();
+        var casts = new CudaCasts(build.Launcher("forward"));
+        // From the left, 1e30 times 1e30 would be infinite.
+        Assert.Equal(1e30f, casts.Rescale(full([1, 1], 1e30f), tensor(1e30f), tensor(1e-30f), ScalarType.Float32).item<float>(), 1e25f);
+    }
+
     [Fact]
     public void Empty_tensors_are_cast_to_empty_tensors()
     {
@@ -159,6 +222,8 @@ public sealed class CastKernelTests(NativeBuild build)
         Assert.Equal([0, 64], casts.Cast(x, tensor(1f), Float8Format.E4M3).shape);
         Assert.Equal([64, 0], casts.CastTransposed(x, tensor(1f), Float8Format.E4M3).shape);
         Assert.Equal([0, 1], casts.AmaxRows(x).shape);
+        Assert.Equal([0, 64], casts.DecodeBlocks(casts.Cast(x, tensor(1f), Float8Format.E4M3), Codes(0, 2, Float8Format.E8M0.Type, 0), ScalarType.BFloat16).shape);
+        Assert.Equal([0, 64], casts.Rescale(x, empty([0, 1]), tensor(1f), ScalarType.BFloat16).shape);
         Samples.AssertSameFloats(zeros([1, 64]), casts.AmaxColumns(x));
     }
 
@@ -177,6 +242,14 @@ public sealed class CastKernelTests(NativeBuild build)
         Assert.Contains("RoundUp", Assert.Throws<TitanException>(() => casts.MxRows(zeros(4, 64), Float8Format.E4M3, ScaleRounding.None)).Message);
         Assert.Contains("block scales", Assert.Throws<TitanException>(() => casts.ScaleFromAmax(one, Float8Format.E4M3, ScaleRounding.Floor)).Message);
         Assert.Contains("expected float8", Assert.Throws<ArgumentException>(() => casts.Decode(x)).Message);
+        Assert.Contains("expected float8", Assert.Throws<ArgumentException>(() => casts.DecodeBlocks(x, one, ScalarType.Float32)).Message);
+        var codes = Codes(4, 48, Float8Format.E4M3.Type, 0);
+        Assert.Contains("cannot write", Assert.Throws<ArgumentException>(() => casts.DecodeBlocks(codes, one, ScalarType.Float16)).Message);
+        Assert.Contains("do not divide", Assert.Throws<ArgumentException>(() => casts.DecodeBlocks(codes, ones(4, 2), ScalarType.Float32)).Message);
+        Assert.Contains("do not divide", Assert.Throws<ArgumentException>(() => casts.DecodeBlocks(codes, Codes(4, 5, Float8Format.E8M0.Type, 0), ScalarType.Float32)).Message);
+        Assert.Contains("do not fit product", Assert.Throws<ArgumentException>(() => casts.Rescale(x, ones(3, 1), one, ScalarType.Float32)).Message);
+        Assert.Contains("do not fit product", Assert.Throws<ArgumentException>(() => casts.Rescale(x, one, ones(48, 1), ScalarType.Float32)).Message);
+        Assert.Contains("expected fp32", Assert.Throws<ArgumentException>(() => casts.Rescale(x, one, tensor(1L), ScalarType.Float32)).Message);
     }
 
     private static void CheckLayouts(CudaCasts casts, Tensor x, Tensor scale, Float8Format format, string what)
@@ -202,6 +275,10 @@ public sealed class CastKernelTests(NativeBuild build)
         var scale = (tensor(format.Max, dtype: ScalarType.Float64) / amax.to(ScalarType.Float64).clamp(min: 1e-12)).to(ScalarType.Float32);
         return rounding == ScaleRounding.None ? scale : exp2(scale.log2().floor());
     }
+
+    /// <summary>Bytes that count up from a first one.</summary>
+    private static Tensor Codes(long rows, long columns, ScalarType type, int first) => Titan.Kernels.Aten.AtenGateway.ViewDtype(
+        tensor(Enumerable.Range(0, (int)(rows * columns)).Select(i => (byte)(first + i)).ToArray()).reshape(rows, columns), type);
 
     private static Tensor Scales(long rows, long columns, int seed)
     {

@@ -85,6 +85,16 @@ public sealed unsafe class CudaLauncherTests : IDisposable
     }
 
     [Fact]
+    public void The_driver_tells_a_devices_name_and_the_memory_in_use_and_the_current_context_stays()
+    {
+        var driver = CudaDriver.Open(library);
+        Assert.Equal("Emulated GPU 1", driver.Name(driver.Device(1)));
+        driver.Enter(777);
+        Assert.Equal((5L << 30, 8L << 30), new CudaMemory(driver, 1).Read());
+        Assert.Equal(["cuCtxSetCurrent 777", "cuCtxSetCurrent 1616", "cuCtxSetCurrent 777"], Calls().Where(c => c.StartsWith("cuCtxSetCurrent", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public void A_machine_without_a_driver_is_told_so() =>
         Assert.Contains("no NVIDIA driver", Assert.Throws<TitanException>(() => CudaDriver.Open("libcuda-that-is-not-there.so.1")).Message);
 

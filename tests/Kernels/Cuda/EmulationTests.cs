@@ -50,37 +50,12 @@ public sealed partial class EmulationTests
         var table = Rows().Matches(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "native", "emulation", "kernels.h"))).Select(m => m.Groups[1].Value);
         var kernels = CudaSources.Names.SelectMany(n => Kernels().Matches(CudaSources.Text(n))).Select(m => m.Groups[1].Value + m.Groups[2].Value).Where(n => n != "NAME");
         Assert.Equal(kernels.Order(StringComparer.Ordinal), table.Order(StringComparer.Ordinal));
-        Assert.Equal(15, CudaSources.Names.Count);
+        Assert.Equal(17, CudaSources.Names.Count);
     }
 
     [GeneratedRegex(@"^    ROW\((\w+)\)", RegexOptions.Multiline)]
     private static partial Regex Rows();
 
-    [GeneratedRegex(@"(?:^KERNEL (\w+)\(|^CAST\(\w+, \w+, (\w+)\))", RegexOptions.Multiline)]
+    [GeneratedRegex(@"(?:^KERNEL (\w+)\(|^(?:CAST|DECODE|RESCALE)\(\w+, \w+, (\w+)\))", RegexOptions.Multiline)]
     private static partial Regex Kernels();
-
-    /// <summary>A copy of native/ with one place changed.</summary>
-    private sealed class AlteredNative : IDisposable
-    {
-        public AlteredNative(string file, string from, string to)
-        {
-            var origin = Path.Combine(AppContext.BaseDirectory, "native");
-            Folder = Directory.CreateTempSubdirectory("titan-native-").FullName;
-            foreach (var source in Directory.EnumerateFiles(origin, "*", SearchOption.AllDirectories))
-            {
-                var target = Path.Combine(Folder, Path.GetRelativePath(origin, source));
-                Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-                File.Copy(source, target);
-            }
-
-            var path = Path.Combine(Folder, file);
-            var text = File.ReadAllText(path);
-            Assert.Contains(from, text);
-            File.WriteAllText(path, text.Replace(from, to));
-        }
-
-        public string Folder { get; }
-
-        public void Dispose() => Directory.Delete(Folder, recursive: true);
-    }
 }

@@ -20,7 +20,7 @@ public sealed class ModelOpTests(NativeBuild build)
     {
         var ops = new CudaModelOps(build.Launcher(launcher));
         foreach (var type in Types)
-            foreach (var shape in new long[][] { [1, 1], [3, 7], [2, 5, 64], [37, 520], [9, 2051] })
+            foreach (var shape in new long[][] { [1, 1], [3, 7], [2, 5, 64], [37, 520], [9, 2051], [6, 8192], [2, 8201] })
             {
                 using var scope = NewDisposeScope();
                 manual_seed(shape[^1]);
