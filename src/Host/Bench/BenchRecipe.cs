@@ -42,6 +42,6 @@ public sealed record BenchRecipe(NamedRecipe Named, bool Emulated, bool IsDefaul
         return all.Count > 0 ? all : throw new TitanException(ExitCode.Plugin, "no recipe is loaded, so there is nothing to measure; 'titan plugin list' shows what was found");
     }
 
-    /// <summary>What executes it on the CPU, with fused casts.</summary>
-    public LinearEngine Engine(JobSession session) => new(Named.Name, Named.Recipe, DeviceCapability.Cpu, fused: true, Emulated, session.Counter);
+    /// <summary>What executes it on a device, with fused casts.</summary>
+    public LinearEngine Engine(JobSession session, DeviceCapability capability) => new(Named.Name, Named.Recipe, capability, fused: true, Emulated, session.Counter);
 }

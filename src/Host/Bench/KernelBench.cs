@@ -22,6 +22,19 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
     /// <summary>The calls that a timing needs: a launch may take longer than the GPU then works.</summary>
     public static int DefaultCalls(Device device) => device.type == DeviceType.CUDA ? 10 : 1;
 
+    /// <summary>The kernels that do not compute what the chain does, each with what differs: they must not be compared.</summary>
+    public IReadOnlyList<string> Check(IReadOnlyList<KernelCase> cases, BenchProgress progress)
+    {
+        var wrong = new List<string>();
+        foreach (var one in cases)
+        {
+            progress.Next($"{one.Name}: same results?");
+            if (KernelCheck.Difference(one, device) is { } difference) wrong.Add($"{one.Name}: {difference}");
+        }
+
+        return wrong;
+    }
+
     /// <summary>Fused against plain, in billions of elements per second; and in bytes per second, against a copy that moves as many.</summary>
     public BenchmarkTable Fused(IReadOnlyList<KernelCase> cases, IReadOnlyList<long> sizes, BenchProgress progress)
     {

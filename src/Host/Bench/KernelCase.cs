@@ -8,7 +8,8 @@ namespace Titan.Host.Bench;
 /// <param name="Name">The kernel, with the dtype that it reads.</param>
 /// <param name="Type">Dtype of the inputs.</param>
 /// <param name="Prepare">Both, with what they read, on given inputs; within the dispose scope of the inputs.</param>
-public sealed record KernelCase(string Name, ScalarType Type, Func<KernelInputs, KernelWork> Prepare)
+/// <param name="Differentiable">Whether it is an operation of the model, which rounds otherwise than the chain; casts give the same bytes.</param>
+public sealed record KernelCase(string Name, ScalarType Type, Func<KernelInputs, KernelWork> Prepare, bool Differentiable = false)
 {
     private const ScalarType Bf16 = ScalarType.BFloat16, Fp32 = ScalarType.Float32;
 
@@ -50,5 +51,5 @@ public sealed record KernelCase(string Name, ScalarType Type, Func<KernelInputs,
 
     /// <summary>The kernel forward, and forward and backward.</summary>
     private static IEnumerable<KernelCase> Model(string name, Func<KernelInputs, ModelKernel> kernel) =>
-        [new($"{name}, forward", Bf16, i => kernel(i).Forward), new($"{name}, forward and backward", Bf16, i => kernel(i).ForwardAndBackward)];
+        [new($"{name}, forward", Bf16, i => kernel(i).Forward, true), new($"{name}, forward and backward", Bf16, i => kernel(i).ForwardAndBackward, true)];
 }

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Casts;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -23,13 +24,24 @@ public sealed class KernelInputs : IDisposable
     /// <param name="elements">R * C, a multiple of <see cref="Multiple"/>.</param>
     /// <param name="type">fp32 or bf16.</param>
     /// <param name="device">Where.</param>
-    public KernelInputs(long elements, ScalarType type, Device device)
+    public KernelInputs(long elements, ScalarType type, Device device) : this(type, device, i => i.Random(elements / Columns, Columns), x => 448 / x)
+    {
+    }
+
+    /// <summary>Every bf16 number, each once, with scales of 1.</summary>
+    /// <param name="type">fp32 or bf16.</param>
+    /// <param name="device">Where.</param>
+    public KernelInputs(ScalarType type, Device device) : this(type, device, _ => EveryBFloat16(type, device), x => ones_like(x))
+    {
+    }
+
+    private KernelInputs(ScalarType type, Device device, Func<KernelInputs, Tensor> x, Func<Tensor, Tensor> scaleOf)
     {
         (this.type, this.device, random) = (type, device, new Generator(0, device));
-        X = Random(elements / Columns, Columns);
-        Scale = 448 / Kernels.Amax(X);
-        RowScale = 448 / Kernels.AmaxAlong(X, 1);
-        ColumnScale = 448 / Kernels.AmaxAlong(X, 0);
+        X = x(this);
+        Scale = scaleOf(Kernels.Amax(X));
+        RowScale = scaleOf(Kernels.AmaxAlong(X, 1));
+        ColumnScale = scaleOf(Kernels.AmaxAlong(X, 0));
         Float8 = Kernels.Cast(X, Scale, Float8Format.E4M3);
         (BlockFloat8, BlockScales) = Kernels.CastBlocks(X, 1, 32, Float8Format.E4M3, ScaleRounding.RoundUp);
         // Rescaling by signs over and over leaves the product's magnitudes as they are, although the fused kernel writes into it.
@@ -65,6 +77,9 @@ public sealed class KernelInputs : IDisposable
 
     /// <summary>[1, C] fp32, 1 or -1.</summary>
     public Tensor SignPerColumn { get; }
+
+    private static Tensor EveryBFloat16(ScalarType type, Device device) =>
+        AtenGateway.ViewDtype(arange(1 << 16, dtype: ScalarType.Int32).to(ScalarType.Int16), ScalarType.BFloat16).view(-1, Columns).to(type, device, copy: true);
 
     /// <summary>The fused casts for a device.</summary>
     public static ICastKernels FusedOn(Device device) => device.type == DeviceType.CUDA ? CastKernels.Cuda : CastKernels.Fused;

@@ -2,6 +2,7 @@ using Titan.Abstractions;
 using Titan.Host.Jobs;
 using Titan.Quantization.Measurement;
 using Titan.Quantization.Roofline;
+using Titan.Training.Loop;
 using static TorchSharp.torch;
 
 namespace Titan.Host.Bench;
@@ -11,18 +12,19 @@ namespace Titan.Host.Bench;
 /// interleaved in one process.
 /// </summary>
 /// <param name="Session">For the recipes' engines.</param>
+/// <param name="Where">The device.</param>
 /// <param name="Recipes">The recipes.</param>
 /// <param name="Clock">The clock.</param>
 /// <param name="Repetitions">Timed repetitions of each shape.</param>
 /// <param name="MemoryBytes">Shapes that need more are skipped.</param>
 /// <param name="Limit">Shapes that would end later are skipped.</param>
-public sealed record LinearBench(JobSession Session, IReadOnlyList<BenchRecipe> Recipes, TimeProvider Clock, int Repetitions, long MemoryBytes, TimeSpan Limit)
+public sealed record LinearBench(JobSession Session, TrainingDevice Where, IReadOnlyList<BenchRecipe> Recipes, TimeProvider Clock, int Repetitions, long MemoryBytes, TimeSpan Limit)
 {
     private const int WarmUps = 1;
 
     /// <summary>How it measures.</summary>
     public string Description =>
-        $"LayerNorm (no affine) -> Linear (no bias) -> Sigmoid, forward and backward, bf16 compute, fp32 weight, fused casts; {new InterleavedTimer(Clock, WarmUps, Repetitions).Description}; " +
+        $"LayerNorm (no affine) -> Linear (no bias) -> Sigmoid, forward and backward, bf16 compute, fp32 weight, fused casts; on {Where.Device}; {new InterleavedTimer(Clock, WarmUps, Repetitions).Description}; " +
         $"shapes above {MemoryBytes / (double)(1L << 30):F1} GiB or past {Limit.TotalMinutes:0.##} minutes are skipped and listed";
 
     /// <summary>Measures the shapes in order.</summary>
@@ -87,15 +89,15 @@ public sealed record LinearBench(JobSession Session, IReadOnlyList<BenchRecipe> 
     private void WarmUpCode()
     {
         var multiple = 2 * Recipes.Max(r => r.Named.Recipe.RequiredMultiple);
-        using var small = new TimedLayer(multiple, new LinearShape(multiple, multiple), ScalarType.BFloat16, ScalarType.Float32, between: true);
-        CodeWarmUp.Run([small.HighPrecision(Recipes[0].Engine(Session)), .. Recipes.Select(r => small.By(r.Engine(Session)))]);
+        using var small = new TimedLayer(multiple, new LinearShape(multiple, multiple), ScalarType.BFloat16, ScalarType.Float32, between: true, Where.Device);
+        CodeWarmUp.Run([small.HighPrecision(Recipes[0].Engine(Session, Where.Capability)), .. Recipes.Select(r => small.By(r.Engine(Session, Where.Capability)))]);
     }
 
     private LinearResult Measure(InterleavedTimer timer, long tokens, LinearShape shape)
     {
         var fitting = Recipes.Where(r => Refusal(r, shape) is null).ToList();
-        using var layer = new TimedLayer(tokens, shape, ScalarType.BFloat16, ScalarType.Float32, between: true);
-        var times = timer.Time([layer.HighPrecision(Recipes[0].Engine(Session)), .. fitting.Select(r => layer.By(r.Engine(Session)))]);
+        using var layer = new TimedLayer(tokens, shape, ScalarType.BFloat16, ScalarType.Float32, between: true, Where.Device);
+        var times = timer.Time([layer.HighPrecision(Recipes[0].Engine(Session, Where.Capability)), .. fitting.Select(r => layer.By(r.Engine(Session, Where.Capability)))]);
         return new LinearResult(tokens, shape, times[0], Recipes.ToDictionary(
             r => r.Named.Name, r => (fitting.IndexOf(r) is >= 0 and var i ? times[i + 1] : null, Refusal(r, shape))), null);
     }

@@ -5,6 +5,7 @@ using Titan.Abstractions;
 using Titan.Host.Bench;
 using Titan.Host.Jobs;
 using Titan.Host.Plugins;
+using Titan.Kernels.Cuda;
 using Titan.Quantization.Measurement;
 using Titan.Quantization.Roofline;
 using Titan.Training.Loop;
@@ -43,12 +44,16 @@ internal static class BenchCommand
             var calls = KernelBench.DefaultCalls(device);
             Record(parsed.GetValue(output)!, "kernels", Hardware.On(device), file =>
             {
-                using var progress = new BenchProgress(cases.Count * counts.Count + shapes.Count);
+                using var progress = new BenchProgress(cases.Count * (1 + counts.Count) + shapes.Count);
                 var bench = new KernelBench(timer, device, calls);
+                // What is fast and wrong needs no table.
+                if (bench.Check(cases, progress) is { Count: > 0 } wrong)
+                    throw new TitanException(ExitCode.RunFailed, $"{wrong.Count} of {cases.Count} kernels do not compute what the ATen chain does on {device}: {string.Join("; ", wrong)}; report this, and run without --compile.enable meanwhile");
                 var tables = new List<BenchmarkTable> { bench.Fused(cases, counts, progress) };
                 if (shapes.Count > 0) tables.Add(bench.Matmuls(shapes, progress));
                 return file.Write("Kernels", timer.Description + $"; on {device}{(calls > 1 ? $", {calls} calls in each timing" : "")}; matrices with {KernelInputs.Columns} columns; new outputs each time, as in training", plugins, tables,
                     [
+                        $"Before they were timed, all {cases.Count} kernels gave the chain's results on this device: casts the same bytes, on random numbers and on every bf16 number.",
                         "fused / ATen: below 1 is a loss, the fused kernel is slower there.", "Gelem/s: billions of elements of one input per second.",
                         "GB/s: bytes that must be read and written at least once, per second. copy: an ATen copy_ that moves as many bytes, in turn with the others.",
                         "fused / copy: part of the copy's bandwidth that the kernel reaches; on a GPU 85 % are expected.",
@@ -76,11 +81,12 @@ internal static class BenchCommand
             var shapes = parsed.GetValue(explicitShapes) is { } given ? Shapes("--shapes", given)
                 : LinearShapes.Generators.TryGetValue(name, out var make) ? make() : throw BenchText.Unknown("--generator", name, LinearShapes.Generators.Keys);
             var spec = parsed.GetValue(gpu) is { } wanted ? GpuSpecs.Find(wanted) ?? throw BenchText.Unknown("--gpu", wanted, GpuSpecs.All.Select(g => g.Name)) : null;
-            var hardware = Hardware.Current;
+            var where = TrainingDevice.Choose();
+            var hardware = Hardware.On(where.Device);
             var session = JobSession.Open(parsed.UnmatchedTokens);
             var bench = new LinearBench(
-                session, BenchRecipe.Choose(session, parsed.GetValue(recipe), parsed.GetValue(family), _ => true), TimeProvider.System, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000),
-                parsed.GetValue(memory) is { } gib ? (long)(Positive("--memory", gib, TimeSpan.FromSeconds).TotalSeconds * (1L << 30)) : hardware.AvailableBytes / 10 * 7,
+                session, where, BenchRecipe.Choose(session, parsed.GetValue(recipe), parsed.GetValue(family), _ => true), TimeProvider.System, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000),
+                parsed.GetValue(memory) is { } gib ? (long)(Positive("--memory", gib, TimeSpan.FromSeconds).TotalSeconds * (1L << 30)) : FreeBytes(where.Device, hardware) / 10 * 7,
                 Positive("--minutes", parsed.GetValue(minutes)!, TimeSpan.FromMinutes));
             Record(parsed.GetValue(output)!, "linear", hardware, file =>
             {
@@ -96,6 +102,9 @@ internal static class BenchCommand
             });
         });
     }
+
+    private static long FreeBytes(torch.Device device, Hardware hardware) =>
+        device.type == DeviceType.CUDA && CudaMemory.Of(Math.Max(device.index, 0)).Read() is var memory ? memory.Total - memory.InUse : hardware.AvailableBytes;
 
     private static Command Step()
     {

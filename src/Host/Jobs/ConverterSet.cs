@@ -4,7 +4,9 @@ using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
 using Titan.Quantization.Measurement;
+using Titan.Training.Loop;
 using Titan.Training.Models;
+using static TorchSharp.torch;
 
 namespace Titan.Host.Jobs;
 
@@ -18,7 +20,9 @@ public sealed class ConverterSet
     public ConverterSet(PluginCatalog catalog, MatmulCounter counter, IProcessGroup world)
     {
         this.catalog = catalog;
-        var cached = new CachedMeasurer(new LayerMeasurer(TimeProvider.System), CachedMeasurer.DefaultFolder, Hardware.Current.Device, text => Console.Error.WriteLine($"titan: {text}"));
+        // Chosen when something is to be measured: most commands need no device, and must not fail for want of one.
+        var device = new Lazy<Device>(() => TrainingDevice.Choose().Device);
+        var cached = new CachedMeasurer(new LayerMeasurer(TimeProvider.System, () => device.Value), CachedMeasurer.DefaultFolder, () => Hardware.On(device.Value).Measured, text => Console.Error.WriteLine($"titan: {text}"));
         var measurer = new AgreedMeasurer(cached, world);
         foreach (var family in catalog.Recipes.GroupBy(r => r.Metadata.Family))
         {

@@ -29,6 +29,9 @@ public sealed partial record Hardware(string Cpu, int Cores, string Simd, string
     /// <summary>The CPU, for keys and heads of tables.</summary>
     public string Device => $"{Cpu}, {Cores} cores, {Simd}";
 
+    /// <summary>The device that was measured, for keys of caches.</summary>
+    public string Measured => UsesGpu ? Gpu! : Device;
+
     /// <summary>For file names: the device that was measured.</summary>
     public string ShortName => UsesGpu ? Slug(Gpu!) : $"{Slug(Cpu)}-{Cores}c";
 

@@ -7,9 +7,9 @@ namespace Titan.Quantization.Measurement;
 /// <summary>Measures a layer once on a device and keeps the result in a file. A file that cannot be read or written is not an error: the layer is measured again.</summary>
 /// <param name="measurer">What measures.</param>
 /// <param name="folder">Where the files are.</param>
-/// <param name="device">The device's name.</param>
+/// <param name="device">The device's name, asked for when a layer is.</param>
 /// <param name="tell">Told before a measurement, and when its result cannot be kept.</param>
-public sealed class CachedMeasurer(ILayerMeasurer measurer, string folder, string device, Action<string> tell) : ILayerMeasurer
+public sealed class CachedMeasurer(ILayerMeasurer measurer, string folder, Func<string> device, Action<string> tell) : ILayerMeasurer
 {
     /// <summary><c>$XDG_CACHE_HOME/titan/measured</c>, or <c>~/.cache/titan/measured</c>.</summary>
     public static string DefaultFolder => Path.Combine(
@@ -19,7 +19,7 @@ public sealed class CachedMeasurer(ILayerMeasurer measurer, string folder, strin
     /// <inheritdoc />
     public LayerMeasurement? Known(MeasuredLayer layer)
     {
-        var key = MeasurementKey.Of(layer, device);
+        var key = MeasurementKey.Of(layer, device());
         try
         {
             return JsonSerializer.Deserialize<Entry>(File.ReadAllText(FileOf(key))) is { } entry && entry.Key == key && entry is { HighPrecisionSeconds: > 0, RecipeSeconds: > 0 }
@@ -37,7 +37,7 @@ public sealed class CachedMeasurer(ILayerMeasurer measurer, string folder, strin
     {
         tell($"measuring {layer.Engine.Name} against high precision for {layer.Tokens} tokens x {layer.Shape}");
         var measured = measurer.Measure(layer);
-        Keep(MeasurementKey.Of(layer, device), measured);
+        Keep(MeasurementKey.Of(layer, device()), measured);
         return measured;
     }
 

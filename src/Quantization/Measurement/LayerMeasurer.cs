@@ -24,7 +24,8 @@ public interface ILayerMeasurer
 
 /// <summary>Runs the layer both ways, interleaved.</summary>
 /// <param name="clock">The clock.</param>
-public sealed class LayerMeasurer(TimeProvider clock) : ILayerMeasurer
+/// <param name="device">Where the run will compute, asked for when something is measured; null for the CPU.</param>
+public sealed class LayerMeasurer(TimeProvider clock, Func<Device>? device = null) : ILayerMeasurer
 {
     private readonly InterleavedTimer timer = new(clock, warmUps: 1, repetitions: 5, budget: TimeSpan.FromSeconds(10));
     private LinearEngine? warm;
@@ -38,12 +39,12 @@ public sealed class LayerMeasurer(TimeProvider clock) : ILayerMeasurer
         if (warm != layer.Engine)
         {
             var multiple = 2 * layer.Engine.Recipe.RequiredMultiple;
-            using var small = new TimedLayer(multiple, new LinearShape(multiple, multiple), layer.Compute, layer.Master, between: false);
+            using var small = new TimedLayer(multiple, new LinearShape(multiple, multiple), layer.Compute, layer.Master, between: false, device?.Invoke());
             CodeWarmUp.Run(small.HighPrecision(layer.Engine), small.By(layer.Engine));
             warm = layer.Engine;
         }
 
-        using var timed = new TimedLayer(layer.Tokens, layer.Shape, layer.Compute, layer.Master, between: false);
+        using var timed = new TimedLayer(layer.Tokens, layer.Shape, layer.Compute, layer.Master, between: false, device?.Invoke());
         var times = timer.Time(timed.HighPrecision(layer.Engine), timed.By(layer.Engine));
         return new LayerMeasurement(times[0].Median, times[1].Median);
     }

@@ -13,6 +13,7 @@ public sealed class TimedLayer : IDisposable
     private readonly Abstractions.Linear layer;
     private readonly Tensor input, gradient;
     private readonly bool between;
+    private readonly Device device;
 
     /// <summary>Makes the data.</summary>
     /// <param name="tokens">M.</param>
@@ -20,17 +21,18 @@ public sealed class TimedLayer : IDisposable
     /// <param name="compute">Dtype of X and G.</param>
     /// <param name="master">Dtype of W.</param>
     /// <param name="between">Whether the layer stands between LayerNorm (no affine) and Sigmoid, as in torchao's microbenchmark.</param>
-    public TimedLayer(long tokens, LinearShape shape, ScalarType compute, ScalarType master, bool between)
+    /// <param name="device">Where; null for the CPU.</param>
+    public TimedLayer(long tokens, LinearShape shape, ScalarType compute, ScalarType master, bool between, Device? device = null)
     {
         using var scope = NewDisposeScope();
-        this.between = between;
+        (this.between, this.device) = (between, device ?? CPU);
         Shape = shape;
         // A generator of its own: measuring must not change the random numbers of the run that asks for it.
-        using var random = new Generator(0);
-        layer = new Abstractions.Linear(shape.K, shape.N, type: master);
-        using (no_grad()) layer.Weight.Parameter.copy_(randn([shape.N, shape.K], generator: random) / Math.Sqrt(shape.K));
-        input = randn([tokens, shape.K], generator: random).to(compute).requires_grad_().MoveToOuterDisposeScope();
-        gradient = randn([tokens, shape.N], generator: random).to(compute).MoveToOuterDisposeScope();
+        using var random = new Generator(0, this.device);
+        layer = new Abstractions.Linear(shape.K, shape.N, device: this.device, type: master);
+        using (no_grad()) layer.Weight.Parameter.copy_(randn([shape.N, shape.K], device: this.device, generator: random) / Math.Sqrt(shape.K));
+        input = randn([tokens, shape.K], device: this.device, generator: random).to(compute).requires_grad_().MoveToOuterDisposeScope();
+        gradient = randn([tokens, shape.N], device: this.device, generator: random).to(compute).MoveToOuterDisposeScope();
         input.DetachFromDisposeScope();
         gradient.DetachFromDisposeScope();
         layer.Weight.Parameter.DetachFromDisposeScope();
@@ -80,5 +82,7 @@ public sealed class TimedLayer : IDisposable
         var y = linear.call(between ? nn.functional.layer_norm(input, [Shape.K]) : input);
         (between ? y.sigmoid() : y).backward([gradient]);
         BackwardFailure.ThrowIfAny();
+        // A GPU works on when the calls have returned.
+        if (device.type == TorchSharp.DeviceType.CUDA) cuda.synchronize(device);
     }
 }

@@ -16,7 +16,7 @@ public sealed class KernelCaseTests
 
     [Theory]
     [MemberData(nameof(Names))]
-    public void The_kernel_and_the_ATen_chain_compute_the_same(string name) => Assert.Null(Difference(Case(name)));
+    public void The_kernel_and_the_ATen_chain_compute_the_same(string name) => Assert.Null(KernelCheck.Difference(Case(name), CPU));
 
     [Fact]
     public void Sides_that_compute_different_things_are_told_apart()
@@ -77,37 +77,10 @@ public sealed class KernelCaseTests
     private static void AssertDiffers(string name, Func<KernelWork, KernelWork> change)
     {
         var one = Case(name);
-        Assert.NotNull(Difference(one with { Prepare = i => change(one.Prepare(i)) }));
+        Assert.NotNull(KernelCheck.Difference(one with { Prepare = i => change(one.Prepare(i)) }, CPU));
     }
 
     private static IReadOnlyList<Tensor> Replaced(IReadOnlyList<Tensor> results, int index, Func<Tensor, Tensor> by) => [.. results.Select((r, i) => i == index ? by(r) : r)];
-
-    /// <summary>What differs, or null. Each side gets inputs of its own: rescaling writes into them.</summary>
-    private static string? Difference(KernelCase one)
-    {
-        using var none = no_grad();
-        using var inputs = new KernelInputs(Small, one.Type, CPU);
-        using var others = new KernelInputs(Small, one.Type, CPU);
-        // Preparing draws numbers: both sides from the same beginning.
-        IReadOnlyList<Tensor> plain = one.Prepare(inputs).Plain(), fused = one.Prepare(others).Fused();
-        if (plain.Count != fused.Count) return $"{plain.Count} and {fused.Count} results";
-        // Casts give the same bytes. The model's operations round in bf16 once where the chain may round three times: three half steps of 2^-8 each, and one of the kernel's.
-        var model = one.Name.Contains("ward", StringComparison.Ordinal);
-        for (var i = 0; i < plain.Count; i++)
-        {
-            if (plain[i].dtype != fused[i].dtype || !plain[i].shape.SequenceEqual(fused[i].shape)) return $"result {i}: {plain[i].dtype} [{string.Join(", ", plain[i].shape)}] and {fused[i].dtype} [{string.Join(", ", fused[i].shape)}]";
-            Tensor a = Wide(plain[i]), b = Wide(fused[i]), off = (a - b).abs();
-            var bound = !model ? zeros_like(a) : plain[i].dtype == ScalarType.Float32 ? a.abs() * 1e-5 : a.abs() * Math.Pow(2, -6) + a.abs().mean() * Math.Pow(2, -12);
-            var wrong = off.le(bound).logical_not().sum().item<long>();
-            if (wrong > 0 || a.abs().max().item<double>() == 0) return $"result {i}: {wrong} of {a.numel()} elements differ, by up to {off.max().item<double>()}";
-        }
-
-        return null;
-    }
-
-    /// <summary>The values in fp64; scales of blocks as their bytes.</summary>
-    private static Tensor Wide(Tensor x) =>
-        (x.dtype == Float8Format.E8M0.Type ? AtenGateway.ViewDtype(x.contiguous(), ScalarType.Byte) : x.detach()).to(ScalarType.Float32).to(ScalarType.Float64);
 
     /// <summary>Each reading is a microsecond after the one before.</summary>
     private sealed class MicrosecondPerReading : TimeProvider

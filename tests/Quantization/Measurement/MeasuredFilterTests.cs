@@ -99,7 +99,7 @@ public sealed class MeasuredFilterTests : IDisposable
         using (var first = new TinyModel()) Convert(first, "auto_filter_measured");
         var measured = measurer.Asked.Count;
         using var second = new TinyModel();
-        Convert(second, new CachedMeasurer(measurer, folder, "another device", told.Add), Context, "auto_filter_measured");
+        Convert(second, new CachedMeasurer(measurer, folder, () => "another device", told.Add), Context, "auto_filter_measured");
         Assert.Equal(2 * measured, measurer.Asked.Count);
     }
 
@@ -107,7 +107,7 @@ public sealed class MeasuredFilterTests : IDisposable
     public void A_plan_measures_nothing_and_says_so()
     {
         using var model = new TinyModel(META);
-        var report = Convert(model, new CachedMeasurer(measurer, folder, "this device", told.Add), Context with { IsPlan = true }, "auto_filter_measured");
+        var report = Convert(model, new CachedMeasurer(measurer, folder, () => "this device", told.Add), Context with { IsPlan = true }, "auto_filter_measured");
         Assert.Empty(measurer.Asked);
         Assert.Equal(5, report.Converted);
         Assert.Contains("2 of 2 shapes (8192 x 2048, 4096 x 1024) have not been measured", Assert.Single(report.Notes));
@@ -164,7 +164,7 @@ public sealed class MeasuredFilterTests : IDisposable
 
     private static ConversionContext Context => new(DeviceCapability.Cpu, Fused: true, new ParallelDimensions()) { Tokens = 96 };
 
-    private ConversionReport Convert(nn.Module model, params string[] filter) => Convert(model, new CachedMeasurer(measurer, folder, "this device", told.Add), Context, filter);
+    private ConversionReport Convert(nn.Module model, params string[] filter) => Convert(model, new CachedMeasurer(measurer, folder, () => "this device", told.Add), Context, filter);
 
     private static ConversionReport Convert(nn.Module model, ILayerMeasurer measurer, ConversionContext context, params string[] filter)
     {
