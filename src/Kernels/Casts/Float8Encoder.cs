@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Titan.Kernels.Simd;
 
 namespace Titan.Kernels.Casts;
@@ -13,6 +14,8 @@ internal static unsafe class Float8Encoder
     private const uint Infinity = 0x7f800000;
 
     /// <summary>Encodes <paramref name="count"/> consecutive elements of one row.</summary>
+    // Inlined into a larger method, the compiler would no longer inline what the loop does: it has a budget for each method.
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public static void Encode<TElement, TFactors, TCodec>(byte* source, byte* target, long count, TFactors factors, SimdPath path)
         where TElement : struct, IElement where TFactors : struct, IFactors where TCodec : struct, IFloat8Codec
     {
@@ -32,14 +35,24 @@ internal static unsafe class Float8Encoder
         {
             for (; i + 32 <= count; i += 32)
             {
-                var (a, b, c, d) = TElement.Load32(source, i);
-                var ab = Vector256.Narrow(Encode<TCodec>(a * factors.At8(i)), Encode<TCodec>(b * factors.At8(i + 8)));
-                var cd = Vector256.Narrow(Encode<TCodec>(c * factors.At8(i + 16)), Encode<TCodec>(d * factors.At8(i + 24)));
-                Vector256.Narrow(ab, cd).Store(target + i);
+                Vector256<uint> a = Encode<TCodec>(TElement.Load8(source, i) * factors.At8(i)), b = Encode<TCodec>(TElement.Load8(source, i + 8) * factors.At8(i + 8));
+                Vector256<uint> c = Encode<TCodec>(TElement.Load8(source, i + 16) * factors.At8(i + 16)), d = Encode<TCodec>(TElement.Load8(source, i + 24) * factors.At8(i + 24));
+                Pack(a, b, c, d).Store(target + i);
             }
         }
 
         for (; i < count; i++) target[i] = Encode<TCodec>(TElement.Load(source, i) * factors.At(i));
+    }
+
+    /// <summary>The lowest bytes of elements that have no other.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<byte> Pack(Vector256<uint> a, Vector256<uint> b, Vector256<uint> c, Vector256<uint> d)
+    {
+        if (!Avx2.IsSupported) return Vector256.Narrow(Vector256.Narrow(a, b), Vector256.Narrow(c, d));
+        // Packing with saturation is one instruction, but works in each half by itself.
+        var ab = Avx2.PackUnsignedSaturate(a.AsInt32(), b.AsInt32()).AsInt16();
+        var cd = Avx2.PackUnsignedSaturate(c.AsInt32(), d.AsInt32()).AsInt16();
+        return Avx2.PermuteVar8x32(Avx2.PackUnsignedSaturate(ab, cd).AsUInt32(), Vector256.Create(0u, 4, 1, 5, 2, 6, 3, 7)).AsByte();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
