@@ -23,8 +23,6 @@ internal static unsafe class Float8Decoder
     }
 
     /// <summary>Decodes the elements of a row and multiplies each by its factor.</summary>
-    // As with the encoder: a method of its own has a budget of its own.
-    [MethodImpl(MethodImplOptions.NoInlining)]
     public static void Decode<TElement, TFactors, TCodec>(byte* source, byte* target, long count, TFactors factors, SimdPath path)
         where TElement : struct, IElement where TFactors : struct, IFactors where TCodec : struct, IFloat8Codec
     {
