@@ -24,10 +24,8 @@ internal sealed class DecodedMatmul(ICastKernels kernels) : IFloat8Matmul
         var wide = left.Tile is not null || right.Tile is not null ? ScalarType.Float32 : Type;
         var product = Decode(left, wide).mm(Decode(right, wide));
         if (left.ScalesInside && right.ScalesInside) return product.to(type).MoveToOuterDisposeScope();
-        return kernels.Rescale(product, Outside(left), Outside(right), type).MoveToOuterDisposeScope();
+        return kernels.Rescale(product, left.FactorOutside(), right.FactorOutside(), type).MoveToOuterDisposeScope();
     }
-
-    private static Tensor Outside(QuantizedTensor x) => x.ScalesInside ? ones([]) : x.Scale.reciprocal();
 
     private Tensor Decode(QuantizedTensor x, ScalarType type)
     {

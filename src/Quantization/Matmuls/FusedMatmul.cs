@@ -18,13 +18,11 @@ internal sealed class FusedMatmul : IFloat8Matmul
     {
         using var scope = NewDisposeScope();
         Tensor? leftFactor = null, rightFactor = null;
-        if (!left.ScalesInside || !right.ScalesInside) (leftFactor, rightFactor) = (Outside(left), Outside(right));
+        if (!left.ScalesInside || !right.ScalesInside) (leftFactor, rightFactor) = (left.FactorOutside(), right.FactorOutside());
         // The product writes bf16 and fp32; fp16 is rounded from fp32.
         var written = type == ScalarType.BFloat16 ? type : ScalarType.Float32;
         return CpuMatmul.Multiply(Operand(left), Operand(right), written, leftFactor, rightFactor).to(type).MoveToOuterDisposeScope();
     }
-
-    private static Tensor Outside(QuantizedTensor x) => x.ScalesInside ? ones([]) : x.Scale.reciprocal();
 
     /// <summary>Scales of tiles are any number: their products with float8 values are made in fp32 beforehand.</summary>
     private static MatmulOperand Operand(QuantizedTensor x) => x.Tile is not null ? new MatmulOperand(x.Dequantize()) : new MatmulOperand(x.Data, x.HasBlocks ? x.Scale : null);

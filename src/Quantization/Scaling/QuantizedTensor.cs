@@ -24,6 +24,9 @@ public sealed record QuantizedTensor(Tensor Data, Tensor Scale, Float8Format For
     /// <summary>Whether scales differ along the dimension that a matmul contracts, so that they cannot be applied to its result.</summary>
     public bool ScalesInside => HasBlocks || Tile is not null;
 
+    /// <summary>What a product of the elements is to be multiplied by to have this operand's scale: fp32, one, per row or per column; 1 where <see cref="ScalesInside"/>.</summary>
+    public Tensor FactorOutside() => ScalesInside ? ones([], device: Scale.device) : Scale.reciprocal();
+
     /// <summary>Casts a matrix. Blocks and tiles that lie along the contracted dimension fill it up with zeros to a multiple of their length.</summary>
     /// <param name="x">[R, C] fp32 or bf16.</param>
     /// <param name="cast">The cast.</param>
