@@ -73,8 +73,8 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
     }
 
     /// <summary>
-    /// The float8 matmul that layers run on a CPU, fused where this CPU is one for that, against ATen's (which layers use on a GPU), against decode, mm and rescale one after the other, and against
-    /// the bf16 product of plain and of fused layers; in GFLOP/s.
+    /// The float8 matmul that layers run here (ATen's on a GPU, the fused one on a CPU for that, else decode, mm and rescale), against ATen's, against decode, mm and rescale, and against the bf16 product
+    /// of plain and of fused layers; in GFLOP/s.
     /// </summary>
     public BenchmarkTable Matmuls(IReadOnlyList<(long Tokens, LinearShape Shape)> shapes, BenchProgress progress)
     {
@@ -92,12 +92,15 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
             Tensor a = kernels.Cast(x, scaleX, Float8Format.E4M3), b = kernels.Cast(w, scaleW, Float8Format.E4M3);
             // What the layers multiply in here: bf16, or fp32 on a CPU that has no fast bf16 product.
             var type = Matmul.ComputeType(ScalarType.BFloat16, device.type);
-            var fused = device.type == DeviceType.CPU && CpuMatmul.IsPreferred;
+            Func<Tensor> scaledMm = () => AtenGateway.ScaledMm(a, b.t(), inverseX, inverseW, ScalarType.BFloat16);
             Func<Tensor> decoded = () => kernels.Rescale(kernels.Decode(a, type).mm(kernels.Decode(b, type).t()), inverseX, inverseW, ScalarType.BFloat16);
+            var ofLayers = device.type == DeviceType.CUDA ? scaledMm
+                : CpuMatmul.IsPreferred ? () => CpuMatmul.Multiply(new MatmulOperand(a), new MatmulOperand(b.t()), ScalarType.BFloat16, inverseX, inverseW)
+                : decoded;
             var times = Time(
-                Calls(() => AtenGateway.ScaledMm(a, b.t(), inverseX, inverseW, ScalarType.BFloat16), calls),
+                Calls(scaledMm, calls),
                 Calls(decoded, calls),
-                Calls(fused ? () => CpuMatmul.Multiply(new MatmulOperand(a), new MatmulOperand(b.t()), ScalarType.BFloat16, inverseX, inverseW) : decoded, calls),
+                Calls(ofLayers, calls),
                 Calls(() => Matmul.Multiply(x, w.t()), calls),
                 Calls(() => CpuMatmul.Multiply(x, w.t()), calls));
             var flops = 2.0 * m * k * n;

@@ -103,8 +103,12 @@ internal static class BenchCommand
         });
     }
 
-    private static long FreeBytes(torch.Device device, Hardware hardware) =>
-        device.type == DeviceType.CUDA && CudaMemory.Of(Math.Max(device.index, 0)).Read() is var memory ? memory.Total - memory.InUse : hardware.AvailableBytes;
+    private static long FreeBytes(torch.Device device, Hardware hardware)
+    {
+        if (device.type != DeviceType.CUDA) return hardware.AvailableBytes;
+        var (inUse, total) = CudaMemory.Of(Math.Max(device.index, 0)).Read();
+        return total - inUse;
+    }
 
     private static Command Step()
     {
