@@ -10,7 +10,7 @@ namespace Titan.Host.Bench;
 /// </summary>
 public static class KernelCheck
 {
-    /// <summary>Rows of 1024 numbers that hold every bf16 number once are a multiple of this.</summary>
+    /// <summary>Random numbers in a case: some rows, and blocks along both dimensions.</summary>
     private const long Elements = 8 * KernelInputs.Multiple;
 
     /// <summary>What differs, or null.</summary>

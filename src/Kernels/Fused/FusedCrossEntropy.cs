@@ -8,7 +8,8 @@ using static TorchSharp.torch;
 namespace Titan.Kernels.Fused;
 
 /// <summary>
-/// The sum of the tokens' cross-entropies, row by row: loss and gradient are made together, in fp32, while a row is in the cache; no fp32 copy of the logits exists.
+/// The sum of the tokens' cross-entropies, row by row: loss and gradient are made together, in fp32, while a row is in the cache; of no more than a row per thread
+/// there is an fp32 copy. On the CPU the gradient is made only where one is needed.
 /// <code>
 /// loss         = Σ over rows of log Σ exp(x - max) + max - x[label]
 /// d loss / d x = softmax(x) - one-hot(label)
@@ -89,8 +90,9 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
         var at = TElement.Load(source, label);
         if (target is not null)
         {
-            Scaling.Row<Float32Element, TElement, OneFactor>((byte*)exponentials, target, width, new OneFactor(1 / sum), path);
-            TElement.Store(target, label, exponentials[label] * (1 / sum) - 1);
+            var scale = 1 / sum;
+            Scaling.Row<Float32Element, TElement, OneFactor>((byte*)exponentials, target, width, new OneFactor(scale), path);
+            TElement.Store(target, label, exponentials[label] * scale - 1);
         }
 
         return Math.Log(sum) + max - at;

@@ -38,6 +38,7 @@ public static class CpuMatmul
     /// <param name="rightFactor">fp32, 0-d or [1, C].</param>
     /// <returns>[R, C].</returns>
     /// <exception cref="ArgumentException">The operands are no matrices that fit, or of a dtype that is not bf16, fp32, e4m3 or e5m2, or not on the CPU.</exception>
+    /// <exception cref="PlatformNotSupportedException">The CPU has no AVX2; where <see cref="IsPreferred"/> it has.</exception>
     public static unsafe Tensor Multiply(MatmulOperand left, MatmulOperand right, ScalarType type, Tensor? leftFactor = null, Tensor? rightFactor = null)
     {
         Tensor a = left.Data, b = right.Data;

@@ -4,9 +4,9 @@ using System.Runtime.Intrinsics;
 namespace Titan.Kernels.Simd;
 
 /// <summary>
-/// e^x in fp32, within 2 units in the last place: x = n ln 2 + r, e^r by a polynomial of degree 7 (coefficients of Cephes' expf, Moshier 1992), times 2^n. For softmax and sigmoid, so results below
-/// 2^-126 are 0 and those above e^88.3 stay at that; both save half of the work at the ends that these functions never see. The runtime's own Vector256.Exp computes in fp64, which takes four times as long and is more than what is
-/// rounded to bf16 afterwards needs.
+/// e^x in fp32, within 2 units in the last place: x = n ln 2 + r, e^r by a polynomial of degree 7 (coefficients of Cephes' expf, Moshier 1992), times 2^n. For softmax and sigmoid, so results that
+/// would be subnormal are below 2^-126 or 0, and those above e^88.3 stay at that: nothing is spent on ends that these functions do not tell apart. The runtime's own Vector256.Exp computes in fp64,
+/// which takes four times as long and is more than what is rounded to bf16 afterwards needs.
 /// </summary>
 internal static class Exponential
 {
