@@ -1,6 +1,7 @@
 using TorchSharp;
 using Titan.Abstractions;
 using Titan.Kernels.Fused;
+using Titan.Kernels.ModelOps;
 using Titan.Kernels.Matmuls;
 using static TorchSharp.torch;
 
