@@ -1,5 +1,6 @@
 using TorchSharp;
 using Titan.Abstractions;
+using Titan.Kernels.Activations;
 using Titan.Kernels.Fused;
 using Titan.Kernels.ModelOps;
 using Titan.Kernels.Matmuls;
@@ -67,7 +68,7 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner, ITensorParallelMode
     public override void UseFusedKernels()
     {
         foreach (var block in blocks) block.UseFusedKernels();
-        norm.Kernel = FusedNorm.Instance;
+        norm.Kernel = NormKernel.Instance;
         foreach (var linear in new ModelSlots(this).All.Select(s => s.Slot.Module).OfType<Linear>()) linear.Kernel = HighPrecisionProduct.Multiply;
         fused = true;
     }

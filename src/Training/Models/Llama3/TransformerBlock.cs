@@ -1,5 +1,5 @@
 using Titan.Abstractions;
-using Titan.Kernels.Fused;
+using Titan.Kernels.Activations;
 using Titan.Training.Recomputation;
 using static TorchSharp.torch;
 
@@ -34,7 +34,7 @@ internal sealed class TransformerBlock : nn.Module<ResidualStream, BlockContext,
     /// <summary>Puts fused kernels into the norms and the feed-forward layer.</summary>
     public void UseFusedKernels()
     {
-        attention_norm.Kernel = ffn_norm.Kernel = FusedNorm.Instance;
+        attention_norm.Kernel = ffn_norm.Kernel = NormKernel.Instance;
         feed_forward.Fused = true;
     }
 

@@ -1,16 +1,16 @@
 using Titan.Abstractions;
-using Titan.Kernels.Activations;
+using Titan.Kernels.Fused;
 using static TorchSharp.torch;
 
-namespace Titan.Kernels.Fused;
+namespace Titan.Kernels.Activations;
 
 /// <summary><see cref="FusedRmsNorm"/> as the layer of the contract sees it.</summary>
-public sealed class FusedNorm : INormKernel
+public sealed class NormKernel : INormKernel
 {
-    private FusedNorm() { }
+    private NormKernel() { }
 
     /// <summary>The one there is.</summary>
-    public static FusedNorm Instance { get; } = new();
+    public static NormKernel Instance { get; } = new();
 
     /// <inheritdoc />
     public Activation Normalize(Tensor x, Tensor weight, double epsilon, bool wantsAmax)
