@@ -7,6 +7,7 @@
 
 // extern "C": the host looks a kernel up by this name.
 #define KERNEL extern "C" __global__ void
+// Inlined always: what is passed by reference must not need memory.
 #define DEVICE __device__ __forceinline__
 // The same for blocks of up to so many threads, of which so many must fit on a multiprocessor: what bounds the registers of a thread.
 #define KERNEL_OF(threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks)
