@@ -144,7 +144,7 @@ KERNEL_OF(256, 2) rms_norm_backward_bf16(
     rms_norm_backward(g, x, w, rstd, past, rows, width, dx, partial, amax);
 }
 
-KERNEL_OF(256, 2) rms_norm_backward_f32(
+KERNEL_OF(256, 1) rms_norm_backward_f32(
     const float* g, const float* x, const float* w, const float* rstd, const float* past, i64 rows, i64 width, float* dx, float* partial, float* amax)
 {
     rms_norm_backward(g, x, w, rstd, past, rows, width, dx, partial, amax);
