@@ -39,7 +39,7 @@ public sealed partial class EmulationTests
         using var native = new AlteredNative("types.cuh", "        if (k < count) pack.at[k] = p[k];", "        if (k <= count) pack.at[k] = p[k];");
         using var launcher = new SanitizedLauncher(NativeBuild.Build("child.cpp", "emulation_sanitized", "-O0 -g1 -fsanitize=address", native.Folder));
         var casts = new CudaCasts(launcher);
-        var message = Assert.Throws<InvalidOperationException>(() => casts.Amax(ones(33))).Message;
+        var message = Assert.Throws<InvalidOperationException>(() => casts.AmaxRows(ones(1, 33))).Message;
         Assert.Contains("heap-buffer-overflow", message);
         Assert.Contains("types.cuh:", message);
     }

@@ -42,13 +42,12 @@ public sealed class ScaledCastKernelTests(NativeBuild build)
         var seed = 0;
         foreach (var (rows, columns) in Shapes)
             foreach (var type in Types)
-                foreach (var special in new[] { false, true })
-                {
-                    using var scope = NewDisposeScope();
-                    var x = Samples.Matrix(rows, columns, type, ++seed, special);
-                    ScaledCastCases.CheckTensor(Kernels(launcher), x, targets[seed % 4], $"{type}", amaxes: x.numel() < 5000 && seed % 3 == 0);
-                    ScaledCastCases.CheckAlong(Kernels(launcher), x, targets[seed % 4], targets[seed / 4 % 4], $"{type}");
-                }
+            {
+                using var scope = NewDisposeScope();
+                var x = Samples.Matrix(rows, columns, type, ++seed, special: launcher == "forward" && seed % 3 == 0);
+                ScaledCastCases.CheckTensor(Kernels(launcher), x, targets[seed % 4], $"{type}", amaxes: x.numel() < 5000 && seed % 3 == 1);
+                ScaledCastCases.CheckAlong(Kernels(launcher), x, targets[seed % 4], targets[seed / 4 % 4], $"{type}");
+            }
     }
 
     [Fact]
@@ -128,7 +127,8 @@ public sealed class ScaledCastKernelTests(NativeBuild build)
         Assert.Equal([0, 1], kernels.CastRowsAndColumns(empty([0, 48]), target, target).Rows.Scale.shape);
         Assert.Equal([1L], kernels.AmaxParts(empty([0, 48])).shape);
         var (rows, columns) = kernels.CastBlocks(empty([0, 64]), 32, new CastTarget(Float8Format.E4M3, ScaleRounding.Floor), new CastTarget(Float8Format.E4M3, ScaleRounding.Floor));
-        Assert.Equal(([0, 64], [0, 64]), (rows!.Data.shape, columns!.Data.shape));
+        Assert.Equal([0, 64], rows!.Data.shape);
+        Assert.Equal([0, 64], columns!.Data.shape);
         var x = ones(4, 32);
         Assert.Contains("block scales", Assert.Throws<TitanException>(() => kernels.CastTensor(x, null, new CastTarget(Float8Format.E4M3, ScaleRounding.Floor))).Message);
         Assert.Contains("block scales", Assert.Throws<TitanException>(() => kernels.CastRowsAndColumns(x, target, new CastTarget(Float8Format.E4M3, ScaleRounding.Even))).Message);
