@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Titan.Training.Loop;
 
 /// <summary>Measures the loss on held-out text, without gradients.</summary>
-internal sealed class Validator(ValidationSection section, Func<DataLoader> open, Func<Tensor, Tensor, Tensor> loss, Device device, TrainingRanks ranks)
+internal sealed class Validator(ValidationSection section, Func<DataLoader> open, LossFunction loss, Device device, TrainingRanks ranks)
 {
     /// <summary>The mean of all ranks' batches' losses per token, and tokens per second and rank.</summary>
     public (double Loss, double TokensPerSecond) Run(LanguageModel model)
@@ -22,7 +22,7 @@ internal sealed class Validator(ValidationSection section, Func<DataLoader> open
         {
             using var scope = NewDisposeScope();
             var logits = model.call(batch.InputsOn(device));
-            sum += loss(logits, batch.LabelsOn(device)).item<float>() / batch.Labels.Length;
+            sum += loss(logits, batch.LabelsOn(device), batch.Labels.Length).item<float>();
             batches++;
             tokens += batch.Labels.Length;
         }
