@@ -47,7 +47,7 @@ DEVICE u32 join(const bf16* at) { return (u32)at[0].bits | (u32)at[1].bits << 16
 // Neighbouring elements as they came from memory. Taking them apart right after the load would wait for it: a thread fetches all that it wants, then unpacks.
 template <typename T, int N> struct Raw { u32 words[N * sizeof(T) / 4]; };
 
-// As `load` of types.cuh.
+// `whole`: the address is aligned and all N elements exist. Otherwise the first `count` are read one by one, and the rest is zero.
 template <int N, typename T> DEVICE Raw<T, N> fetch(const T* p, bool whole, i64 count)
 {
     constexpr int W = N * (int)sizeof(T) / 4, each = 4 / (int)sizeof(T);
@@ -58,7 +58,7 @@ template <int N, typename T> DEVICE Raw<T, N> fetch(const T* p, bool whole, i64 
         return raw;
     }
 
-    const Pack<T, N> pack = load<N>(p, false, count);
+    const Pack<T, N> pack = load<N>(p, count);
     UNROLL for (int k = 0; k < W; k++) raw.words[k] = join(pack.at + k * each);
     return raw;
 }
@@ -71,13 +71,13 @@ template <typename T, int N> DEVICE Pack<T, N> unpack(const Raw<T, N>& raw)
     return pack;
 }
 
-// As `store` of types.cuh.
+// `whole` as above.
 template <int N, typename T> DEVICE void put(T* p, const Pack<T, N>& pack, bool whole, i64 count)
 {
     constexpr int W = N * (int)sizeof(T) / 4, each = 4 / (int)sizeof(T);
     if (!whole)
     {
-        store<N>(p, pack, false, count);
+        store<N>(p, pack, count);
         return;
     }
 
