@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace Titan.Training.Files;
 
 /// <summary>
-/// Opens files that hold data. A named pipe or a device in the place of one would keep a reader waiting for ever or feed it without end, so anything but a regular file is
+/// Opens files that hold data. A named pipe or a device in the place of one would keep a reader waiting for ever or feed it without end, so anything
+/// but a regular file is
 /// refused before it is opened. Refusals are <see cref="IOException"/>s whose message goes on from the file's name: "it is a named pipe; ...".
 /// </summary>
 public static partial class RegularFile
@@ -40,7 +41,12 @@ public static partial class RegularFile
         return file.ReadByte() < 0 ? bytes : throw new IOException("it grew while it was read");
     }
 
-    /// <summary>Refuses what is there and is no regular file; a missing file passes. For files that are about to be written, or that a library opens.</summary>
+    /// <summary>Whether anything has that name: a file, a folder, or a link, even one that leads nowhere.</summary>
+    public static bool IsTaken(string path) => Path.Exists(path) || new FileInfo(path).LinkTarget is not null;
+
+    /// <summary>
+    /// Refuses what is there and is no regular file; a missing file passes. For files that are about to be written, or that a library opens.
+    /// </summary>
     /// <param name="path">The file.</param>
     /// <param name="followLinks">Whether a link to a regular file will do.</param>
     /// <exception cref="IOException">With what is there instead.</exception>
@@ -51,7 +57,9 @@ public static partial class RegularFile
         if (Other(path, followLinks) is { } kind) throw new IOException($"it is {kind}; expected a regular file");
     }
 
-    /// <summary>What there is instead of a regular file; null for one, and where there is nothing or nothing can be told, which whoever opens it will say.</summary>
+    /// <summary>
+    /// What there is instead of a regular file; null for one, and where there is nothing or nothing can be told, which whoever opens it will say.
+    /// </summary>
     private static unsafe string? Other(string path, bool followLinks)
     {
         if (!OperatingSystem.IsLinux())

@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Kernels.Fused;
 using Titan.Training.Configuration;
+using Titan.Training.Data;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -8,7 +9,7 @@ namespace Titan.Training.Loop;
 /// <summary>The sum of the tokens' cross-entropies, in fp32. Logits [B,S,V], labels [B*S] int64; label -100 is ignored.</summary>
 internal static class CrossEntropy
 {
-    public const long Ignored = -100;
+    public const long Ignored = Batch.Ignored;
 
     /// <summary>The form that a job asks for: <c>compile.enable</c> with the component <c>loss</c>, or plain.</summary>
     public static Func<Tensor, Tensor, Tensor> For(CompileSection compile) => compile.Enable && compile.Components.Contains("loss") ? Chunked : Plain;
