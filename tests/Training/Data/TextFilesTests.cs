@@ -172,7 +172,7 @@ public sealed class TextFilesTests : IDisposable
 
     [Fact]
     public void Lines_end_as_those_of_a_text_reader_do_wherever_its_buffer_ends() =>
-        Gen.OneOf(Gen.Const("\n"), Gen.Const("\r"), Gen.Const("\r\n"), Gen.Const("text"), Gen.Int[65_500, 65_540].Select(n => new string('x', n))).Array[0, 8].Sample(parts =>
+        Gen.OneOf(Gen.Const("\n"), Gen.Const("\r"), Gen.Const("\r\n"), Gen.Const("text"), Gen.Int[65_500, 65_540].Select(n => new string('x', n))).Array[0, 8].Each(500, parts =>
         {
             var text = string.Concat(parts);
             using var expected = new StringReader(text);
@@ -180,7 +180,7 @@ public sealed class TextFilesTests : IDisposable
             var lines = new BoundedLines(actual);
             while (expected.ReadLine() is { } line) Assert.Equal(line, lines.Next());
             Assert.Null(lines.Next());
-        }, iter: 500, threads: 1);
+        });
 
     [Theory]
     [InlineData("line.txt.gz", 'x', "line 1 has more than 16,777,216 characters")]
@@ -260,8 +260,9 @@ public sealed class TextFilesTests : IDisposable
     {
         Write(name, string.Concat(Documents.Select(d => JsonSerializer.Serialize(new { url = "x", text = d }) + "\n\n")));
         var whole = File.ReadAllBytes(folder.At(name));
-        Gen.Int[0, whole.Length - 1].Select(Gen.Byte).Array[1, 4].Select(Gen.Int[0, whole.Length]).Sample((edits, cut) =>
+        Gen.Int[0, whole.Length - 1].Select(Gen.Byte).Array[1, 4].Select(Gen.Int[0, whole.Length]).Each(500, sample =>
         {
+            var (edits, cut) = sample;
             var damaged = (byte[])whole.Clone();
             foreach (var (at, value) in edits) damaged[at] = value;
             folder.Write("b" + name[1..], damaged[..cut]);
@@ -274,7 +275,7 @@ public sealed class TextFilesTests : IDisposable
                 Assert.Equal(ExitCode.Data, e.Code);
                 Assert.DoesNotContain('\n', e.Message);
             }
-        }, iter: 500, threads: 1, seed: "0000KOIPe036");
+        });
     }
 
     [Theory]

@@ -34,7 +34,7 @@ public sealed class ReferenceTests : IDisposable
     {
         var path = Path.Combine(SampleAssets.Root, "tokenizer");
         var (ours, reference) = (HuggingFaceTokenizer.Load(path), new ReferenceTokenizer(path));
-        Texts.Of(30).Sample(text => Same(reference, ours, text, "shipped"), iter: 500, threads: 1);
+        Texts.Of(30).Each(500, text => Same(reference, ours, text, "shipped"));
         foreach (var document in TextFiles.Read(Path.Combine(SampleAssets.Root, "sample", "validation.jsonl.gz")).Take(20)) Same(reference, ours, document, "shipped");
     }
 
@@ -53,24 +53,25 @@ public sealed class ReferenceTests : IDisposable
 
     [ReferenceFact]
     public void Any_sequence_of_steps_with_any_flags_gives_the_references_tokens() =>
-        Gen.Int[0, 5].Array[0, 3].Select(Gen.Int[0, 5].Array[0, 2], Gen.Bool.Array[4], Gen.Int[0, int.MaxValue - 1]).Sample((before, after, flags, seed) =>
+        Gen.Int[0, 5].Array[0, 3].Select(Gen.Int[0, 5].Array[0, 2], Gen.Bool.Array[4], Gen.Int[0, int.MaxValue - 1]).Each(150, sample =>
         {
+            var (before, after, flags, seed) = sample;
             var random = new Random(seed);
             JsonObject[] steps = [.. before.Select(k => Step(k, random)), TokenizerFile.ByteLevel(flags[0], flags[1]), .. after.Select(k => Step(k, random))];
             var file = TokenizerFile.Make(Merges(seed)).With(steps);
             file["model"]!["ignore_merges"] = flags[2];
             if (flags[3]) AddTokens(file, random);
             Compare(file["pre_tokenizer"]!.ToJsonString() + file["added_tokens"]!.ToJsonString(), file, 12);
-        }, iter: 150, threads: 1);
+        });
 
     [ReferenceFact]
     public void Added_tokens_with_any_flags_are_found_where_the_reference_finds_them() =>
-        Gen.Int[0, int.MaxValue - 1].Sample(seed =>
+        Gen.Int[0, int.MaxValue - 1].Each(150, seed =>
         {
             var file = TokenizerFile.Make(Merges(seed)).SplitAsLlama3();
             AddTokens(file, new Random(seed));
             Compare(file["added_tokens"]!.ToJsonString(), file, 15);
-        }, iter: 150, threads: 1);
+        });
 
     [ReferenceFact]
     public void Every_character_is_of_the_references_kind_whatever_plane_it_is_of()
@@ -167,7 +168,7 @@ public sealed class ReferenceTests : IDisposable
         }
 
         var reference = new ReferenceTokenizer(folder.Path);
-        Texts.Of(12).Sample(text => Same(reference, ours, text, what), iter: texts, threads: 1, seed: "0000KOIPe036");
+        Texts.Of(12).Each(texts, text => Same(reference, ours, text, what));
     }
 
     private static void Same(ReferenceTokenizer reference, HuggingFaceTokenizer ours, string text, string what)

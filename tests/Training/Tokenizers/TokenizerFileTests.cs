@@ -174,8 +174,9 @@ public sealed class TokenizerFileTests : IDisposable
     public void Any_change_of_a_byte_gives_a_tokenizer_or_a_data_error()
     {
         var whole = Encoding.UTF8.GetBytes(TokenizerFile.Make(Merges, "<|end|>").SplitAsLlama3().ToJsonString());
-        Gen.Int[0, whole.Length - 1].Select(Gen.Byte).Sample((at, value) =>
+        Gen.Int[0, whole.Length - 1].Select(Gen.Byte).Each(300, edit =>
         {
+            var (at, value) = edit;
             var damaged = (byte[])whole.Clone();
             damaged[at] = value;
             folder.Write("tokenizer.json", damaged);
@@ -187,7 +188,43 @@ public sealed class TokenizerFileTests : IDisposable
             {
                 Assert.Equal(ExitCode.Data, e.Code);
             }
-        }, iter: 300, threads: 1);
+        });
+    }
+
+    [Fact]
+    public void Any_value_of_another_kind_anywhere_gives_a_tokenizer_or_a_data_error()
+    {
+        var whole = TokenizerFile.Make(Merges, "<|end|>").SplitAsLlama3();
+        string[] values = ["null", "true", "5", "-1", "1.5", "1e300", "\"x\"", "\"\"", "[]", "{}", "[null]", "[[]]", "{\"type\":null}", "{\"type\":\"Split\"}", "[\"a\",\"b\",\"c\"]"];
+        // A few entries of the vocabulary are like all.
+        var places = Places(whole, []).Where(p => p is not [_, "vocab", string symbol] || symbol is "!" or "A" or "he").ToList();
+        Assert.True(places.Count > 40);
+        foreach (var place in places)
+        {
+            foreach (var value in values)
+            {
+                var file = whole.DeepClone().AsObject();
+                var parent = place[..^1].Aggregate((JsonNode)file, (node, key) => key is int i ? node[i]! : node[(string)key]!);
+                if (place[^1] is int index) parent[index] = JsonNode.Parse(value);
+                else parent[(string)place[^1]] = JsonNode.Parse(value);
+                try
+                {
+                    _ = file.Load(folder).Encode("hello, wörld 123 <|end|>");
+                }
+                catch (Exception e)
+                {
+                    Assert.True(e is TitanException { Code: ExitCode.Data }, $"{string.Join('/', place)} = {value}: {e}");
+                    Assert.DoesNotContain('\n', e.Message);
+                }
+            }
+        }
+
+        static IEnumerable<object[]> Places(JsonNode? node, object[] path) => node switch
+        {
+            JsonObject o => o.SelectMany(p => Places(p.Value, [.. path, p.Key]).Prepend([.. path, p.Key])),
+            JsonArray a => a.SelectMany((n, i) => Places(n, [.. path, i]).Prepend([.. path, i])),
+            _ => [],
+        };
     }
 
     [Theory]
@@ -324,7 +361,7 @@ public sealed class TokenizerFileTests : IDisposable
         try
         {
             TextPattern.Patience = TimeSpan.FromSeconds(1);
-            Gen.Int[0, parts.Length - 1].Array[0, 12].Sample(picks =>
+            Gen.Int[0, parts.Length - 1].Array[0, 12].Each(400, picks =>
             {
                 try
                 {
@@ -335,7 +372,7 @@ public sealed class TokenizerFileTests : IDisposable
                 {
                     Assert.Equal(ExitCode.Data, e.Code);
                 }
-            }, iter: 400, threads: 1, seed: "0000KOIPe036");
+            });
         }
         finally
         {
