@@ -7,8 +7,9 @@ using Titan.Training.Files;
 namespace Titan.Training.Data;
 
 /// <summary>
-/// Documents in files. <c>.jsonl</c> and <c>.json</c>: one object with a <c>text</c> field per line. <c>.txt</c>: paragraphs between blank lines. Both also with
-/// <c>.gz</c>. <c>.parquet</c>: a string column <c>text</c>. Files are read as they are needed; a document has 16 Mi characters at most.
+/// Documents in files. <c>.jsonl</c> and <c>.json</c>: one object with a <c>text</c> field per line. <c>.txt</c>: paragraphs between blank lines.
+/// Both also with <c>.gz</c>. <c>.parquet</c>: a string column <c>text</c>. Files are read as they are needed; a document has 16 Mi characters at
+/// most.
 /// </summary>
 public static class TextFiles
 {

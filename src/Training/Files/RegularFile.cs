@@ -4,8 +4,8 @@ namespace Titan.Training.Files;
 
 /// <summary>
 /// Opens files that hold data. A named pipe or a device in the place of one would keep a reader waiting for ever or feed it without end, so anything
-/// but a regular file is
-/// refused before it is opened. Refusals are <see cref="IOException"/>s whose message goes on from the file's name: "it is a named pipe; ...".
+/// but a regular file is refused before it is opened. Refusals are <see cref="IOException"/>s whose message goes on from the file's name: "it is a
+/// named pipe; ...".
 /// </summary>
 public static partial class RegularFile
 {

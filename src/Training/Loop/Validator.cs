@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Titan.Training.Loop;
 
 /// <summary>
-/// Measures the loss on held-out text, without gradients. The whole set (<c>validation.steps</c> -1) gives the same value whatever the batch size and the number of ranks: every
-/// token counts once, and sums differ by rounding alone.
+/// Measures the loss on held-out text, without gradients. The whole set (<c>validation.steps</c> -1) gives the same value whatever the batch size and
+/// the number of ranks: every token counts once, and sums differ by rounding alone.
 /// </summary>
 internal sealed class Validator(ValidationSection section, Func<DataLoader> open, Func<Tensor, Tensor, Tensor> loss, Device device, TrainingRanks ranks)
 {

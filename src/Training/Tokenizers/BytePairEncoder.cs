@@ -2,8 +2,7 @@ namespace Titan.Training.Tokenizers;
 
 /// <summary>
 /// Byte-pair encoding of a word: of all neighbours that a rule merges, those of the lowest rank first, from left to right. A heap of candidates over
-/// a linked list makes a word of
-/// n symbols O(n log n).
+/// a linked list makes a word of n symbols O(n log n).
 /// </summary>
 /// <param name="symbols">The tokens of the single symbols.</param>
 /// <param name="rules">The merges, by the pair's tokens (<see cref="Pair"/>).</param>

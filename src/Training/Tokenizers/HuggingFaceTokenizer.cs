@@ -9,9 +9,8 @@ namespace Titan.Training.Tokenizers;
 
 /// <summary>
 /// A byte-level BPE tokenizer from a Hugging Face folder: <c>tokenizer.json</c>, and <c>tokenizer_config.json</c> for BOS and EOS. Text becomes the
-/// tokens that the library
-/// "tokenizers" makes of it; a file that asks for what is not served is refused. Its <c>post_processor</c>, <c>truncation</c> and <c>padding</c> are
-/// about prompts, and not used.
+/// tokens that the library "tokenizers" makes of it; a file that asks for what is not served is refused. Its <c>post_processor</c>, <c>truncation</c>
+/// and <c>padding</c> are about prompts, and not used.
 /// </summary>
 public sealed class HuggingFaceTokenizer : ITokenizer
 {

@@ -6,8 +6,8 @@ namespace Titan.Training.Tokenizers.Patterns;
 
 /// <summary>
 /// Writes a pattern of Oniguruma's Ruby syntax, in which tokenizer files have theirs, in .NET's. What means something else there is written out:
-/// <c>^</c> and <c>$</c> are about
-/// lines, <c>a++</c> is possessive, <c>\w</c> and <c>(?i)</c> go by Unicode's tables. What is not served is refused by name.
+/// <c>^</c> and <c>$</c> are about lines, <c>a++</c> is possessive, <c>\w</c> and <c>(?i)</c> go by Unicode's tables. What is not served is refused
+/// by name.
 /// </summary>
 internal sealed class PatternTranslator
 {

@@ -6,9 +6,8 @@ namespace Titan.Training.Tokenizers.Patterns;
 
 /// <summary>
 /// A text in which each character above U+FFFF, two UTF-16 units that .NET's patterns see as two symbols, is one of the same general category that
-/// the pattern does not name. So it
-/// answers every question that a pattern can ask (<c>\p{L}</c>, <c>\s</c>, <c>\w</c>, a class, its opposite) as the character itself would. Half a
-/// pair stays.
+/// the pattern does not name. So it answers every question that a pattern can ask (<c>\p{L}</c>, <c>\s</c>, <c>\w</c>, a class, its opposite) as the
+/// character itself would. Half a pair stays.
 /// </summary>
 internal sealed class Shadow
 {
