@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Kernels.Fused;
 using Titan.Training.Configuration;
+using Titan.Training.Data;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -14,7 +15,7 @@ internal delegate Tensor LossFunction(Tensor logits, Tensor labels, long count);
 /// <summary>The forms of the cross-entropy, all in fp32.</summary>
 internal static class CrossEntropy
 {
-    public const long Ignored = -100;
+    public const long Ignored = Batch.Ignored;
 
     /// <summary>The form that a job asks for: <c>compile.enable</c> with the component <c>loss</c>, or plain.</summary>
     public static LossFunction For(CompileSection compile) => compile.Enable && compile.Components.Contains("loss") ? Chunked : Plain;

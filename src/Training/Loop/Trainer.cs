@@ -45,6 +45,7 @@ public sealed class Trainer : IDisposable
     private long tokensSeen;
     private long tokensSinceLog;
     private double dataSeconds;
+    private (long Tokens, double Seconds) tokenised;
     private readonly CommunicationInterval? talk;
 
     /// <summary>Builds everything.</summary>
@@ -60,6 +61,7 @@ public sealed class Trainer : IDisposable
         var dimensions = ranks.Dimensions;
         accumulation = Accumulation(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
+        tokenizer.RequireDocumentEnd(config.Model.HfAssetsPath, given.Warn);
         data = Open(Datasets.Open(config.Training.Dataset, config.Training.DatasetPath), config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
         // A tiny corpus repeats all the time: warn at epochs 1, 2, 4, 8, ...
         data.Repeated += epoch =>
@@ -72,7 +74,7 @@ public sealed class Trainer : IDisposable
         if (tokenizer.VocabularySize > vocabulary)
             throw new TitanException(ExitCode.Data,
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
-        var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath) : null;
+        var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath, "validation") : null;
         (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
         ModelBuilder.ThrowIfNothingConverted(Reports);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(WirePlan.Of(model, config, dimensions)), new CommunicationInterval());
@@ -217,7 +219,7 @@ public sealed class Trainer : IDisposable
         var batches = Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList();
         dataSeconds += loading.Elapsed.TotalSeconds;
         // Ranks must leave at the same step: what one was asked, all do.
-        if (ranks.Sum(batches.Sum(b => b.Labels.LongCount(l => l != CrossEntropy.Ignored)), stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
+        if (ranks.Sum(batches.Sum(b => b.Counted), stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
         var tokens = (long)counted / ranks.SameData;
         double sum = 0;
         float8Stats.Begin(step + 1);
@@ -284,10 +286,18 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
         var metrics = new StepMetrics(step, sum, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            Reports.Count > 0 ? given.Counter.Take() : null, deviceMemory?.Invoke());
+            Reports.Count > 0 ? given.Counter.Take() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond());
         (tokensSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
         sinks.Write(step, [.. metrics.Named(), .. talk?.Take() ?? []]);
+    }
+
+    /// <summary>Since the last time; null where no text was tokenised.</summary>
+    private double? TokenizerTokensPerSecond()
+    {
+        var (before, now) = (tokenised, data.Tokenised);
+        tokenised = now;
+        return now.Seconds > before.Seconds ? (now.Tokens - before.Tokens) / (now.Seconds - before.Seconds) : null;
     }
 
     private void Validate()
