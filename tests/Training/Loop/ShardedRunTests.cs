@@ -97,7 +97,7 @@ public sealed class ShardedRunTests : IDisposable
                 optimizer.Step(1e-2);
             }
 
-            checkpoints.Save(last, tokens: 0, data.Save(), isLast: modelOnly);
+            checkpoints.Save(last, tokens: last * GlobalBatch * SeqLen, data.Save(), isLast: modelOnly);
             return (Step: (int)step, Batches: batches);
         });
         // Micro-batch by micro-batch, rank by rank: the order in which one rank reads them.
