@@ -17,8 +17,18 @@ public sealed class Corpus(string name, IReadOnlyList<string> files)
     /// <summary>SHA-256 over names, lengths, and the first and last 64 KiB of the files: a position in a corpus makes no sense in another.</summary>
     public string Fingerprint { get; } = Hash(files);
 
-    /// <summary>The documents in order.</summary>
-    public IEnumerable<string> Documents() => files.SelectMany(f => TextFiles.Read(f));
+    /// <summary>The documents from the <paramref name="skip"/>-th on; those before are passed over without being tokenised.</summary>
+    public IEnumerable<string> Documents(long skip = 0)
+    {
+        foreach (var file in files)
+        {
+            foreach (var document in TextFiles.Read(file))
+            {
+                if (skip > 0) skip--;
+                else yield return document;
+            }
+        }
+    }
 
     private static string Hash(IReadOnlyList<string> files)
     {

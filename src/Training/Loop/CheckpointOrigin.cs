@@ -15,7 +15,7 @@ internal static class CheckpointOrigin
     /// <param name="config">The job.</param>
     /// <param name="given">Its plugins, and the options of its converters.</param>
     public static IReadOnlyDictionary<string, string> Of(JobConfig config, IReadOnlyDictionary<string, string> given) =>
-        new SortedDictionary<string, string>(given.ToDictionary(), StringComparer.Ordinal) { [Name] = config.Model.Name, [Flavor] = config.Model.Flavor, ["model.converters"] = string.Join(", ", config.Model.Converters) };
+        new SortedDictionary<string, string>(given.ToDictionary(), StringComparer.Ordinal) { [Name] = config.Model.Name, [Flavor] = config.Model.Flavor, ["model.converters"] = config.Model.Converters.Count > 0 ? string.Join(", ", config.Model.Converters) : "none" };
 
     /// <summary>Compares a checkpoint's metadata with those of the run that loads it.</summary>
     /// <param name="folder">The checkpoint.</param>

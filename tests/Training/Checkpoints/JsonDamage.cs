@@ -5,6 +5,8 @@ namespace Titan.Training.Tests.Checkpoints;
 /// <summary>JSON with one fault, made from good JSON and a seed: a value of another type or far out of range, a field that is gone, twice there or unknown, a text that is cut.</summary>
 internal static class JsonDamage
 {
+    private const string Mark = "@value@";
+
     private static readonly string[] Values =
     [
         "null", "true", "-1", "0", "1", "2", "0.5", "1e3", "1e300", "2147483648", "4611686018427387904", "9223372036854775807", "-9223372036854775808", "18446744073709551616",
@@ -18,6 +20,7 @@ internal static class JsonDamage
         var root = JsonNode.Parse(json)!;
         var places = Places(root).ToList();
         var (parent, key) = places[random.Next(places.Count)];
+        var value = Values[random.Next(Values.Length)];
         switch (random.Next(8))
         {
             case 0:
@@ -30,15 +33,15 @@ internal static class JsonDamage
                 break;
             case 3 when parent is JsonObject o:
                 // A second one of the same name: no object model makes it.
-                const string mark = "\"@mark@\"";
-                o["@name@"] = "@mark@";
-                return root.ToJsonString().Replace("\"@name@\"", $"\"{key}\"", StringComparison.Ordinal).Replace(mark, Values[random.Next(Values.Length)], StringComparison.Ordinal);
+                o["@name@"] = Mark;
+                return root.ToJsonString().Replace("\"@name@\"", $"\"{key}\"", StringComparison.Ordinal).Replace($"\"{Mark}\"", value, StringComparison.Ordinal);
             case 4 when parent is JsonObject o:
                 o["unknown"] = 1;
                 break;
             default:
-                Set(parent, key, JsonNode.Parse(Values[random.Next(Values.Length)]));
-                break;
+                if (parent is JsonObject a) a[(string)key] = Mark;
+                else parent[(int)key] = Mark;
+                return root.ToJsonString().Replace($"\"{Mark}\"", value, StringComparison.Ordinal);
         }
 
         return root.ToJsonString();
@@ -50,10 +53,4 @@ internal static class JsonDamage
         JsonArray a => a.ToList().SelectMany((v, i) => Places(v).Prepend((a, i))),
         _ => [],
     };
-
-    private static void Set(JsonNode parent, object key, JsonNode? value)
-    {
-        if (parent is JsonObject o) o[(string)key] = value;
-        else parent[(int)key] = value;
-    }
 }
