@@ -38,6 +38,8 @@ public sealed record Batch(long[] Inputs, long[] Labels, int BatchSize, int SeqL
 /// </summary>
 public sealed class DataLoader : IDisposable
 {
+    private const string StartOver = "start the data over with --checkpoint.exclude_from_loading dataloader";
+
     private readonly Corpus corpus;
     private readonly ITokenizer tokenizer;
     private readonly int rank;
@@ -96,14 +98,18 @@ public sealed class DataLoader : IDisposable
     public DataState Save() => new(corpus.Fingerprint, tokenizer.Hash, epoch, document, [.. tokens.Skip(given)]);
 
     /// <summary>Goes to a saved position, of any rank of any number of ranks.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the position is of another corpus or tokenizer.</exception>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the position is of another corpus or tokenizer, or in neither; then the loader is where it was.</exception>
     public void Restore(DataState state)
     {
         var different = state.Fingerprint != corpus.Fingerprint ? $"the files of dataset '{corpus.Name}'" : state.Tokenizer != tokenizer.Hash ? "the tokenizer" : null;
         if (different is not null)
-            throw new TitanException(ExitCode.Data, $"the checkpoint's data position does not fit: {different} changed since; start the data over with --checkpoint.exclude_from_loading dataloader");
+            throw new TitanException(ExitCode.Data, $"the checkpoint's data position does not fit: {different} changed since; {StartOver}");
+        foreach (var token in state.Buffer)
+            if (token < 0 || token >= tokenizer.VocabularySize)
+                throw new TitanException(ExitCode.Data, $"the checkpoint's data position holds token {token}, the tokenizer has 0 to {tokenizer.VocabularySize - 1}; {StartOver}");
+        var position = DocumentsFrom(state.Document);
         documents.Dispose();
-        documents = corpus.Documents(state.Document).GetEnumerator();
+        documents = position;
         // What of this epoch was before the position may have held all of its text.
         (epoch, document, isWholeEpoch, hasTokens) = (state.Epoch, state.Document, false, false);
         tokens.Clear();
@@ -113,6 +119,24 @@ public sealed class DataLoader : IDisposable
 
     /// <inheritdoc />
     public void Dispose() => documents.Dispose();
+
+    /// <summary>The documents after the first <paramref name="count"/>, which are read here, so that it is known that there are so many.</summary>
+    private IEnumerator<string> DocumentsFrom(long count)
+    {
+        var documents = corpus.Documents().GetEnumerator();
+        try
+        {
+            for (long read = 0; read < count; read++)
+                if (!documents.MoveNext())
+                    throw new TitanException(ExitCode.Data, $"the checkpoint's data position is after document {count}, dataset '{corpus.Name}' has {read}; {StartOver}");
+            return documents;
+        }
+        catch
+        {
+            documents.Dispose();
+            throw;
+        }
+    }
 
     private void Copy(Batch batch, int row, int labels)
     {

@@ -28,7 +28,7 @@ public sealed class Trainer : IDisposable
     private readonly CommunicationReport? communication;
     private readonly IReadOnlyList<ModelParameter> parameters;
     private readonly FusedAdam optimizer;
-    private readonly LrSchedule schedule;
+    private LrSchedule? schedule;
     private readonly HuggingFaceTokenizer tokenizer;
     private readonly DataLoader data;
     private readonly LeakWatch leaks;
@@ -42,6 +42,7 @@ public sealed class Trainer : IDisposable
     private readonly Stopwatch watch = Stopwatch.StartNew();
     private long step;
     private long firstStep;
+    private long scheduleAhead;
     private long tokensSeen;
     private long tokensSinceLog;
     private double dataSeconds;
@@ -89,8 +90,6 @@ public sealed class Trainer : IDisposable
         var named = parameters.Select(p => (p.Fqn, p.Parameter)).ToList();
         var o = config.Optimizer;
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
-        var s = config.LrScheduler;
-        schedule = new LrSchedule(s.TotalSteps ?? config.Training.Steps, s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
         var loss = CrossEntropy.For(config.Compile, ranks.Along(MeshDimension.TensorParallel), !config.Parallelism.DisableLossParallel);
         pass = new ForwardBackward(model, loss, parallelisms.AfterBackward);
         validator = heldOut is null
@@ -181,9 +180,12 @@ public sealed class Trainer : IDisposable
     {
         var loaded = checkpoints.Load(data);
         WeightsChanged();
-        if (loaded is null) return;
-        (step, tokensSeen) = (loaded.Step, loaded.TokensSeen);
-        given.Log($"Loaded the checkpoint {loaded.Folder}");
+        (step, tokensSeen) = (loaded?.Step ?? 0, loaded?.TokensSeen ?? 0);
+        // Where the schedule and the steps were counted apart, it ends with the run all the same.
+        scheduleAhead = (loaded?.SchedulerSteps ?? 0) - step;
+        var s = config.LrScheduler;
+        schedule = new LrSchedule(s.TotalSteps ?? Math.Max(1, config.Training.Steps + scheduleAhead), s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
+        if (loaded is not null) given.Log($"Loaded the checkpoint {loaded.Folder}{(loaded.Without.Count > 0 ? $" without {string.Join(", ", loaded.Without)}" : "")}");
     }
 
     private void Announce()
@@ -214,7 +216,7 @@ public sealed class Trainer : IDisposable
         Gradients.Clear(parameters);
         given.Counter.Take();
         ranks.Counter?.Take();
-        var lr = config.Optimizer.Lr * schedule.Factor(step);
+        var lr = config.Optimizer.Lr * schedule!.Factor(step + scheduleAhead);
         var loading = Stopwatch.StartNew();
         var batches = Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList();
         dataSeconds += loading.Elapsed.TotalSeconds;
