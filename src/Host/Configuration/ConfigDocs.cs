@@ -22,10 +22,12 @@ public static class ConfigDocs
             {
                 var key = same.First();
                 var meaning = key.Description;
-                if (key.Property.GetCustomAttribute<OneOfAttribute>() is { } oneOf) meaning += $" One of: {string.Join(", ", oneOf.Values)}.";
+                if (key.Type.Element.IsEnum) meaning += $" One of: {string.Join(", ", key.Type.Names)}.";
+                meaning += ValueRules.Describe(key);
+                if (key.Property.GetCustomAttribute<NoEffectAttribute>() is { } noEffect) meaning += $" **No effect:** {noEffect.Why}.";
                 if (key.Owner is not null) meaning += $" (recipe {string.Join(", ", same.Select(k => k.Owner))})";
                 if (key.Property.GetCustomAttribute<NotServedYetAttribute>() is { } notYet) meaning += $" **Only the default is accepted:** {notYet.Why}.";
-                text.Append($"| `{key.Name}` | `{ValueConversion.Show(key.Default)}` | {meaning} |\n");
+                text.Append($"| `{key.Name}` | `{KeyType.Show(key.Default)}` | {meaning} |\n");
             }
         }
 

@@ -8,6 +8,10 @@ public static class Datasets
 {
     private static readonly string[] Names = ["titan_sample", "titan_sample_validation", "text", "c4", "c4_test", "c4_validation"];
 
+    /// <summary>Why no dataset has this name; null when one has.</summary>
+    public static string? Problem(string name) =>
+        Names.Contains(name.ToLowerInvariant()) ? null : $"no such dataset; known: {string.Join(", ", Names)}{Nearest.Hint(name, Names)}";
+
     /// <summary>Opens a dataset.</summary>
     /// <param name="name">Its name, in any case.</param>
     /// <param name="path">Where its files are; null for a shipped dataset.</param>
@@ -15,8 +19,7 @@ public static class Datasets
     public static Corpus Open(string name, string? path)
     {
         name = name.ToLowerInvariant();
-        if (!Names.Contains(name))
-            throw new TitanException(ExitCode.Usage, $"training.dataset = '{name}': no such dataset; known: {string.Join(", ", Names)}{Nearest.Hint(name, Names)}");
+        if (Problem(name) is { } unknown) throw new TitanException(ExitCode.Usage, $"dataset '{name}': {unknown}");
         if (path is not null) return new Corpus(name, TextFiles.Find(path));
         return name switch
         {
