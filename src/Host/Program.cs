@@ -12,6 +12,7 @@ var verbose = TrainCommand.Verbose = args.Contains("--verbose");
 args = [.. args.Where(a => a != "--verbose")];
 try
 {
+    ProgramVariables.Check();
     LibTorch.Prepare();
     var parsed = Commands.Root().Parse(args);
     // The library would print its help and return 1.

@@ -20,7 +20,11 @@ internal static class UnknownKey
 
     private static readonly string[] Families = ["quantize.linear.float8", "quantize.linear.mx", "quantize.grouped_mm.float8", "quantize.grouped_mm.mx"];
 
-    public static string Message(string shown, string name, ConfigSchema schema, string origin) => $"{origin}: {shown}: {Reason(name, schema)}";
+    private const int Longest = 200;
+
+    public static string Message(string shown, string name, ConfigSchema schema, string origin) => name.Length > Longest
+        ? $"{origin}: {shown[..Longest]}...: there is no key of {name.Length} characters"
+        : $"{origin}: {shown}: {Reason(name, schema)}";
 
     private static string Reason(string name, ConfigSchema schema)
     {

@@ -60,8 +60,7 @@ internal static class ValueRules
     {
         var text = rule switch
         {
-            // What an attribute says itself knows more.
-            { ErrorMessage: { } own } => own,
+            _ when Own(rule) is { } own => own,
             AllowedValuesAttribute allowed => $"expected one of: {Join(allowed.Values)}{(value is string name ? Nearest.Hint(name, allowed.Values.OfType<string>()) : "")}",
             RangeAttribute range => $"expected {Words(range, key.Property.GetCustomAttribute<DeniedValuesAttribute>())}",
             DeniedValuesAttribute denied when key.Property.GetCustomAttribute<RangeAttribute>() is { } range => $"expected {Words(range, denied)}",
@@ -70,6 +69,9 @@ internal static class ValueRules
         };
         return isElement ? $"{KeyType.ShowShort(value)}: {text}" : text;
     }
+
+    /// <summary>What was written beside the rule, which knows more than the rule; two of the attributes come with a text that knows less.</summary>
+    private static string? Own(ValidationAttribute rule) => rule.ErrorMessage is { } text && text != new AllowedValuesAttribute().ErrorMessage && text != new DeniedValuesAttribute().ErrorMessage ? text : null;
 
     private static string Words(RangeAttribute range, DeniedValuesAttribute? denied)
     {

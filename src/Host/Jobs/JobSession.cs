@@ -74,6 +74,6 @@ public sealed class JobSession
         var converters = new ConverterSet(catalog, counter, world ?? new SingleRankGroup("world"));
         var schema = new ConfigSchema(converters.Sections);
         var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args, problems, ranks);
-        return new JobSession(catalog, converters, schema, counter, job);
+        return new JobSession(catalog, converters, schema, counter, job with { Warnings = [.. job.Warnings, .. MisspeltVariables.Notes()] });
     }
 }

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels;
 using Titan.Training.Models;
 
 namespace Titan.Training.Data;
@@ -39,10 +40,10 @@ public static class SampleAssets
     {
         get
         {
-            if (Environment.GetEnvironmentVariable("TITAN_ASSETS") is { Length: > 0 } set) return set;
+            if (ProgramVariables.Assets.Value is { } set) return set;
             for (var at = new DirectoryInfo(AppContext.BaseDirectory); at is not null; at = at.Parent)
                 if (Directory.Exists(Path.Combine(at.FullName, "assets", "sample"))) return Path.Combine(at.FullName, "assets");
-            throw new TitanException(ExitCode.Data, "the folder 'assets' with the shipped text was not found beside the program; set TITAN_ASSETS to it");
+            throw new TitanException(ExitCode.Data, $"the folder 'assets' with the shipped text was not found beside the program; set {ProgramVariables.Assets.Name} to it");
         }
     }
 }
