@@ -14,7 +14,7 @@ public sealed class RunNeedsTests
 
     [Theory]
     [InlineData("training.local_batch_size or training.seq_len", "--training.seq_len=1073741824", "--training.local_batch_size=1")]
-    [InlineData("training.local_batch_size or training.seq_len", "--training.local_batch_size=1048576")]
+    [InlineData("training.local_batch_size or training.seq_len", "--training.local_batch_size=1048576", "--training.seq_len=1024")]
     [InlineData("training.global_batch_size", "--training.global_batch_size=1048576", "--training.local_batch_size=1", "--training.seq_len=262144")]
     [InlineData("validation.local_batch_size or validation.seq_len", "--validation.enable", "--validation.seq_len=1073741824", "--validation.local_batch_size=1")]
     [InlineData("model.flavor", "--model.flavor=405B")]

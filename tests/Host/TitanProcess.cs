@@ -45,9 +45,9 @@ internal static class TitanProcess
     }
 
     /// <summary>A job of a few seconds.</summary>
-    public static string[] SmallJob(string folder, int steps, params string[] more) =>
+    public static string[] SmallJob(string folder, int steps, params string[] more) => JobFlags.With(
     [
         "train", "--job.dump_folder", folder, "--model.flavor", "cpu_small", "--training.seq_len", "32", "--training.local_batch_size", "2", "--training.steps", steps.ToString(),
-        "--lr_scheduler.warmup_steps", "2", "--metrics.log_freq", "1", "--debug.seed", "1", .. more,
-    ];
+        "--lr_scheduler.warmup_steps", "2", "--metrics.log_freq", "1", "--debug.seed", "1",
+    ], more);
 }

@@ -35,8 +35,8 @@ public sealed partial class ProgramVariablesTests
     [InlineData("TITAN_LAUNCHER_GRACE_SECONDS", "0", "expected whole seconds")]
     [InlineData("TITAN_FAILPOINT", "before-rename:x", "expected NAME or NAME:K")]
     [InlineData("TITAN_FAILPOINT", "before-rename:0", "expected NAME or NAME:K")]
-    [InlineData("TITAN_ASSETS", "/no/such/folder", "no such folder")]
-    [InlineData("TITAN_LIBTORCH", "/no/such/folder", "no such folder")]
+    [InlineData("TITAN_ASSETS", "/no/such/folder", "there is no such folder")]
+    [InlineData("TITAN_LIBTORCH", "/no/such/folder", "there is no such folder")]
     public void A_value_that_a_variable_cannot_have_is_said_before_anything_else(string name, string value, string says)
     {
         var (exit, output) = TitanProcess.RunWith(new() { [name] = value }, "config", "show");
