@@ -107,7 +107,7 @@ public sealed record Plan(
         if (GradientAccumulation.Problem(config.Training, dimensions) is not null) return [];
         var needs = RunNeeds.Of(config, counts, dimensions);
         var machine = request is null ? RankMachine.Here() : new RankMachine(request.Gpu.Name, double.PositiveInfinity, double.PositiveInfinity, request.Gpu.Float8);
-        return [.. needs.Problem(machine) is { } problem ? new[] { problem } : [], .. needs.Warnings(machine)];
+        return [.. needs.Problem(machine, "on one rank alone") is { } problem ? new[] { problem } : [], .. needs.Warnings(machine)];
     }
 
     private static Dictionary<string, long> MemoryOf(JobConfig config, ModelCounts c, out IReadOnlyList<string> assumptions)

@@ -52,11 +52,13 @@ internal sealed record RunNeeds(IReadOnlyList<(string What, string Keys, double 
     }
 
     /// <summary>Why the job cannot run on a machine; null when it may.</summary>
-    public string? Problem(RankMachine machine)
+    /// <param name="machine">What a rank has.</param>
+    /// <param name="where">On which ranks, for the message.</param>
+    public string? Problem(RankMachine machine, string where = "on a rank")
     {
         if (Bytes <= machine.Bytes) return null;
         var largest = Parts.MaxBy(p => p.Bytes);
-        return $"the job needs at least {Gib(Bytes)} of memory on a rank ({string.Join(", ", Parts.Select(p => $"{p.What} {Gib(p.Bytes)}"))}); {machine.Name} has {Gib(machine.Bytes)}; lower {largest.Keys}";
+        return $"the job needs at least {Gib(Bytes)} of memory {where} ({string.Join(", ", Parts.Select(p => $"{p.What} {Gib(p.Bytes)}"))}); {machine.Name} has {Gib(machine.Bytes)}; lower {largest.Keys}";
     }
 
     /// <summary>What may end the run later, or keep it from ending.</summary>
