@@ -53,7 +53,6 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
         Require("training.seq_len", config.Training.SeqLen % p.TensorParallelDegree == 0, multiple, tensor);
         if (config.Validation.Enable) Require("validation.seq_len", config.Validation.SeqLen % p.TensorParallelDegree == 0, multiple, tensor);
         if (p.TensorParallelDegree == 1 && p.DisableLossParallel) notes.Add("parallelism.disable_loss_parallel has no effect: tensor_parallel_degree = 1");
-        if (p.EnableAsyncTensorParallel && p.TensorParallelDegree > 1) notes.RemoveAll(n => n.StartsWith("parallelism.enable_async_tensor_parallel ", StringComparison.Ordinal));
     }
 
     private void CheckSizes()

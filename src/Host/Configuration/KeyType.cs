@@ -58,7 +58,7 @@ public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOp
     {
         value = null;
         if (IsOptional && text == "None") return true;
-        if (IsList) return TryList(text.Length == 0 ? [] : text.Split(','), (part, _) => OneFromText(part), out value);
+        if (IsList) return TryList<string>(text.Length == 0 ? [] : text.Split(','), OneFromText, out value);
         value = OneFromText(text);
         return value is not null;
     }
@@ -68,20 +68,20 @@ public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOp
     {
         value = null;
         if (IsOptional && given is "None") return true;
-        if (IsList) return given is List<object> list && TryList(list, (part, _) => OneFromToml(part), out value);
+        if (IsList) return given is List<object> list && TryList<object>(list, OneFromToml, out value);
         value = OneFromToml(given);
         return value is not null;
     }
 
     private static bool IsScalar(Type type) => type.IsEnum || Scalars.Contains(type);
 
-    private bool TryList<T>(IReadOnlyList<T> parts, Func<T, int, object?> convert, out object? value)
+    private bool TryList<T>(IReadOnlyList<T> parts, Func<T, object?> convert, out object? value)
     {
         value = null;
         var array = Array.CreateInstance(Element, parts.Count);
         for (var i = 0; i < parts.Count; i++)
         {
-            if (convert(parts[i], i) is not { } one) return false;
+            if (convert(parts[i]) is not { } one) return false;
             array.SetValue(one, i);
         }
 
