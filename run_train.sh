@@ -1,12 +1,20 @@
 #!/usr/bin/env bash
-# Trains. CONFIG_FILE: the job (default: a small Llama 3 that learns within a minute on two cores). NGPU: number of ranks, started with mpirun. LOG_RANK: whose output to
+# Trains. CONFIG_FILE, or --job.config_file: the job (default: a small Llama 3 that learns within a minute on two cores). NGPU: number of ranks, started with mpirun. LOG_RANK: whose output to
 # show (0; a list: 0,3; all). Several hosts: HOSTFILE=FILE or TITAN_HOSTS=host1:4,host2:4. TITAN_MPIRUN_FLAGS: more flags for mpirun.
 # TITAN_LAUNCHER_GRACE_SECONDS (20): how long a launcher may outlive its ranks here. Under srun, or already under an MPI
 # launcher, it is one rank and just runs. TITAN_INSTALL=1: may install Open MPI with apt-get. docs/distributed.md has the rest.
 # Any further argument overrides the job file, for example: --training.steps 50 --model.converters="quantize.linear.float8"
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-CONFIG_FILE=${CONFIG_FILE:-"$root/configs/llama3/cpu_small.toml"}
+# A job file among the arguments takes the place of the default. Where CONFIG_FILE names another one, the program says so.
+named=
+for argument in "$@"; do
+    case ${argument//-/_} in __job.config_file | __job.config_file=*) named=1 ;; esac
+done
+job=()
+if [ -n "${CONFIG_FILE:-}" ]; then job=(--job.config_file "$CONFIG_FILE")
+elif [ -z "$named" ]; then job=(--job.config_file "$root/configs/llama3/cpu_small.toml")
+fi
 ranks=${NGPU:-1}
 export LOG_RANK=${LOG_RANK:-0}
 
@@ -15,7 +23,7 @@ say() { echo "run_train.sh: $*" >&2; }
 program=${TITAN_PROGRAM:-"$root/titan"}
 # What the ranks run: train, or 'bench communication'.
 read -ra command <<<"${TRAIN_COMMAND:-train}"
-train=("$program" "${command[@]}" --job.config_file "$CONFIG_FILE" "$@")
+train=("$program" "${command[@]}" ${job[@]+"${job[@]}"} "$@")
 
 cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || nproc; }
 # Ranks of one machine share its cores.

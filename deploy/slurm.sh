@@ -17,7 +17,8 @@
 set -euo pipefail
 root=${TITAN_ROOT:-${SLURM_SUBMIT_DIR:-$PWD}}
 [ -x "$root/run_train.sh" ] || { echo "slurm.sh: $root holds no run_train.sh: submit from the root of the checkout, or set TITAN_ROOT" >&2; exit 2; }
-export CONFIG_FILE=${CONFIG_FILE:-"$root/configs/llama3/llama3_8b.toml"}
+# Unless an argument names the job file.
+case " ${*//-/_}" in *" __job.config_file"*) ;; *) export CONFIG_FILE=${CONFIG_FILE:-"$root/configs/llama3/llama3_8b.toml"} ;; esac
 export LOG_RANK=${LOG_RANK:-0} TITAN_NO_BUILD=1 UCX_HANDLE_ERRORS=none
 # pmix for Open MPI, pmi2 for MPICH; 'srun --mpi=list' shows what there is.
 mpi=${TITAN_SRUN_MPI:-pmix}

@@ -12,6 +12,7 @@ var verbose = TrainCommand.Verbose = args.Contains("--verbose");
 args = [.. args.Where(a => a != "--verbose")];
 try
 {
+    ProgramVariables.Check();
     LibTorch.Prepare();
     var parsed = Commands.Root().Parse(args);
     // The library would print its help and return 1.
@@ -58,12 +59,9 @@ internal static class Commands
         });
         var check = Job("check", "Validates a job.", [], (rest, _) =>
         {
-            var session = JobSession.Open(rest);
-            var converters = session.Converters.Choose(session.Job, session.Schema);
-            foreach (var warning in session.Job.Warnings) Console.WriteLine($"note: {warning}");
-            var reports = Plan.Of(session.Job.Config, converters).Reports;
-            ModelBuilder.ThrowIfNothingConverted(reports);
-            foreach (var note in reports.SelectMany(r => r.Notes)) Console.WriteLine($"note: {note}");
+            var session = JobSession.OpenJob(rest);
+            var plan = Plan.Of(session);
+            foreach (var note in session.Job.Warnings.Concat(plan.Reports.SelectMany(r => r.Notes)).Concat(plan.Warnings)) Console.WriteLine($"note: {note}");
             Console.WriteLine("ok");
             return Task.FromResult(0);
         });

@@ -18,6 +18,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
     [InlineData("ExportMissingAtRunTime", PluginStatus.Malfunctioned, "does not export converter acme.abstract", "must not be abstract")]
     [InlineData("NewerContract", PluginStatus.Incompatible, "needs contract >=1.9 <2.0, this host has 1.0", "upgrade Titan")]
     [InlineData("OptionsThrow", PluginStatus.Malfunctioned, "InvalidOperationException: thrown by OptionsType", "report it to its author")]
+    [InlineData("OptionOfNoKey", PluginStatus.Malfunctioned, "Dated has Since of type DateTime, which is no type of a key", "report it to its author")]
     [InlineData("TakesReservedName", PluginStatus.Malfunctioned, "names that start with 'quantize.' belong to recipe families", "another name")]
     [InlineData("NewtonsoftTwelve", PluginStatus.Active, "", "")]
     [InlineData("NewtonsoftThirteen", PluginStatus.Active, "", "")]

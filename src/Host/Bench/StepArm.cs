@@ -25,12 +25,12 @@ public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double 
         config = config with { Model = config.Model with { Name = "llama3", Flavor = StepModel.Flavor } };
         using var scope = NewDisposeScope();
         var (device, capability) = TrainingDevice.Choose();
-        var (model, _, reports) = ModelBuilder.Build(config, size.Registry(), session.Converters.Choose(session.Job, session.Schema), new ParallelDimensions(), device, capability);
-        ModelBuilder.ThrowIfNothingConverted(reports);
+        var (model, _, reports) = ModelBuilder.Build(config, size.Registry(), session.Chosen, new ParallelDimensions(), device, capability);
+        ModelBuilder.ThrowIfNothingConverted(reports, session.Chosen);
         model.InitializeWeights(Seed);
         using var random = new Generator(Seed);
         var tokens = randint(0, size.Vocabulary, [size.Batch, size.Length + 1], ScalarType.Int64, generator: random).to(device);
-        var step = new TrainingStep(model, config, session.Converters.Choose(session.Job, session.Schema).Select(c => c.Converter));
+        var step = new TrainingStep(model, config, session.Chosen.Select(c => c.Converter));
         var seconds = new List<double>();
         double loss = 0;
         for (var i = 0; i < warmUps + repetitions; i++)

@@ -69,7 +69,7 @@ internal static class TrainCommand
     {
         // The ranks of a machine share its cores.
         if (runtime.World > 1 && Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null) torch.set_num_threads(Math.Max(1, Environment.ProcessorCount / runtime.LocalSize));
-        var session = JobSession.Open(args, runtime.WorldGroup);
+        var session = JobSession.OpenJob(args, runtime.World, runtime.WorldGroup);
         runtime.SetTimeout(TimeSpan.FromSeconds(session.Job.Config.Comm.InitTimeoutSeconds));
         if (runtime.World > 1) CollectiveAgreement.Agree(runtime.WorldGroup, session.Facts);
         return session;
@@ -116,8 +116,14 @@ internal static class TrainCommand
             if (main && config.Job.SaveConfigFile is { } file) RunFolder.Write(config, file, ConfigPrinter.ToJson(session.Job, session.Schema));
 
             var device = TrainingDevice.Choose();
+            var needs = RunNeeds.Of(config, models.Find(config.Model.Name, config.Model.Flavor).Counts, TrainingRanks.Resolve(config, runtime.World));
+            var machine = RankMachine.Of(device.Device, runtime.LocalSize);
+            if (needs.Problem(machine) is { } tooLarge) throw new Abstractions.TitanException(Abstractions.ExitCode.Hardware, tooLarge);
+            foreach (var warning in needs.Warnings(machine)) log.Warn(warning);
+            if (config.Debug.Deterministic && device.Device.type == DeviceType.CUDA)
+                log.Warn("debug.deterministic has no effect on a GPU: libtorch's attention may add in any order there, so that two runs may differ in their last bits");
             using var trainer = new Trainer(new TrainerDependencies(
-                config, models, session.Converters.Choose(session.Job, session.Schema), session.Counter, session.Origin, log.Info, log.Warn, log.Colour)
+                config, models, session.Chosen, session.Counter, session.Origin, log.Info, log.Warn, log.Colour)
             {
                 Device = device,
                 Ranks = TrainingRanks.Of(runtime, config, device.Device),

@@ -32,7 +32,14 @@ public sealed class ConfigSchema
     /// <summary>The keys with this full name; more than one when several recipes have it.</summary>
     public IReadOnlyList<ConfigKey> Find(string fullName) => keys.TryGetValue(fullName, out var found) ? found : [];
 
+    /// <summary>What keeps a record from being a section; null when it can be one.</summary>
+    public static string? ProblemOf(Type options) => options.GetProperties().Where(p => p.CanWrite)
+        .Select(p => IsSection(p) ? ProblemOf(p.PropertyType) : KeyType.Of(p) is null ? Unsupported(p) : null).FirstOrDefault(p => p is not null);
+
     internal static bool IsSection(PropertyInfo property) => property.PropertyType.Name.EndsWith("Section", StringComparison.Ordinal);
+
+    private static string Unsupported(PropertyInfo property) =>
+        $"its options type {property.DeclaringType!.Name} has {property.Name} of type {property.PropertyType.Name}, which is no type of a key; a key may be {KeyType.Supported}";
 
     private void AddRecord(string section, Type type, string? owner)
     {
@@ -46,7 +53,8 @@ public sealed class ConfigSchema
                 continue;
             }
 
-            var key = new ConfigKey(section, name, property, property.GetValue(defaults), property.GetCustomAttribute<DescriptionAttribute>()?.Description ?? "", owner);
+            var kind = KeyType.Of(property) ?? throw new InvalidOperationException(Unsupported(property));
+            var key = new ConfigKey(section, name, property, kind, property.GetValue(defaults), property.GetCustomAttribute<DescriptionAttribute>()?.Description ?? "", owner);
             All.Add(key);
             if (!keys.TryGetValue(key.FullName, out var list)) keys[key.FullName] = list = [];
             list.Add(key);

@@ -84,7 +84,7 @@ public sealed class ConverterSet
             var keys = schema.Find(fullName);
             if (keys.Count == 0 || keys[0].Section != name || keys.Any(k => k.Owner is null || k.Owner == chosen)) continue;
             // A job file may spell out a default: that asks for nothing.
-            if (ValueConversion.SameValue(job.Values[fullName], keys[0].Default)) continue;
+            if (KeyType.Same(job.Values[fullName], keys[0].Default)) continue;
             throw new TitanException(ExitCode.Usage, $"{origin}: {fullName} belongs to recipe {string.Join(", ", keys.Select(k => k.Owner))}, but the job uses recipe {chosen}; remove it or set recipe_name");
         }
 

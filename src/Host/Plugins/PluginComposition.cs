@@ -3,6 +3,7 @@ using System.Composition.Hosting;
 using System.Reflection;
 using McMaster.NETCore.Plugins;
 using Titan.Abstractions;
+using Titan.Host.Configuration;
 
 namespace Titan.Host.Plugins;
 
@@ -68,7 +69,11 @@ internal static class PluginComposition
         foreach (var parallelism in parts.ParallelismFactories) parts.Parallelisms.Add((parallelism.Metadata, parallelism.CreateExport().Value));
         // The configuration of every job is built from these types, so a bad one must not come that far.
         foreach (var type in parts.Recipes.Select(r => r.Part.OptionsType).Concat(parts.Converters.Select(c => c.Part.OptionsType)))
+        {
             if (type?.GetConstructor([]) is null) throw new InvalidOperationException($"its options type {type?.Name ?? "null"} has no public constructor without parameters");
+            if (ConfigSchema.ProblemOf(type) is { } problem) throw new InvalidOperationException(problem);
+        }
+
         return parts;
     }
 

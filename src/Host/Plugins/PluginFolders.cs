@@ -1,17 +1,16 @@
+using Titan.Kernels;
+
 namespace Titan.Host.Plugins;
 
 /// <summary>Where plugins are looked for: beside the program, in TITAN_PLUGIN_PATH, in plugins.path.</summary>
 public static class PluginFolders
 {
-    /// <summary>The environment variable with more folders, separated like PATH.</summary>
-    public const string Variable = "TITAN_PLUGIN_PATH";
-
     /// <summary>All plugin folders, without duplicates. A given path may be a plugin folder or hold several.</summary>
     /// <param name="given">The paths of <c>plugins.path</c>.</param>
     /// <param name="missing">Given paths that do not exist.</param>
     public static IReadOnlyList<string> Find(IReadOnlyList<string> given, out IReadOnlyList<string> missing)
     {
-        var environment = (Environment.GetEnvironmentVariable(Variable) ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+        var environment = (ProgramVariables.PluginPath.Value ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
         var asked = environment.Concat(given).ToList();
         missing = [.. asked.Where(p => !Directory.Exists(p))];
         return [.. new[] { BuiltIn() }.Concat(asked).Where(Directory.Exists).SelectMany(Expand).Select(Path.GetFullPath).Distinct()];

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Titan.Kernels;
 
 namespace Titan.Training.Checkpoints;
 
@@ -7,7 +8,7 @@ namespace Titan.Training.Checkpoints;
 /// </summary>
 internal static class Failpoint
 {
-    private static readonly string[] Wanted = (Environment.GetEnvironmentVariable("TITAN_FAILPOINT") ?? "").Split(':');
+    private static readonly string[] Wanted = (ProgramVariables.Failpoint.Value ?? "").Split(':');
     private static int left = Wanted.Length > 1 ? int.Parse(Wanted[1]) : 1;
 
     public static void Hit(string name)

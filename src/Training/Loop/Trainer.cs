@@ -60,7 +60,7 @@ public sealed class Trainer : IDisposable
         leaks = new LeakWatch(given.Warn);
         ranks = given.Ranks;
         var dimensions = ranks.Dimensions;
-        accumulation = Accumulation(config.Training, dimensions);
+        accumulation = GradientAccumulation.Steps(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
         tokenizer.RequireDocumentEnd(config.Model.HfAssetsPath, given.Warn);
         data = Open(Datasets.Open(config.Training.Dataset, config.Training.DatasetPath), config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
@@ -77,7 +77,7 @@ public sealed class Trainer : IDisposable
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath, "validation") : null;
         (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
-        ModelBuilder.ThrowIfNothingConverted(Reports);
+        ModelBuilder.ThrowIfNothingConverted(Reports, given.Converters);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(WirePlan.Of(model, config, dimensions)), new CommunicationInterval());
         parallelisms = new AppliedParallelisms(model, config, ranks, given.Parallelisms, device);
         ModelParameters.Materialize(model, device);
@@ -95,7 +95,7 @@ public sealed class Trainer : IDisposable
         validator = heldOut is null
             ? null
             : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device, ranks);
-        sinks = ranks.IsMain ? RunFolder.OpenSinks(config, given.Warn) : new MetricsSinks([], given.Warn);
+        sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, given.Converters.Select(c => c.Converter));
         checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World);
     }
@@ -165,15 +165,6 @@ public sealed class Trainer : IDisposable
     private static string TokenizerFolder(string path) =>
         !Directory.Exists(path) && path == new ModelSection().HfAssetsPath ? Path.Combine(SampleAssets.Root, "tokenizer") : path;
 
-    private static int Accumulation(TrainingSection training, ParallelDimensions dimensions)
-    {
-        var perStep = training.LocalBatchSize * dimensions.Batch;
-        var global = training.GlobalBatchSize < 0 ? perStep : training.GlobalBatchSize;
-        return global % perStep == 0
-            ? global / perStep
-            : throw new TitanException(ExitCode.Usage, $"training.global_batch_size = {global}: expected a multiple of local_batch_size * data-parallel ranks = {perStep}");
-    }
-
     private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(corpus, tokenizer, ranks.BatchRank, ranks.Dimensions.Batch, batch, length, infinite);
 
     private void Resume()
@@ -221,7 +212,8 @@ public sealed class Trainer : IDisposable
         var batches = Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList();
         dataSeconds += loading.Elapsed.TotalSeconds;
         // Ranks must leave at the same step: what one was asked, all do.
-        if (ranks.Sum(batches.Sum(b => b.Counted), stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
+        var own = batches.Sum(b => b.Counted);
+        if (ranks.Sum(own, stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
         var tokens = (long)counted / ranks.SameData;
         double sum = 0;
         float8Stats.Begin(step + 1);
@@ -233,6 +225,8 @@ public sealed class Trainer : IDisposable
         }
 
         if (StopsNow(stop)) return false;
+        // Of this rank's own tokens; a rank without any has no loss.
+        var ownLoss = own == 0 ? double.NegativeInfinity : sum * tokens / own;
         double[] global = ranks.Sum(sum / ranks.SameData, Gradients.SquaredNorm(parameters));
         (sum, var norm) = (global[0], Math.Sqrt(global[1]));
         LastLoss = sum;
@@ -246,7 +240,7 @@ public sealed class Trainer : IDisposable
         tokensSinceLog += tokens;
         Stepped?.Invoke(step, sum);
         leaks.Observe(Tensor.TotalCount);
-        if (step == 1 || step % config.Metrics.LogFreq == 0) Report(sum, norm, lr);
+        if (step == 1 || step % config.Metrics.LogFreq == 0) Report(sum, ranks.Max(ownLoss), norm, lr);
         if (float8Stats.Take(step) is var (line, values))
         {
             given.Log(line);
@@ -280,14 +274,14 @@ public sealed class Trainer : IDisposable
         parallelisms.AfterOptimizerStep();
     }
 
-    private void Report(double sum, double norm, double lr)
+    private void Report(double sum, double largest, double norm, double lr)
     {
         var seconds = watch.Elapsed.TotalSeconds;
         watch.Restart();
         var tps = tokensSinceLog / seconds / ranks.World.Size;
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
-        var metrics = new StepMetrics(step, sum, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
+        var metrics = new StepMetrics(step, sum, largest, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
             Reports.Count > 0 ? given.Counter.Take() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond());
         (tokensSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));

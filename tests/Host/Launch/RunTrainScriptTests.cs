@@ -16,6 +16,21 @@ public sealed class RunTrainScriptTests : IDisposable
         Assert.StartsWith("program train --job.config_file a.toml --training.steps 3\n", output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("--job.config_file", "mine.toml")]
+    [InlineData("--job.config-file=mine.toml")]
+    public void A_job_file_among_the_arguments_takes_the_place_of_the_default(params string[] args)
+    {
+        var (_, output) = script.Run(args);
+        Assert.StartsWith($"program train {string.Join(' ', args)}\n", output, StringComparison.Ordinal);
+        // With one of the environment's as well the program decides: the same is fine, another is an error.
+        (_, output) = script.With("CONFIG_FILE", "a.toml").Run(args);
+        Assert.StartsWith($"program train --job.config_file a.toml {string.Join(' ', args)}\n", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Without_any_job_file_the_small_model_is_trained() => Assert.Contains("configs/llama3/cpu_small.toml --training.steps 3\n", script.Run("--training.steps", "3").Output, StringComparison.Ordinal);
+
     [Fact]
     public void Several_ranks_run_under_Open_MPI_with_the_flags_that_one_machine_needs()
     {

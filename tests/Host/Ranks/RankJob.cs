@@ -50,11 +50,11 @@ internal sealed class RankJob : IDisposable
     public string[] Launcher { get; init; } = [];
 
     /// <summary>A debug model whose global batch is four sequences of 64 tokens on any number of ranks.</summary>
-    public static string[] DebugModel(int steps, int batchRanks, params string[] more) =>
+    public static string[] DebugModel(int steps, int batchRanks, params string[] more) => JobFlags.With(
     [
         "--model.flavor", "debugmodel", "--training.seq_len", "64", "--training.local_batch_size", $"{4 / batchRanks}", "--training.steps", $"{steps}", "--lr_scheduler.warmup_steps", "2",
-        "--metrics.log_freq", "1", "--debug.seed", "1", .. more,
-    ];
+        "--metrics.log_freq", "1", "--debug.seed", "1",
+    ], more);
 
     /// <summary>Runs a debug model to its end and expects success.</summary>
     public static (SortedDictionary<int, double> Losses, string Output) Train(int steps, int ranks, int batchRanks, params string[] more)
