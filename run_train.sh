@@ -10,7 +10,8 @@ CONFIG_FILE=${CONFIG_FILE:-"$root/configs/llama3/cpu_small.toml"}
 ranks=${NGPU:-1}
 export LOG_RANK=${LOG_RANK:-0}
 
-say() { echo "run_train.sh: $*" >&2; }
+# On a full disk nothing is said, and the run goes on.
+say() { echo "run_train.sh: $*" >&2 || true; }
 # The program of this checkout; TITAN_PROGRAM is for whoever runs another build of it.
 program=${TITAN_PROGRAM:-"$root/titan"}
 # What the ranks run: train, or 'bench communication'.
@@ -125,8 +126,21 @@ if ! find_launcher; then
     find_launcher || missing
 fi
 
-# Once, before many ranks would do it at the same time.
-"$program" --help >/dev/null
+# Once, before many ranks would do it at the same time. Where a signal comes nothing has begun, and it ends as it would end any program.
+set -m
+"$program" --help >/dev/null </dev/null &
+building=$!
+set +m
+leave() {
+    kill -TERM -- "-$building" 2>/dev/null || true
+    say "SIG$1: nothing had begun"
+    exit $((128 + $2))
+}
+trap 'leave HUP 1' HUP
+trap 'leave INT 2' INT
+trap 'leave QUIT 3' QUIT
+trap 'leave TERM 15' TERM
+wait "$building" || exit $?
 export TITAN_NO_BUILD=1
 # UCX, which MPICH and many clusters' Open MPI use, would turn every null reference of .NET into a crash.
 export UCX_HANDLE_ERRORS=${UCX_HANDLE_ERRORS:-none}
@@ -173,9 +187,24 @@ if ! command -v pgrep >/dev/null 2>&1; then
     say "warning: pgrep is not on PATH (it is in the package procps or procps-ng), so the ranks cannot be found here: SIGTERM and Ctrl-C go to $mpirun, which ends the ranks without a checkpoint," \
         "and $mpirun is not ended when another host stops answering"
 fi
-"$mpirun" ${flags[@]+"${flags[@]}"} ${more[@]+"${more[@]}"} -np "$ranks" "${train[@]}" <&0 &
+# A launcher that is told to end reports failure, and gives its ranks a second; so does one that gets Ctrl-C with its group. So it has a group of its own, and the ranks are
+# told: they agree, save, and all end by themselves. A signal that comes before a rank listens is kept for it.
+signal=
+told=" "
+# Until when ranks are waited for; a second signal does not wait.
+patience=
+ask() {
+    if [ -z "$signal" ]; then patience=$((SECONDS + grace)); else patience=0; fi
+    signal=$1 told=" "
+}
+trap 'ask HUP' HUP
+trap 'ask INT' INT
+trap 'ask QUIT' QUIT
+trap 'ask TERM' TERM
+set -m
+"$mpirun" ${flags[@]+"${flags[@]}"} ${more[@]+"${more[@]}"} -np "$ranks" "${train[@]}" </dev/null &
 launched=$!
-# A launcher that is told to end reports failure, and gives its ranks a second. So a rank is told: they agree, save, and all end by themselves.
+set +m
 ranks_of() {
     local child
     [ -n "$ranks_can_be_found" ] || return 0
@@ -183,20 +212,55 @@ ranks_of() {
         if [ "$(cat "/proc/$child/comm" 2>/dev/null)" = titan ]; then echo "$child"; else ranks_of "$child"; fi
     done
 }
-forward() {
-    local told
-    told=$(ranks_of "$launched")
-    # shellcheck disable=SC2086
-    kill -"$1" ${told:-$launched} 2>/dev/null || true
+# The program listens to SIGTERM last. Before, the signal would end the rank, and with it the job.
+listens() {
+    local name value
+    while read -r name value; do
+        if [ "$name" = SigCgt: ]; then
+            [ $((0x$value & 0x4000)) != 0 ]
+            return
+        fi
+    done 2>/dev/null <"/proc/$1/status"
+    return 1
 }
-trap 'forward TERM' TERM
-trap 'forward INT' INT
-# When a link is down for good the ranks give up, each by itself, but a launcher waits for the other host without end.
+# Tells the ranks of this host that were not told yet; where none listens in time, or none can be found, the launcher.
+tell() {
+    local rank
+    for rank in $(ranks_of "$launched"); do
+        case $told in *" $rank "*) continue ;; esac
+        if listens "$rank" && kill -"$signal" "$rank" 2>/dev/null; then
+            if [ "$told" = " " ]; then say "SIG$signal: passed on to the ranks"; fi
+            told="$told$rank "
+        fi
+    done
+    if [ "$told" = " " ] && { [ -z "$ranks_can_be_found" ] || [ "$SECONDS" -ge "$patience" ]; }; then
+        told=" launcher "
+        kill -"$signal" "$launched" 2>/dev/null || true
+    fi
+}
+script=$$
+# Killed, or a zombie whose parent does not look.
+script_is_gone() {
+    local text=
+    { read -r text <"/proc/$script/stat"; } 2>/dev/null || return 0
+    case ${text##*) } in [ZX]*) return 0 ;; esac
+    return 1
+}
+# Looks after what nobody else would end. A launcher that waits for another host: when a link is down for good the ranks give up, each by itself, but it waits without end.
+# And all of them when this script was killed: they save and end.
 watch_launcher() {
     local seen= gone=0
+    trap - HUP INT QUIT TERM
     while [ "$gone" -lt "$grace" ]; do
         sleep 1 </dev/null >/dev/null 2>&1   # outlives a killed watcher by a moment, and must not keep the pipes open
         kill -0 "$launched" 2>/dev/null || return 0
+        if script_is_gone; then
+            if [ -z "$signal" ]; then
+                say "was killed: the ranks are told to save and stop"
+                ask TERM
+            fi
+            tell
+        fi
         if [ -n "$(ranks_of "$launched")" ]; then seen=1 gone=0
         elif [ -n "$seen" ]; then gone=$((gone + 1))
         fi
@@ -206,14 +270,22 @@ watch_launcher() {
     kill -KILL $(pgrep -P "$launched") "$launched" 2>/dev/null || true
     return 9
 }
-watch_launcher &
+set -m
+watch_launcher </dev/null &
 watcher=$!
+set +m
 # A signal ends the waiting, not the job.
 status=0
 while :; do
     wait "$launched" 2>/dev/null && status=0 || status=$?
     kill -0 "$launched" 2>/dev/null || break
+    while [ -n "$signal" ] && kill -0 "$launched" 2>/dev/null; do
+        tell
+        sleep 0.2 </dev/null >/dev/null 2>&1 || true
+    done
 done
+# A signal may have come between its end and the look at it.
+wait "$launched" 2>/dev/null && status=0 || status=$?
 kill "$watcher" 2>/dev/null || true
 wait "$watcher" 2>/dev/null || if [ $? = 9 ]; then status=1; fi
 exit "$status"

@@ -30,10 +30,11 @@ internal static class TitanProcess
         }
     }, null, Limit, Timeout.InfiniteTimeSpan);
 
-    public static Process Start(IEnumerable<string> args, string? failpoint = null)
+    public static Process Start(IEnumerable<string> args, string? failpoint = null, params (string Name, string Value)[] environment)
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "titan")) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var arg in args) start.ArgumentList.Add(arg);
+        foreach (var (name, value) in environment) start.Environment[name] = value;
         if (failpoint is not null) start.Environment["TITAN_FAILPOINT"] = failpoint;
         return Process.Start(start)!;
     }

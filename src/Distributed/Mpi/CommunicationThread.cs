@@ -41,6 +41,11 @@ internal sealed class CommunicationThread
         thread.Start();
         try
         {
+            using var siblings = Siblings.Watch(message =>
+            {
+                words.Say(message);
+                NativeProcess.ExitNow((int)ExitCode.RunFailed);
+            });
             started.Join();
         }
         catch

@@ -7,12 +7,16 @@ namespace Titan.Training.Data;
 /// <summary>An ordered set of files with documents.</summary>
 /// <param name="name">The dataset's name, for messages.</param>
 /// <param name="files">The files, in order.</param>
-public sealed class Corpus(string name, IReadOnlyList<string> files)
+/// <param name="section">The section of the job that names it, for messages.</param>
+public sealed class Corpus(string name, IReadOnlyList<string> files, string section = "training")
 {
     private const int Sampled = 1 << 16;
 
     /// <summary>The dataset's name.</summary>
     public string Name => name;
+
+    /// <summary>The key that says where its files are, for messages.</summary>
+    public string PathKey => $"{section}.dataset_path";
 
     /// <summary>SHA-256 over names, lengths, and the first and last 64 KiB of the files: a position in a corpus makes no sense in another.</summary>
     public string Fingerprint { get; } = Hash(files);
@@ -22,7 +26,7 @@ public sealed class Corpus(string name, IReadOnlyList<string> files)
     {
         foreach (var file in files)
         {
-            foreach (var document in TextFiles.Read(file))
+            foreach (var document in TextFiles.Read(file, section))
             {
                 if (skip > 0) skip--;
                 else yield return document;

@@ -109,6 +109,7 @@ public sealed class DataLoader : IDisposable
 
     private bool ReadDocument()
     {
+        Checkpoints.Failpoint.Hit("reading");
         if (documents.MoveNext())
         {
             // What was given out goes once it is the larger part, so that no token is moved more than once on average.
@@ -130,7 +131,7 @@ public sealed class DataLoader : IDisposable
         // Without this, starting over would go on for ever.
         if (isWholeEpoch && !hasTokens)
             throw new TitanException(ExitCode.Data,
-                $"dataset '{corpus.Name}' has {(document == 0 ? "no document" : $"no text in its {document} documents")}; check training.dataset_path");
+                $"dataset '{corpus.Name}' has {(document == 0 ? "no document" : $"no text in its {document} documents")}; check {corpus.PathKey}");
         if (!infinite) return false;
         documents.Dispose();
         documents = corpus.Documents().GetEnumerator();

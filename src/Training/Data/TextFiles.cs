@@ -19,7 +19,7 @@ public static class TextFiles
 
     /// <summary>The files that a path names: itself, or all in the folder and below, in ordinal order.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when there is none.</exception>
-    public static IReadOnlyList<string> Find(string path)
+    public static IReadOnlyList<string> Find(string path, string section = "training")
     {
         if (File.Exists(path))
         {
@@ -27,7 +27,7 @@ public static class TextFiles
             return [path];
         }
 
-        if (!Directory.Exists(path)) throw new TitanException(ExitCode.Data, $"dataset path '{path}' does not exist; set training.dataset_path to a file or folder of text");
+        if (!Directory.Exists(path)) throw new TitanException(ExitCode.Data, $"dataset path '{path}' does not exist; set {section}.dataset_path to a file or folder of text");
         try
         {
             var files = Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Where(IsKnown).Order(StringComparer.Ordinal).ToList();
@@ -40,7 +40,7 @@ public static class TextFiles
     }
 
     /// <summary>The documents of a file, in order.</summary>
-    public static IEnumerable<string> Read(string path)
+    public static IEnumerable<string> Read(string path, string section = "training")
     {
         var documents = path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) ? ReadParquet(path) : ReadLines(path);
         using var each = documents.GetEnumerator();
@@ -52,7 +52,7 @@ public static class TextFiles
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException or DecoderFallbackException)
             {
-                throw new TitanException(ExitCode.Data, $"dataset file '{path}' cannot be read: {(e is DecoderFallbackException ? "it is not UTF-8 text" : e.Message)}; replace it, or set training.dataset_path to another", e);
+                throw new TitanException(ExitCode.Data, $"dataset file '{path}' cannot be read: {(e is DecoderFallbackException ? "it is not UTF-8 text" : e.Message)}; replace it, or set {section}.dataset_path to another", e);
             }
 
             yield return each.Current;

@@ -26,6 +26,7 @@ internal sealed class RunCheckpoints : IDisposable
     private readonly int lastStep;
     private readonly IProcessGroup world;
     private readonly CheckpointStore? store;
+    private long saved = -1;
 
     /// <param name="config">The job.</param>
     /// <param name="parameters">The parts that this rank holds.</param>
@@ -70,7 +71,8 @@ internal sealed class RunCheckpoints : IDisposable
 
     public void Save(long step, long tokens, DataState data, bool isLast)
     {
-        if (section.LoadOnly) return;
+        // A stop that is asked for during a save finds its step saved.
+        if (section.LoadOnly || step == saved) return;
         if (isLast && section.LastSaveModelOnly)
         {
             SaveModel(step);
@@ -86,6 +88,7 @@ internal sealed class RunCheckpoints : IDisposable
                 [DataFile] = JsonSerializer.Serialize(data),
             },
             metadata));
+        saved = step;
     }
 
     public void SaveSeed() => SaveModel(0);

@@ -1,0 +1,111 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Titan.Distributed.Launch;
+
+namespace Titan.Host.Runtime;
+
+/// <summary>
+/// SIGTERM, SIGINT and SIGHUP. A run is asked by the first to save and stop, and left at once by the next; every other command is left by the first. SIGQUIT leaves at once
+/// always. Leaving ends the process as it is, with 128 and the signal's number: a thread may be inside libtorch, which takes no other end. The process listens from its first
+/// line to its last, so that no signal falls between two listeners; a stop that comes before the run or after it is kept, or has nothing to stop.
+/// </summary>
+internal sealed class StopSignals
+{
+    /// <summary>
+    /// Signals within this time are one request: a scheduler may tell the ranks itself and by their launcher, and a terminal all processes of a group that pass it on.
+    /// </summary>
+    public static readonly TimeSpan OneRequest = TimeSpan.FromSeconds(1);
+
+    private static readonly Lazy<StopSignals> Listener = new(() => new StopSignals());
+
+    private readonly CancellationTokenSource stop = new();
+    private readonly object gate = new();
+    // Referenced for the life of the process: one that is collected listens no more.
+    private readonly PosixSignalRegistration[] registrations;
+    private PosixSignal first;
+    private long firstAt;
+    private bool? announces;
+    private bool isRun;
+
+    private StopSignals()
+    {
+        // run_train.sh tells a process that listens to SIGTERM: last.
+        PosixSignal[] signals = [PosixSignal.SIGHUP, PosixSignal.SIGQUIT, PosixSignal.SIGINT, PosixSignal.SIGTERM];
+        registrations = [.. signals.Select(s => PosixSignalRegistration.Create(s, Handle))];
+    }
+
+    /// <summary>Runs before the process is left: for files and processes that must not stay. May be called on any thread.</summary>
+    public static event Action? Leaving;
+
+    /// <summary>Cancelled when the run was asked to stop.</summary>
+    public static CancellationToken Stop => Listener.Value.stop.Token;
+
+    /// <summary>Begins to listen.</summary>
+    /// <param name="isRun">Whether there will be a run to stop.</param>
+    public static void Listen(bool isRun) => Listener.Value.isRun = isRun;
+
+    /// <summary>Whether this process says that it was asked: of many ranks, which are all told, those whose log is shown. What was asked before is said now.</summary>
+    public static void Announce(bool shown)
+    {
+        var signals = Listener.Value;
+        lock (signals.gate)
+        {
+            var isNew = signals.announces is null;
+            signals.announces = shown;
+            if (isNew && signals.firstAt != 0) signals.Say();
+        }
+    }
+
+    private void Handle(PosixSignalContext context)
+    {
+        context.Cancel = true;
+        var now = Stopwatch.GetTimestamp();
+        lock (gate)
+        {
+            if (!isRun || context.Signal == PosixSignal.SIGQUIT) Leave(context.Signal);
+            if (firstAt != 0)
+            {
+                if (Stopwatch.GetElapsedTime(firstAt, now) >= OneRequest) Leave(context.Signal);
+                return;
+            }
+
+            (first, firstAt) = (context.Signal, now);
+            // A process that nobody launched knows that it is the only one.
+            if (announces is null && LaunchEnvironment.Detect().Launcher == Launcher.None) announces = true;
+        }
+
+        // Before it is said: whoever should read that may not.
+        stop.Cancel();
+        lock (gate) Say();
+    }
+
+    private void Say()
+    {
+        if (announces == true) Console.Error.WriteLine($"titan: {first}: saving and stopping; a second signal, {OneRequest.TotalSeconds:0} s or more later, leaves at once");
+    }
+
+    private void Leave(PosixSignal signal)
+    {
+        try
+        {
+            // Not waited for where nobody reads.
+            if (announces != false && firstAt != 0) Task.Run(() => Console.Error.WriteLine($"titan: {signal}: leaving at once; nothing more is saved")).Wait(TimeSpan.FromSeconds(1));
+            Leaving?.Invoke();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidOperationException)
+        {
+            // What could not be removed stays.
+        }
+
+        NativeProcess.ExitNow(128 + Number(signal));
+    }
+
+    /// <summary>The number that shells and schedulers know.</summary>
+    private static int Number(PosixSignal signal) => signal switch
+    {
+        PosixSignal.SIGHUP => 1,
+        PosixSignal.SIGINT => 2,
+        PosixSignal.SIGQUIT => 3,
+        _ => 15,
+    };
+}
