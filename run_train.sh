@@ -189,22 +189,26 @@ if ! command -v pgrep >/dev/null 2>&1; then
 fi
 # A launcher that is told to end reports failure, and gives its ranks a second; so does one that gets Ctrl-C with its group. So it has a group of its own, and the ranks are
 # told: they agree, save, and all end by themselves. A signal that comes before a rank listens is kept for it.
+launched=
 signal=
-told=" "
+asker=
 # Until when ranks are waited for; a second signal does not wait.
-patience=
+patience=0
 ask() {
-    if [ -z "$signal" ]; then patience=$((SECONDS + grace)); else patience=0; fi
-    signal=$1 told=" "
+    if [ -z "$signal" ]; then patience=$((SECONDS + grace)); fi
+    signal=$1
+    [ -z "$launched" ] || pass_on
 }
-trap 'ask HUP' HUP
-trap 'ask INT' INT
-trap 'ask QUIT' QUIT
-trap 'ask TERM' TERM
-set -m
-"$mpirun" ${flags[@]+"${flags[@]}"} ${more[@]+"${more[@]}"} -np "$ranks" "${train[@]}" </dev/null &
-launched=$!
-set +m
+# In a group of its own, which Ctrl-C does not reach: it would end pgrep in the middle of a look.
+pass_on() {
+    [ -z "$asker" ] || kill -KILL -- "-$asker" 2>/dev/null || true
+    set -m
+    tell_all </dev/null &
+    asker=$!
+    disown "$asker"
+    set +m
+    patience=0
+}
 ranks_of() {
     local child
     [ -n "$ranks_can_be_found" ] || return 0
@@ -214,30 +218,43 @@ ranks_of() {
 }
 # The program listens to SIGTERM last. Before, the signal would end the rank, and with it the job.
 listens() {
-    local name value
-    while read -r name value; do
-        if [ "$name" = SigCgt: ]; then
-            [ $((0x$value & 0x4000)) != 0 ]
-            return
-        fi
-    done 2>/dev/null <"/proc/$1/status"
-    return 1
+    local caught
+    # Not by read: in a process that a trap has started it may stop at once.
+    caught=$(cat "/proc/$1/status" 2>/dev/null) || return 1
+    case $caught in *SigCgt:*) ;; *) return 1 ;; esac
+    caught=${caught##*SigCgt:}
+    caught=${caught%%$'\n'*}
+    [ $((0x${caught//[[:space:]]/} & 0x4000)) != 0 ]
 }
-# Tells the ranks of this host that were not told yet; where none listens in time, or none can be found, the launcher.
-tell() {
-    local rank
-    for rank in $(ranks_of "$launched"); do
-        case $told in *" $rank "*) continue ;; esac
-        if listens "$rank" && kill -"$signal" "$rank" 2>/dev/null; then
-            if [ "$told" = " " ]; then say "SIG$signal: passed on to the ranks"; fi
-            told="$told$rank "
+# Tells the ranks of this host; where none listens in time, or none can be found, the launcher.
+tell_all() {
+    local rank told=" "
+    while kill -0 "$launched" 2>/dev/null; do
+        for rank in $(ranks_of "$launched"); do
+            case $told in *" $rank "*) continue ;; esac
+            if listens "$rank" && kill -"$signal" "$rank" 2>/dev/null; then
+                if [ "$told" = " " ]; then say "SIG$signal: passed on to the ranks"; fi
+                told="$told$rank "
+            fi
+        done
+        if [ "$told" = " " ] && { [ -z "$ranks_can_be_found" ] || [ "$SECONDS" -ge "$patience" ]; }; then
+            told=" launcher "
+            say "SIG$signal: passed on to $mpirun, since no rank here listens"
+            kill -"$signal" "$launched" 2>/dev/null || true
         fi
+        sleep 0.2 </dev/null >/dev/null 2>&1
     done
-    if [ "$told" = " " ] && { [ -z "$ranks_can_be_found" ] || [ "$SECONDS" -ge "$patience" ]; }; then
-        told=" launcher "
-        kill -"$signal" "$launched" 2>/dev/null || true
-    fi
 }
+trap 'ask HUP' HUP
+trap 'ask INT' INT
+trap 'ask QUIT' QUIT
+trap 'ask TERM' TERM
+set -m
+"$mpirun" ${flags[@]+"${flags[@]}"} ${more[@]+"${more[@]}"} -np "$ranks" "${train[@]}" </dev/null &
+launched=$!
+set +m
+# One that came meanwhile.
+[ -z "$signal" ] || pass_on
 script=$$
 # Killed, or a zombie whose parent does not look.
 script_is_gone() {
@@ -255,11 +272,10 @@ watch_launcher() {
         sleep 1 </dev/null >/dev/null 2>&1   # outlives a killed watcher by a moment, and must not keep the pipes open
         kill -0 "$launched" 2>/dev/null || return 0
         if script_is_gone; then
-            if [ -z "$signal" ]; then
-                say "was killed: the ranks are told to save and stop"
-                ask TERM
-            fi
-            tell
+            say "was killed: the ranks are told to save and stop"
+            signal=TERM patience=$((SECONDS + grace))
+            tell_all
+            return 0
         fi
         if [ -n "$(ranks_of "$launched")" ]; then seen=1 gone=0
         elif [ -n "$seen" ]; then gone=$((gone + 1))
@@ -276,16 +292,10 @@ watcher=$!
 set +m
 # A signal ends the waiting, not the job.
 status=0
-while :; do
-    wait "$launched" 2>/dev/null && status=0 || status=$?
-    kill -0 "$launched" 2>/dev/null || break
-    while [ -n "$signal" ] && kill -0 "$launched" 2>/dev/null; do
-        tell
-        sleep 0.2 </dev/null >/dev/null 2>&1 || true
-    done
-done
-# A signal may have come between its end and the look at it.
-wait "$launched" 2>/dev/null && status=0 || status=$?
+while kill -0 "$launched" 2>/dev/null; do wait "$launched" 2>/dev/null || true; done
+wait "$launched" 2>/dev/null || status=$?
+trap - HUP INT QUIT TERM
+[ -z "$asker" ] || kill -KILL -- "-$asker" 2>/dev/null || true
 kill "$watcher" 2>/dev/null || true
 wait "$watcher" 2>/dev/null || if [ $? = 9 ]; then status=1; fi
 exit "$status"

@@ -5,8 +5,8 @@ namespace Titan.Distributed.Launch;
 /// <summary>The processes that the launcher started on this machine, as the kernel shows them: a rank that ends well before it joins tells nobody, and the others would wait for it.</summary>
 internal sealed class Siblings : IDisposable
 {
-    // By name: where something else started this process, its other children say nothing about ranks.
-    private static readonly string[] Launchers = ["mpirun", "orterun", "orted", "prterun", "prted", "hydra_pmi_proxy"];
+    // How their names begin: where something else started this process, its other children say nothing about ranks.
+    private static readonly string[] Launchers = ["mpirun", "mpiexec", "orte", "prte", "hydra_pmi_proxy"];
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
 
     // A launcher starts its processes one after the other.
@@ -36,7 +36,7 @@ internal sealed class Siblings : IDisposable
     /// <summary>How many processes this one's launcher has; null where its parent is no launcher.</summary>
     public static int? Count()
     {
-        if (Parent("self") is not { } launcher || !Launchers.Contains(Text($"/proc/{launcher}/comm").Trim())) return null;
+        if (Parent("self") is not { } launcher || !Launchers.Any(Text($"/proc/{launcher}/comm").StartsWith)) return null;
         return Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Count(p => char.IsAsciiDigit(p![0]) && Parent(p) == launcher);
     }
 

@@ -137,7 +137,7 @@ internal sealed class RankJob : IDisposable
     public void SignalGroup(int signal) => Assert.Equal(0, Kill(-process!.Id, signal));
 
     /// <summary>Sends a signal to the launcher that the script has started.</summary>
-    public void SignalLauncher(int signal) => Assert.Equal(0, Kill(Processes().Single(p => Text(p, "comm").Trim() is "mpirun" or "orterun"), signal));
+    public void SignalLauncher(int signal) => Assert.Equal(0, Kill(Processes().Single(p => Text(p, "comm").StartsWith("mpirun", StringComparison.Ordinal) || Text(p, "comm").StartsWith("orterun", StringComparison.Ordinal)), signal));
 
     /// <summary>Sends a signal to one rank.</summary>
     public void Signal(int rank, int signal) =>

@@ -39,7 +39,7 @@ public sealed class RankStopTests
         var steps = Checkpoints(job);
         foreach (var step in steps) _ = CheckpointStore.OpenFolder(Path.Combine(job.Folder, "checkpoint", $"step-{step}"));
         if (isLeft) return;
-        Assert.Equal(at.Saved, steps.Count == 0 ? null : steps.Max());
+        Assert.Equal(at.SavedByMany, steps.Count == 0 ? null : steps.Max());
         Assert.DoesNotContain("error", end.Output, StringComparison.Ordinal);
     }
 
@@ -83,9 +83,9 @@ public sealed class RankStopTests
         else job.SignalLauncher(Signal.Number("KILL"));
         if (script) job.WaitFor("was killed: the ranks are told to save and stop");
         hold.Release();
-        // Fails where a process stays.
+        // Fails where a process stays. Open MPI's ranks end with their launcher.
         _ = job.End();
-        Assert.Equal(2, Checkpoints(job).Max());
+        if (script) Assert.Equal(3, Checkpoints(job).Max());
     }
 
     private static string[] Job { get; } =

@@ -4,20 +4,21 @@ namespace Titan.Host.Tests.Signals;
 /// <param name="Moment">Its name in the grid.</param>
 /// <param name="Held">The failpoint that holds it.</param>
 /// <param name="Saved">The step that is saved after a stop; null for none.</param>
-internal sealed record StopMoment(string Moment, string Held, int? Saved)
+/// <param name="SavedByMany">The same of many ranks, which finish their step.</param>
+internal sealed record StopMoment(string Moment, string Held, int? Saved, int? SavedByMany)
 {
     /// <summary>The moments of a run of four steps that saves and validates every second.</summary>
     public static IReadOnlyList<StopMoment> All { get; } =
     [
-        new("starting", "starting", null),
-        new("building", "building", null),
-        new("first step", "micro-batch", 0),
-        new("step", "micro-batch:3", 2),
-        new("save", "mid-tensors:3", 2),
-        new("validation", "validation:2", 1),
-        new("ending", "ending", 4),
+        new("starting", "starting", null, null),
+        new("building", "building", null, null),
+        new("first step", "micro-batch", 0, 1),
+        new("step", "micro-batch:3", 2, 3),
+        new("save", "mid-tensors:3", 2, 2),
+        new("validation", "validation:2", 1, 1),
+        new("ending", "ending", 4, 4),
         // A file that never answers.
-        new("reading", "reading", 0),
+        new("reading", "reading", 0, 0),
     ];
 
     /// <summary>What is sent: one signal; two that are one request; two with time between them.</summary>
