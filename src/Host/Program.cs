@@ -16,6 +16,7 @@ ConsoleStream.Install(isRun);
 StopSignals.Listen(isRun);
 try
 {
+    OpenFiles.Check();
     LibTorch.Prepare();
     var parsed = Commands.Root().Parse(args);
     // The library would print its help and return 1.
