@@ -26,6 +26,7 @@ internal sealed class StopSignals
     private long firstAt;
     private bool? announces;
     private bool isRun;
+    private bool isSaid;
 
     private StopSignals()
     {
@@ -50,9 +51,8 @@ internal sealed class StopSignals
         var signals = Listener.Value;
         lock (signals.gate)
         {
-            var isNew = signals.announces is null;
             signals.announces = shown;
-            if (isNew && signals.firstAt != 0) signals.Say();
+            if (signals.firstAt != 0) signals.Say();
         }
     }
 
@@ -81,7 +81,9 @@ internal sealed class StopSignals
 
     private void Say()
     {
-        if (announces == true) Console.Error.WriteLine($"titan: {first}: saving and stopping; a second signal, {OneRequest.TotalSeconds:0} s or more later, leaves at once");
+        if (announces != true || isSaid) return;
+        isSaid = true;
+        Console.Error.WriteLine($"titan: {first}: saving and stopping; a second signal, {OneRequest.TotalSeconds:0} s or more later, leaves at once");
     }
 
     private void Leave(PosixSignal signal)
