@@ -17,6 +17,7 @@ internal sealed class StopSignals
     public static readonly TimeSpan OneRequest = TimeSpan.FromSeconds(1);
 
     private static readonly Lazy<StopSignals> Listener = new(() => new StopSignals());
+    private static volatile bool isRun;
 
     private readonly CancellationTokenSource stop = new();
     private readonly object gate = new();
@@ -25,7 +26,6 @@ internal sealed class StopSignals
     private PosixSignal first;
     private long firstAt;
     private bool? announces;
-    private bool isRun;
     private bool isSaid;
 
     private StopSignals()
@@ -42,18 +42,19 @@ internal sealed class StopSignals
     public static CancellationToken Stop => Listener.Value.stop.Token;
 
     /// <summary>Begins to listen.</summary>
-    /// <param name="isRun">Whether there will be a run to stop.</param>
-    public static void Listen(bool isRun) => Listener.Value.isRun = isRun;
+    /// <param name="run">Whether there will be a run to stop.</param>
+    public static void Listen(bool run)
+    {
+        isRun = run;
+        _ = Listener.Value;
+    }
 
     /// <summary>Whether this process says that it was asked: of many ranks, which are all told, those whose log is shown. What was asked before is said now.</summary>
     public static void Announce(bool shown)
     {
         var signals = Listener.Value;
-        lock (signals.gate)
-        {
-            signals.announces = shown;
-            if (signals.firstAt != 0) signals.Say();
-        }
+        lock (signals.gate) signals.announces = shown;
+        signals.Say();
     }
 
     private void Handle(PosixSignalContext context)
@@ -76,13 +77,18 @@ internal sealed class StopSignals
 
         // Before it is said: whoever should read that may not.
         stop.Cancel();
-        lock (gate) Say();
+        Say();
     }
 
     private void Say()
     {
-        if (announces != true || isSaid) return;
-        isSaid = true;
+        lock (gate)
+        {
+            if (firstAt == 0 || announces != true || isSaid) return;
+            isSaid = true;
+        }
+
+        // Not under the lock: where nobody reads it, the next signal must still be heard.
         Console.Error.WriteLine($"titan: {first}: saving and stopping; a second signal, {OneRequest.TotalSeconds:0} s or more later, leaves at once");
     }
 
