@@ -42,9 +42,10 @@ internal sealed class Siblings : IDisposable
 
     private void Look()
     {
-        looks = Count() is { } alive && alive < expected ? looks + 1 : 0;
+        var alive = Count() ?? expected;
+        looks = alive < expected ? looks + 1 : 0;
         if (looks == Looks)
-            missing($"{expected - Count()} of the {expected} processes that the launcher started on this machine ended before they had joined the job: another command, or a program that ended early; " +
+            missing($"{expected - alive} of the {expected} processes that the launcher started on this machine ended before they had joined the job: another command, or a program that ended early; " +
                 "all ranks must run the same 'titan train'. The job ends");
     }
 
