@@ -20,6 +20,7 @@ internal sealed class CommunicationThread
     private readonly Thread thread;
     private readonly TerminationNotice notice;
     private long timeoutTicks;
+    private volatile bool hasJoined;
 
     // Set by the thread itself before it reports that it has started.
     private MpiLibrary mpi = null!;
@@ -37,7 +38,7 @@ internal sealed class CommunicationThread
         var started = queue.Add(start, () => new CommunicationJob(start, () => Initialize(load())));
         thread = new Thread(Loop) { IsBackground = true, Name = "titan communication" };
         alarm = new StuckAlarm("MPI_Init", () => Timeout, () => ranks?.Me ?? ThisRank, words);
-        notice = new TerminationNotice(() => watchdog?.Pending, () => ranks.Me, words);
+        notice = new TerminationNotice(() => !hasJoined, () => watchdog?.Pending, () => ranks?.Me ?? ThisRank, words);
         thread.Start();
         try
         {
@@ -47,6 +48,7 @@ internal sealed class CommunicationThread
                 NativeProcess.ExitNow((int)ExitCode.RunFailed);
             });
             started.Join();
+            hasJoined = true;
         }
         catch
         {
