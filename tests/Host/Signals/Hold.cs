@@ -6,7 +6,7 @@ namespace Titan.Host.Tests.Signals;
 /// <summary>Holds the processes of a job at a moment, so that a signal comes then and not a little before or after.</summary>
 internal sealed class Hold : IDisposable
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(4);
 
     private readonly string folder = Directory.CreateTempSubdirectory("titan-hold-").FullName;
 
