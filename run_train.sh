@@ -216,7 +216,7 @@ ranks_of() {
         if [ "$(cat "/proc/$child/comm" 2>/dev/null)" = titan ]; then echo "$child"; else ranks_of "$child"; fi
     done
 }
-# The program listens to SIGTERM last. Before, the signal would end the rank, and with it the job.
+# The program catches SIGUSR1 last, and nothing but the program does. Before, a signal would end the rank, and with it the job.
 listens() {
     local caught
     # Not by read: in a process that a trap has started it may stop at once.
@@ -224,7 +224,7 @@ listens() {
     case $caught in *SigCgt:*) ;; *) return 1 ;; esac
     caught=${caught##*SigCgt:}
     caught=${caught%%$'\n'*}
-    [ $((0x${caught//[[:space:]]/} & 0x4000)) != 0 ]
+    [ $((0x${caught//[[:space:]]/} & 0x200)) != 0 ]
 }
 # Tells the ranks of this host; where none listens in time, or none can be found, the launcher.
 tell_all() {

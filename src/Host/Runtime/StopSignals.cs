@@ -19,6 +19,9 @@ internal sealed class StopSignals
     private static readonly Lazy<StopSignals> Listener = new(() => new StopSignals());
     private static volatile bool isRun;
 
+    // SIGUSR1, which schedulers send too: a stop like the others.
+    private const PosixSignal User1 = (PosixSignal)10;
+
     private readonly CancellationTokenSource stop = new();
     private readonly object gate = new();
     // Referenced for the life of the process: one that is collected listens no more.
@@ -30,8 +33,8 @@ internal sealed class StopSignals
 
     private StopSignals()
     {
-        // run_train.sh tells a process that listens to SIGTERM: last.
-        PosixSignal[] signals = [PosixSignal.SIGHUP, PosixSignal.SIGQUIT, PosixSignal.SIGINT, PosixSignal.SIGTERM];
+        // Last the one that the runtime does not catch by itself: by it run_train.sh sees that this process listens.
+        PosixSignal[] signals = [PosixSignal.SIGHUP, PosixSignal.SIGQUIT, PosixSignal.SIGINT, PosixSignal.SIGTERM, User1];
         registrations = [.. signals.Select(s => PosixSignalRegistration.Create(s, Handle))];
     }
 
@@ -89,7 +92,7 @@ internal sealed class StopSignals
         }
 
         // Not under the lock: where nobody reads it, the next signal must still be heard.
-        Console.Error.WriteLine($"titan: {first}: saving and stopping; a second signal, {OneRequest.TotalSeconds:0} s or more later, leaves at once");
+        Console.Error.WriteLine($"titan: {Name(first)}: saving and stopping; a second signal, {OneRequest.TotalSeconds:0} s or more later, leaves at once");
     }
 
     private void Leave(PosixSignal signal)
@@ -97,7 +100,7 @@ internal sealed class StopSignals
         try
         {
             // Not waited for where nobody reads.
-            if (announces != false && firstAt != 0) Task.Run(() => Console.Error.WriteLine($"titan: {signal}: leaving at once; nothing more is saved")).Wait(TimeSpan.FromSeconds(1));
+            if (announces != false && firstAt != 0) Task.Run(() => Console.Error.WriteLine($"titan: {Name(signal)}: leaving at once; nothing more is saved")).Wait(TimeSpan.FromSeconds(1));
             Leaving?.Invoke();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidOperationException)
@@ -114,6 +117,9 @@ internal sealed class StopSignals
         PosixSignal.SIGHUP => 1,
         PosixSignal.SIGINT => 2,
         PosixSignal.SIGQUIT => 3,
+        User1 => 10,
         _ => 15,
     };
+
+    private static string Name(PosixSignal signal) => signal == User1 ? "SIGUSR1" : signal.ToString();
 }
