@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace Titan.Training.Loop;
 
 /// <summary>Measures the loss on held-out text, without gradients.</summary>
-internal sealed class Validator(ValidationSection section, Func<DataLoader> open, Func<Tensor, Tensor, Tensor> loss, Device device, TrainingRanks ranks)
+internal sealed class Validator(ValidationSection section, Func<DataLoader> open, LossFunction loss, Device device, TrainingRanks ranks)
 {
     /// <summary>The mean of all ranks' batches' losses per token, and tokens per second and rank; null when a stop was asked for before the end.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/>, on all ranks, when one cannot read the text.</exception>
@@ -29,7 +29,7 @@ internal sealed class Validator(ValidationSection section, Func<DataLoader> open
             Failpoint.Hit("validation");
             using var scope = NewDisposeScope();
             var logits = model.call(batch.InputsOn(device));
-            sum += loss(logits, batch.LabelsOn(device)).item<float>() / batch.Labels.Length;
+            sum += loss(logits, batch.LabelsOn(device), batch.Labels.Length).item<float>();
             batches++;
             tokens += batch.Labels.Length;
         }

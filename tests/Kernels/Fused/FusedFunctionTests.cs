@@ -73,7 +73,7 @@ public sealed class FusedFunctionTests
         GradientAmax offer = (gradient, amax) => told.Add((gradient.abs().max().item<float>(), amax.max().item<float>()));
         Tensor a = randn(2, 4, 3, 8).requires_grad_(), b = randn(2, 4, 3, 8).requires_grad_(), w = randn(8).requires_grad_(), angles = rand(4, 4);
         var (normal, amaxOfNormal) = FusedRmsNorm.Normalize(a, w, 1e-5, true, offer);
-        var (gate, amaxOfGate) = FusedSwiGlu.Multiply(normal, b, true, offer);
+        var (gate, amaxOfGate) = FusedSwiGlu.Multiply(normal, b, true, offer, offer);
         IsAmax(amaxOfNormal, normal);
         IsAmax(amaxOfGate, gate);
         var turned = FusedRotary.Rotate(gate, new RotaryTable(angles.cos(), angles.sin()), true, offer);
