@@ -4,21 +4,31 @@ using Titan.Host.Commands;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
 using Titan.Host.Plugins;
+using Titan.Host.Runtime;
 using Titan.Kernels;
 using Titan.Training.Loop;
 
 // One place decides what an error looks like: a message in one line, a stack trace only with --verbose.
 var verbose = TrainCommand.Verbose = args.Contains("--verbose");
 args = [.. args.Where(a => a != "--verbose")];
+var isRun = args is ["train", ..];
+ConsoleStream.Install(isRun);
+StopSignals.Listen(isRun);
 try
 {
     ProgramVariables.Check();
+    OpenFiles.Check();
     LibTorch.Prepare();
     var parsed = Commands.Root().Parse(args);
     // The library would print its help and return 1.
     if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction)
         throw new TitanException(ExitCode.Usage, $"{string.Join(" ", parsed.Errors.Select(e => e.Message.ReplaceLineEndings(" ")))} 'titan --help' shows the commands");
-    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    return await parsed.InvokeAsync(new InvocationConfiguration
+    {
+        EnableDefaultExceptionHandler = false,
+        // Else the library listens to signals too, and ends a command 2 s after the first, in the middle of a save, with a code of its own.
+        ProcessTerminationTimeout = null,
+    });
 }
 catch (Exception e)
 {

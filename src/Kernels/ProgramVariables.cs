@@ -27,10 +27,16 @@ public static partial class ProgramVariables
         Rule = value => FailpointForm().IsMatch(value) ? null : "expected NAME or NAME:K with a whole number K, 1 or more",
     };
 
+    /// <summary>Holds the process at a named place.</summary>
+    public static ProgramVariable Hold { get; } = new("TITAN_HOLD", Program, "For tests of signals: NAME=FILE or NAME:K=FILE holds the process at a named place for as long as the file is there.")
+    {
+        Rule = value => value.Split('=', 2) is [var moment, { Length: > 0 }] && FailpointForm().IsMatch(moment) ? null : "expected NAME=FILE or NAME:K=FILE with a whole number K, 1 or more",
+    };
+
     /// <summary>All, by who reads them.</summary>
     public static IReadOnlyList<ProgramVariable> All { get; } =
     [
-        Device, LibTorch, Assets, PluginPath, Failpoint,
+        Device, LibTorch, Assets, PluginPath, Failpoint, Hold,
         new("MPI_LIBRARY", Program, "Path of the MPI library.") { Default = "found by the launcher's name" },
         new("NCCL_LIBRARY", Program, "Path of the NCCL library.") { Default = "found beside libtorch" },
         new("LOG_RANK", $"{Program}, {Train}", "The ranks whose log is shown: 0; 0,3; all.") { Default = "0" },

@@ -91,6 +91,22 @@ public sealed class BadInputTests
         }
     }
 
+    [Theory]
+    [InlineData("titan", 30)]
+    [InlineData("titan", 100)]
+    [InlineData("", 100)]
+    public void Too_few_open_files_are_said_in_one_line(string script, int files)
+    {
+        var program = script.Length > 0 ? Path.Combine(Ranks.RankJob.Repository, script) : Path.Combine(AppContext.BaseDirectory, "titan");
+        var start = new System.Diagnostics.ProcessStartInfo("/bin/bash", ["-c", $"ulimit -n {files}; exec '{program}' config show"]) { RedirectStandardError = true, RedirectStandardOutput = true };
+        using var process = System.Diagnostics.Process.Start(start)!;
+        var error = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        Assert.Equal((int)ExitCode.Hardware, process.ExitCode);
+        Assert.Contains($"open {files} files", error, StringComparison.Ordinal);
+        Assert.Single(error.Trim().Split('\n'));
+    }
+
     [Fact]
     public void A_checkpoint_that_is_damaged_or_of_another_model_is_said_and_kept()
     {

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Titan.Abstractions;
+using Titan.Host.Runtime;
 using Titan.Quantization.Measurement;
 
 namespace Titan.Host.Bench;
@@ -55,12 +56,12 @@ public sealed record StepBench(StepModel Model, IReadOnlyList<(string Name, IRea
         foreach (var argument in (string[])["bench", "step", "--one-arm", .. Sizes(), "--warm-ups", $"{WarmUps}", "--repetitions", $"{Repetitions}", .. job]) start.ArgumentList.Add(argument);
         using var process = Process.Start(start)!;
         // An arm must not go on computing when nobody waits for it any more.
-        EventHandler stop = (_, _) => process.Kill();
-        AppDomain.CurrentDomain.ProcessExit += stop;
+        Action stop = process.Kill;
+        StopSignals.Leaving += stop;
         var error = process.StandardError.ReadToEndAsync();
         var output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
-        AppDomain.CurrentDomain.ProcessExit -= stop;
+        StopSignals.Leaving -= stop;
         if (process.ExitCode == 0) return StepArm.FromJson(output.Trim().Split('\n')[^1]);
         var says = error.Result.Trim().Split('\n')[^1].Replace("titan: error: ", "", StringComparison.Ordinal);
         // The arm's own code where it is one of ours; a process that the system killed has none.

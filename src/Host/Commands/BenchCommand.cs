@@ -1,13 +1,14 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Titan.Abstractions;
 using Titan.Host.Bench;
 using Titan.Host.Jobs;
 using Titan.Host.Plugins;
+using Titan.Host.Runtime;
 using Titan.Kernels.Cuda;
 using Titan.Quantization.Measurement;
 using Titan.Quantization.Roofline;
+using Titan.Training.Checkpoints;
 using Titan.Training.Loop;
 using Titan.Training.Models;
 using TorchSharp;
@@ -181,12 +182,11 @@ internal static class BenchCommand
     private static void Record(string folder, string model, Hardware hardware, Func<BenchmarkFile, IReadOnlyList<string>> measure)
     {
         var file = BenchmarkFile.Create(folder, model, hardware, TimeProvider.System);
-        // When the process is told to end no finally runs, and since .NET 10 no exit handler either unless someone asks for it.
-        using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => Environment.Exit(143));
-        using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => Environment.Exit(130));
-        AppDomain.CurrentDomain.ProcessExit += (_, _) => file.Abandon();
+        // When a signal ends the process no finally runs.
+        StopSignals.Leaving += file.Abandon;
         try
         {
+            Failpoint.Hit("measuring");
             var paths = measure(file);
             Console.Write(File.ReadAllText(file.Path));
             Console.WriteLine();

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Titan.Abstractions;
+using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Metrics;
 
@@ -18,6 +19,15 @@ public static class RunFolder
         File.Delete(probe);
         return config.Job.DumpFolder;
     });
+
+    /// <summary>Makes the run's folder and keeps other runs out of it: two would write into the same files.</summary>
+    /// <returns>What to dispose of when the run has ended.</returns>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when it cannot be written, or another run has it.</exception>
+    public static IDisposable Take(JobConfig config)
+    {
+        var folder = Create(config);
+        return Guard(config, () => FolderLock.Take(folder, "job.dump_folder", ".run.lock"));
+    }
 
     /// <summary>Writes a file of the run.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when it cannot be written.</exception>

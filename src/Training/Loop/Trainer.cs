@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Metrics;
@@ -115,6 +116,12 @@ public sealed class Trainer : IDisposable
     /// <summary>Trains to the last step, or until a stop is asked for; then it saves and returns.</summary>
     public void Run(CancellationToken stop)
     {
+        if (ranks.AnyAsks(stop))
+        {
+            given.Log("Stopped before the first step as asked; there was nothing to save");
+            return;
+        }
+
         Resume();
         if (config.Checkpoint.CreateSeedCheckpoint)
         {
@@ -140,8 +147,9 @@ public sealed class Trainer : IDisposable
                 return;
             }
 
-            if (validator is not null && (step == 1 || step % config.Validation.Freq == 0)) Validate();
+            // First what the step has cost: validation reads files of its own.
             if (config.Checkpoint.Enable) checkpoints.SaveIfDue(step, tokensSeen, data.Save(), step == last);
+            if (validator is not null && (step == 1 || step % config.Validation.Freq == 0)) Validate(stop);
             if (step % config.Training.GcFreq == 0) Collect();
             given.Progress?.Invoke(step, last, (last - step) * began.Elapsed / (step - first));
         }
@@ -209,7 +217,7 @@ public sealed class Trainer : IDisposable
         ranks.Counter?.Take();
         var lr = config.Optimizer.Lr * schedule!.Factor(step + scheduleAhead);
         var loading = Stopwatch.StartNew();
-        var batches = Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList();
+        if (!Interruptible.TryRun(() => Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList(), stop, out var batches)) batches = [];
         dataSeconds += loading.Elapsed.TotalSeconds;
         // Ranks must leave at the same step: what one was asked, all do.
         var own = batches.Sum(b => b.Counted);
@@ -219,6 +227,7 @@ public sealed class Trainer : IDisposable
         float8Stats.Begin(step + 1);
         foreach (var batch in batches)
         {
+            Failpoint.Hit("micro-batch");
             if (StopsNow(stop)) return false;
             sum += ForwardBackward(batch, tokens);
             float8Stats.End();
@@ -296,13 +305,32 @@ public sealed class Trainer : IDisposable
         return now.Seconds > before.Seconds ? (now.Tokens - before.Tokens) / (now.Seconds - before.Seconds) : null;
     }
 
-    private void Validate()
+    private void Validate(CancellationToken stop)
     {
-        var (mean, tps) = validator!.Run(model);
+        if (Measure(stop) is not var (mean, tps))
+        {
+            given.Log($"validate step: {step,2}  broken off, as asked to stop");
+            return;
+        }
+
         given.Log($"validate step: {step,2}  loss: {mean,8:F5}  tps: {Math.Round(tps):N0}");
         sinks.Write(step, [("validation_metrics/loss", mean), ("validation_metrics/throughput(tps)", tps)]);
         watch.Restart();
         tokensSinceLog = 0;
+    }
+
+    /// <summary>What is wrong with held-out text costs no step: they are saved first.</summary>
+    private (double Loss, double TokensPerSecond)? Measure(CancellationToken stop)
+    {
+        try
+        {
+            return validator!.Run(model, stop);
+        }
+        catch (TitanException e) when (e.Code == ExitCode.Data && config.Checkpoint is { Enable: true, LoadOnly: false })
+        {
+            checkpoints.Save(step, tokensSeen, data.Save(), isLast: false);
+            throw new TitanException(e.Code, $"validation at step {step}: {e.Message}; step {step} is saved, from which the same command goes on", e);
+        }
     }
 
     private void Collect()

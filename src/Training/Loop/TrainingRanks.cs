@@ -75,6 +75,9 @@ public sealed record TrainingRanks(ParallelDimensions Dimensions, Func<MeshDimen
         return all.data<double>().ToArray();
     }
 
+    /// <summary>Whether a rank was asked to stop, the same on all: what one was asked, all do.</summary>
+    public bool AnyAsks(CancellationToken stop) => Sum(stop.IsCancellationRequested ? 1 : 0)[0] > 0;
+
     /// <summary>Rank 0's value, on every rank.</summary>
     public long OfFirst(long value)
     {

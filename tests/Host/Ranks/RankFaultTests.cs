@@ -137,6 +137,18 @@ public sealed class RankFaultTests
         }
     }
 
+    [Theory]
+    [InlineData("exit 0")]
+    [InlineData("args=(config show)")]
+    public void A_rank_that_ends_well_before_it_joins_is_not_waited_for(string instead)
+    {
+        var end = Run($"if [ $rank = 1 ]; then {instead}; fi");
+        Assert.True(end.ExitCode == 1, $"exit code {end.ExitCode}: {end.Output}");
+        // Where the others have begun to join, the launcher ends them before they have missed it.
+        Assert.True(end.Output.Contains("of the 3 processes that the launcher started on this machine ended before they had joined", StringComparison.Ordinal)
+            || end.Output.Contains("one of them ended before it had joined", StringComparison.Ordinal), end.Output);
+    }
+
     [Fact]
     public void A_number_of_ranks_that_does_not_fit_is_refused_before_anything_is_built()
     {

@@ -49,6 +49,9 @@ internal sealed class RankJob : IDisposable
     /// <summary>A launcher in front of the script, under which it is one rank; none: the script starts its own.</summary>
     public string[] Launcher { get; init; } = [];
 
+    /// <summary>Whether the job is a process group, as a terminal's foreground job is.</summary>
+    public bool IsGroup { get; init; }
+
     /// <summary>A debug model whose global batch is four sequences of 64 tokens on any number of ranks.</summary>
     public static string[] DebugModel(int steps, int batchRanks, params string[] more) => JobFlags.With(
     [
@@ -74,7 +77,7 @@ internal sealed class RankJob : IDisposable
     public void Start(params string[] args)
     {
         output.Clear();
-        string[] command = [.. Launcher, "/bin/bash", Path.Combine(Repository, "run_train.sh"), "--job.dump_folder", Folder, .. args];
+        string[] command = [.. IsGroup ? new[] { "setsid" } : [], .. Launcher, "/bin/bash", Path.Combine(Repository, "run_train.sh"), "--job.dump_folder", Folder, .. args];
         var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Folder };
         foreach (var name in start.Environment.Keys.Where(k => OfLaunchers.Any(k.StartsWith)).ToList()) start.Environment.Remove(name);
         (string, string)[] always = [("OMP_NUM_THREADS", "1"), ("OMP_WAIT_POLICY", "PASSIVE"), ("TITAN_PROGRAM", EachRank is null ? Program : Wrapper())];
@@ -101,7 +104,7 @@ internal sealed class RankJob : IDisposable
         var clock = Stopwatch.StartNew();
         while (!Written().Contains(text, StringComparison.Ordinal))
         {
-            Assert.False(process!.HasExited, $"ended before it wrote '{text}':\n{Written()}");
+            Assert.False(process!.HasExited && Processes().Count == 0, $"ended before it wrote '{text}':\n{Written()}");
             Assert.True(clock.Elapsed < Limit, $"has not written '{text}' within {Limit}:\n{Written()}");
             Thread.Sleep(20);
         }
@@ -124,8 +127,17 @@ internal sealed class RankJob : IDisposable
         return new(process.ExitCode, written);
     }
 
+    /// <summary>Whether the launcher has ended.</summary>
+    public bool HasEnded => process!.HasExited;
+
     /// <summary>Sends a signal to the launcher, as a scheduler does.</summary>
     public void Signal(int signal) => Assert.Equal(0, Kill(process!.Id, signal));
+
+    /// <summary>Sends a signal to all processes of the launcher's group, as a terminal does.</summary>
+    public void SignalGroup(int signal) => Assert.Equal(0, Kill(-process!.Id, signal));
+
+    /// <summary>Sends a signal to the launcher that the script has started.</summary>
+    public void SignalLauncher(int signal) => Assert.Equal(0, Kill(Processes().Single(p => Text(p, "comm").StartsWith("mpirun", StringComparison.Ordinal) || Text(p, "comm").StartsWith("orterun", StringComparison.Ordinal)), signal));
 
     /// <summary>Sends a signal to one rank.</summary>
     public void Signal(int rank, int signal) =>
