@@ -32,7 +32,7 @@ public sealed unsafe class MemoryReadTests : IDisposable
 
     public void Dispose() => native.Dispose();
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Types))]
     public void A_row_of_up_to_8192_elements_is_read_once_by_RmsNorm_and_once_by_its_gradient(ScalarType type)
     {
@@ -50,7 +50,7 @@ public sealed unsafe class MemoryReadTests : IDisposable
         }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Types))]
     public void Cross_entropy_reads_the_logits_once_for_the_loss_and_once_for_the_gradient(ScalarType type)
     {

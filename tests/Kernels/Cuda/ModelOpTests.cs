@@ -14,7 +14,7 @@ public sealed class ModelOpTests(NativeBuild build)
 
     public static TheoryData<string> Launchers => NativeCollection.Launchers;
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void RmsNorm_and_its_gradients_are_within_the_bound_of_ATens(string launcher)
     {
@@ -37,7 +37,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Rotary_equals_the_plain_chain_to_the_bit_and_its_gradient_turns_back(string launcher)
     {
@@ -55,7 +55,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void SwiGlu_and_its_gradients_are_within_the_bound_of_ATens(string launcher)
     {
@@ -76,7 +76,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void SwiGlu_of_very_large_gates_is_zero_or_the_product_and_not_NaN()
     {
         using var scope = NewDisposeScope();
@@ -88,7 +88,7 @@ public sealed class ModelOpTests(NativeBuild build)
         Assert.Equal([0f, 1000f, 0f], db.abs().data<float>().ToArray());
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Cross_entropy_and_its_gradient_in_place_are_within_the_bound_of_ATens_and_ignored_rows_are_zero(string launcher)
     {
@@ -112,7 +112,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Cross_entropy_of_infinite_and_masked_logits_is_ATens_and_a_wrong_label_gives_NaN()
     {
         using var scope = NewDisposeScope();
@@ -133,7 +133,7 @@ public sealed class ModelOpTests(NativeBuild build)
         Assert.Equal(8, logits.narrow(0, 3, 2).isnan().sum().item<long>());
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Operands_that_do_not_fit_are_refused_by_name()
     {
         using var scope = NewDisposeScope();
