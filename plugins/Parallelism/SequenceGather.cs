@@ -7,13 +7,13 @@ namespace Titan.Plugins.Parallelism;
 /// Forward: the parts [B, s, F] of the sequence become the whole [B, S, F], moved as the readers' codec says. Backward: every rank has gradients of the whole from its part of
 /// the readers; they are summed and each rank keeps its part.
 /// </summary>
-internal sealed class SequenceGather : GuardedFunction<SequenceGather>
+internal sealed class SequenceGather(IProcessGroup group, IActivationCodec? codec, Arrived arrived) : GuardedFunction
 {
     /// <summary>Gathers, and lets the readers find the bytes where they would cast the result.</summary>
     public static Tensor Apply(Tensor part, IProcessGroup group, IActivationCodec? codec)
     {
         var arrived = new Arrived();
-        var whole = GuardedFunction<SequenceGather>.Apply(part, group, new Wire(codec, is_grad_enabled()), arrived);
+        var whole = new SequenceGather(group, codec, arrived).Apply(part);
         if (arrived.Encoded is not { } encoded) return whole;
         // Readers know an input by its handle, which is made when forward has returned.
         codec!.Offer(whole, encoded);
@@ -21,19 +21,9 @@ internal sealed class SequenceGather : GuardedFunction<SequenceGather>
         return whole;
     }
 
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
-    {
-        var part = (Tensor)inputs[0];
-        var group = (IProcessGroup)inputs[1];
-        var (codec, forBackward) = (Wire)inputs[2];
-        context.save_data("group", group);
-        return EncodedGather.Run(part, group, codec, forBackward, (Arrived)inputs[3]);
-    }
+    protected override Tensor Forward(Tensor[] inputs) => EncodedGather.Run(inputs[0], group, codec, BackwardFollows, arrived);
 
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) =>
-        [((IProcessGroup)context.get_data("group")).ReduceScatter(gradient), null, null, null];
-
-    private sealed record Wire(IActivationCodec? Codec, bool ForBackward);
+    protected override Tensor?[] Backward(Tensor gradient) => [group.ReduceScatter(gradient)];
 }
 
 /// <summary>What came as bytes; nothing where the activation itself came.</summary>

@@ -7,27 +7,23 @@ namespace Titan.Plugins.Parallelism;
 /// Forward: logits [B, S, V / ranks] of every rank become [B, S, V]. Every rank then computes the same loss, so its gradient is whole everywhere, and backward takes this
 /// rank's part of it.
 /// </summary>
-internal sealed class VocabularyGather : GuardedFunction<VocabularyGather>
+internal sealed class VocabularyGather(IProcessGroup group) : GuardedFunction
 {
     /// <summary>Gathers.</summary>
-    public static Tensor Apply(Tensor logits, IProcessGroup group) => GuardedFunction<VocabularyGather>.Apply(logits, group);
+    public static Tensor Apply(Tensor logits, IProcessGroup group) => new VocabularyGather(group).Apply(logits);
 
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    protected override Tensor Forward(Tensor[] inputs)
     {
-        using var scope = NewDisposeScope();
-        var logits = ((Tensor)inputs[0]).contiguous();
-        var group = (IProcessGroup)inputs[1];
-        context.save_data("group", group);
+        var logits = inputs[0].contiguous();
         long b = logits.shape[0], s = logits.shape[1], v = logits.shape[2];
         var all = empty([group.Size * b, s, v], dtype: logits.dtype, device: logits.device);
         group.AllGatherIntoTensor(all, logits);
-        return all.view(group.Size, b, s, v).permute(1, 2, 0, 3).reshape(b, s, group.Size * v).MoveToOuterDisposeScope();
+        return all.view(group.Size, b, s, v).permute(1, 2, 0, 3).reshape(b, s, group.Size * v);
     }
 
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
+    protected override Tensor?[] Backward(Tensor gradient)
     {
-        var group = (IProcessGroup)context.get_data("group");
         var width = gradient.shape[^1] / group.Size;
-        return [gradient.narrow(-1, group.Rank * width, width).contiguous(), null];
+        return [gradient.narrow(-1, group.Rank * width, width).contiguous()];
     }
 }

@@ -69,16 +69,18 @@ public sealed class LinearTests
     {
         using var scope = NewDisposeScope();
         var x = ones(2).requires_grad_(true);
-        Throwing.Apply(x).sum().backward();
+        Throwing.Of(x).sum().backward();
         var error = Assert.Throws<InvalidOperationException>(BackwardFailure.ThrowIfAny);
         Assert.Equal("on purpose", error.Message);
         BackwardFailure.ThrowIfAny();
     }
 
-    private sealed class Throwing : GuardedFunction<Throwing>
+    private sealed class Throwing : GuardedFunction
     {
-        protected override Tensor Forward(autograd.AutogradContext context, object[] inputs) => ((Tensor)inputs[0]).clone();
+        public static Tensor Of(Tensor x) => new Throwing().Apply(x);
 
-        protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) => throw new InvalidOperationException("on purpose");
+        protected override Tensor Forward(Tensor[] inputs) => inputs[0].clone();
+
+        protected override Tensor?[] Backward(Tensor gradient) => throw new InvalidOperationException("on purpose");
     }
 }

@@ -4,7 +4,7 @@ namespace Titan.Abstractions;
 
 /// <summary>
 /// Holds the first exception of a custom backward until the trainer can throw it. An exception that leaves a C# backward crosses native code and kills the process,
-/// so <see cref="GuardedFunction{TSelf}"/> keeps it here instead.
+/// so <see cref="DifferentiableCall"/> keeps it here instead.
 /// </summary>
 public static class BackwardFailure
 {

@@ -1,6 +1,6 @@
 namespace Titan.Abstractions;
 
-/// <summary>Whether the calling thread is inside the backward of a <see cref="GuardedFunction{TSelf}"/>, recomputation included.</summary>
+/// <summary>Whether the calling thread is inside the backward of a <see cref="DifferentiableCall"/>, recomputation included.</summary>
 public static class BackwardPass
 {
     [ThreadStatic]

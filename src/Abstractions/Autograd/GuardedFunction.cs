@@ -1,66 +1,54 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Titan.Abstractions;
 
 /// <summary>
-/// Base of every custom autograd function. It opens the dispose scope that TorchSharp's <c>apply</c> needs (without it the collector can free temporaries that native
-/// code still uses), and it catches what a backward throws (see <see cref="BackwardFailure"/>).
-/// Instances are shared: keep no state in fields, put it into the context.
+/// Base of custom autograd functions with one output. An exception that leaves a C# backward crosses native code and kills the process: it is caught and kept for the trainer
+/// (<see cref="BackwardFailure"/>), and no gradients are returned. Temporaries of forward and backward go with a dispose scope around each, on whichever thread they run.
+/// <code>
+/// sealed class Scaled(double factor) : GuardedFunction
+/// {
+///     public static Tensor Of(Tensor x, double factor) => new Scaled(factor).Apply(x);
+///     protected override Tensor Forward(Tensor[] inputs) => inputs[0] * factor;
+///     protected override Tensor?[] Backward(Tensor gradient) => [gradient * factor];
+/// }
+/// </code>
 /// </summary>
-/// <typeparam name="TSelf">The derived class.</typeparam>
-public abstract class GuardedFunction<TSelf> : autograd.SingleTensorFunction<TSelf> where TSelf : GuardedFunction<TSelf>, new()
+public abstract class GuardedFunction : DifferentiableCall
 {
-    private const string InputCount = "titan.input_count";
-
-    /// <inheritdoc />
-    public override string Name => typeof(TSelf).Name;
-
-    /// <summary>Runs the function on <paramref name="inputs"/>; those that are tensors may receive gradients.</summary>
+    /// <summary>Runs the call.</summary>
+    /// <param name="inputs">The tensors that may receive gradients, and others that forward reads.</param>
     /// <returns>The output, in the dispose scope of the caller.</returns>
-    public static Tensor Apply(params object[] inputs)
-    {
-        using var scope = NewDisposeScope();
-        return apply(inputs).MoveToOuterDisposeScope();
-    }
+    protected Tensor Apply(params ReadOnlySpan<Tensor> inputs) => Run(inputs)[0];
 
     /// <summary>Computes the output, under no_grad.</summary>
-    protected abstract Tensor Forward(autograd.AutogradContext context, object[] inputs);
+    protected abstract Tensor Forward(Tensor[] inputs);
 
-    /// <summary>Computes one gradient per input, null for those that have none.</summary>
-    protected abstract List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient);
+    /// <summary>Computes one gradient per input, null for those that have none, under no_grad.</summary>
+    /// <param name="gradient">That of the output.</param>
+    protected abstract Tensor?[] Backward(Tensor gradient);
 
-    /// <inheritdoc />
-    public sealed override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
-    {
-        ctx.save_data(InputCount, vars.Length);
-        // Where a later function failed, its gradient is missing. TorchSharp would make zeros from an output that is long disposed, and the process would die.
-        ctx.set_materialize_grads(false);
-        return Forward(ctx, vars);
-    }
+    internal sealed override Tensor[] RunForward(Tensor[] inputs) => [Forward(inputs)];
 
-    /// <inheritdoc />
-    public sealed override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
-    {
-        if (grad_output is null) return Nothing(ctx);
-        BackwardPass.Enter();
-        try
-        {
-            using var scope = NewDisposeScope();
-            var gradients = Backward(ctx, grad_output);
-            foreach (var gradient in gradients) gradient?.MoveToOuterDisposeScope();
-            return gradients!;
-        }
-        catch (Exception exception)
-        {
-            BackwardFailure.Keep(exception);
-            return Nothing(ctx);
-        }
-        finally
-        {
-            BackwardPass.Leave();
-        }
-    }
+    internal sealed override Tensor?[] RunBackward(Tensor?[] gradients) => Backward(gradients[0]!);
+}
 
-    private static List<Tensor> Nothing(autograd.AutogradContext context) => [.. new Tensor[(int)context.get_data(InputCount)]];
+/// <summary>Base of custom autograd functions with several outputs; otherwise as <see cref="GuardedFunction"/>.</summary>
+public abstract class GuardedMultiFunction : DifferentiableCall
+{
+    /// <summary>Runs the call.</summary>
+    /// <param name="inputs">The tensors that may receive gradients, and others that forward reads.</param>
+    /// <returns>The outputs, in the dispose scope of the caller.</returns>
+    protected Tensor[] Apply(params ReadOnlySpan<Tensor> inputs) => Run(inputs);
+
+    /// <summary>Computes the outputs, under no_grad.</summary>
+    protected abstract Tensor[] Forward(Tensor[] inputs);
+
+    /// <summary>Computes one gradient per input, null for those that have none, under no_grad.</summary>
+    /// <param name="gradients">Those of the outputs, at least one not null; null for an output that did not reach the loss.</param>
+    protected abstract Tensor?[] Backward(Tensor?[] gradients);
+
+    internal sealed override Tensor[] RunForward(Tensor[] inputs) => Forward(inputs);
+
+    internal sealed override Tensor?[] RunBackward(Tensor?[] gradients) => Backward(gradients);
 }

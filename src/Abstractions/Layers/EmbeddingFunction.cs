@@ -7,7 +7,7 @@ namespace Titan.Abstractions;
 /// The gradient of a row is summed in fp32 over all places where its id stands, also where the table travelled in the compute dtype: a frequent token stands in
 /// thousands of places, and the sum must not depend on how many ranks share them.
 /// </summary>
-internal sealed class EmbeddingFunction : GuardedFunction<EmbeddingFunction>
+internal sealed class EmbeddingFunction(IWeightSource source, ShardLayout part, ScalarType type) : GuardedFunction
 {
     /// <summary>[n, D] in <paramref name="type"/>.</summary>
     public static Tensor Rows(IWeightSource source, Tensor ids, ShardLayout? part, ScalarType type)
@@ -20,28 +20,23 @@ internal sealed class EmbeddingFunction : GuardedFunction<EmbeddingFunction>
             if (low < 0 || high >= part.GlobalShape[0]) throw new ArgumentException($"token id {(low < 0 ? low : high)}; expected 0 to {part.GlobalShape[0] - 1}, the rows of the embedding");
         }
 
-        // For an object, not null: nulls among the inputs would be undefined tensors.
-        return Apply(source.Parameter, ids, source, part ?? ShardLayout.Whole(source.Layout.GlobalShape), type);
+        return new EmbeddingFunction(source, part ?? ShardLayout.Whole(source.Layout.GlobalShape), type).Apply(source.Parameter, ids);
     }
 
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    protected override Tensor Forward(Tensor[] inputs)
     {
-        var (ids, source, part, type) = ((Tensor)inputs[1], (IWeightSource)inputs[2], (ShardLayout)inputs[3], (ScalarType)inputs[4]);
-        context.save_data("source", source);
-        context.save_data("part", part);
-        context.save_for_backward([ids]);
-        using var scope = NewDisposeScope();
+        var ids = inputs[1];
+        SaveForBackward(ids);
         // What travels between ranks travels in the compute dtype; where nothing travels, only the few rows are cast.
         var table = source.Gather(source is ParameterSource ? source.Parameter.dtype : type);
-        if (part.IsWhole) return table.index_select(0, ids).to(type).MoveToOuterDisposeScope();
+        if (part.IsWhole) return table.index_select(0, ids).to(type);
         var (local, elsewhere) = Local(ids, part);
-        return table.index_select(0, local).to(type).masked_fill(elsewhere, 0).MoveToOuterDisposeScope();
+        return table.index_select(0, local).to(type).masked_fill(elsewhere, 0);
     }
 
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
+    protected override Tensor?[] Backward(Tensor gradient)
     {
-        var ids = context.get_saved_variables()[0];
-        var (source, part) = ((IWeightSource)context.get_data("source"), (ShardLayout)context.get_data("part"));
+        var ids = Saved(0);
         var wide = gradient.to(ScalarType.Float32);
         var local = ids;
         if (!part.IsWhole)
@@ -51,7 +46,7 @@ internal sealed class EmbeddingFunction : GuardedFunction<EmbeddingFunction>
         }
 
         var sum = zeros([.. part.Shape], dtype: ScalarType.Float32, device: gradient.device).index_add_(0, local, wide, 1);
-        return [source.ReduceGradient(sum), null, null, null, null];
+        return [source.ReduceGradient(sum), null];
     }
 
     /// <summary>Rows of the part, 0 for those elsewhere, and which those are [n, 1].</summary>

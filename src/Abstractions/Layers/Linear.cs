@@ -57,7 +57,7 @@ public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
     /// <returns>[..., N], of x's dtype.</returns>
     public override Tensor forward(Tensor x)
     {
-        var y = LinearFunction.Apply(x, Weight.Parameter, Weight, x.requires_grad, Kernel ?? Matmul.Multiply);
+        var y = LinearFunction.Multiply(x, Weight, Kernel ?? Matmul.Multiply);
         if (bias is null) return y;
         using (y)
         using (var b = bias.to(y.dtype)) return y + b;

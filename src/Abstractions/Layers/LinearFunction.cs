@@ -6,38 +6,42 @@ namespace Titan.Abstractions;
 /// The linear layer in high precision. Output X · Wᵀ [M,N], grad_input G · W [M,K], grad_weight Gᵀ · X [N,K], all in the dtype of X.
 /// The weight is asked for in forward and again in backward instead of being saved.
 /// </summary>
-internal sealed class LinearFunction : GuardedFunction<LinearFunction>
+/// <param name="source">Where the weight comes from.</param>
+/// <param name="multiply">The product (left [..., R, I], right [I, C]).</param>
+internal sealed class LinearFunction(IWeightSource source, Func<Tensor, Tensor, Tensor> multiply) : GuardedFunction
 {
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    private const int X = 0, Weight = 1;
+
+    /// <summary>X · Wᵀ.</summary>
+    public static Tensor Multiply(Tensor x, IWeightSource source, Func<Tensor, Tensor, Tensor> multiply) => new LinearFunction(source, multiply).Apply(x, source.Parameter);
+
+    protected override Tensor Forward(Tensor[] inputs)
     {
-        var x = (Tensor)inputs[0];
-        var source = (IWeightSource)inputs[2];
-        context.save_for_backward([x]);
-        context.save_data("source", source);
-        context.save_data("needs_input_gradient", inputs[3]);
-        var multiply = (Func<Tensor, Tensor, Tensor>)inputs[4];
-        context.save_data("multiply", multiply);
+        var x = inputs[X];
+        if (NeedsGradient(Weight)) SaveForBackward(x);
         using var weight = source.Gather(x.dtype);
         using var transposed = weight.t();
         return multiply(x, transposed);
     }
 
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
+    protected override Tensor?[] Backward(Tensor gradient)
     {
-        var x = context.get_saved_variables()[0];
-        var source = (IWeightSource)context.get_data("source");
-        var multiply = (Func<Tensor, Tensor, Tensor>)context.get_data("multiply");
-        Tensor? gradInput = null;
-        if ((bool)context.get_data("needs_input_gradient"))
+        Tensor? gradInput = null, gradWeight = null;
+        if (NeedsGradient(X))
         {
             using var weight = source.Gather(gradient.dtype);
             gradInput = multiply(gradient, weight);
         }
 
-        using var g = gradient.reshape(-1, gradient.shape[^1]);
-        using var transposed = g.t();
-        using var rows = x.reshape(-1, x.shape[^1]);
-        using var gradWeight = multiply(transposed, rows);
-        return [gradInput, source.ReduceGradient(gradWeight), null, null, null];
+        if (NeedsGradient(Weight))
+        {
+            var x = Saved(0);
+            using var g = gradient.reshape(-1, gradient.shape[^1]);
+            using var transposed = g.t();
+            using var rows = x.reshape(-1, x.shape[^1]);
+            gradWeight = source.ReduceGradient(multiply(transposed, rows));
+        }
+
+        return [gradInput, gradWeight];
     }
 }

@@ -16,8 +16,10 @@ namespace Titan.Kernels.Fused;
 /// </code>
 /// Logits [..., V], labels [rows] int64; a row whose label is -100 counts for nothing. Kept for backward: the gradient, in the logits' dtype.
 /// </summary>
-public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
+public sealed class FusedCrossEntropy : GuardedFunction
 {
+    private FusedCrossEntropy() { }
+
     private const long Ignored = -100;
 
     /// <summary>Whether this kernel can read the logits.</summary>
@@ -28,33 +30,33 @@ public sealed class FusedCrossEntropy : GuardedFunction<FusedCrossEntropy>
     {
         if (logits.dim() < 2 || labels.dtype != ScalarType.Int64 || labels.numel() != logits.numel() / logits.shape[^1])
             throw new ArgumentException($"cross_entropy: logits [{string.Join(", ", logits.shape)}], labels {labels.dtype} [{string.Join(", ", labels.shape)}]; expected [..., V] and one int64 per row");
-        return Apply(logits, labels, is_grad_enabled() && logits.requires_grad);
+        return new FusedCrossEntropy().Apply(logits, labels);
     }
 
     /// <inheritdoc />
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    protected override Tensor Forward(Tensor[] inputs)
     {
-        var logits = ((Tensor)inputs[0]).contiguous();
-        var labels = ((Tensor)inputs[1]).contiguous();
+        var logits = inputs[0].contiguous();
+        var labels = inputs[1].contiguous();
         if (logits.device_type == TorchSharp.DeviceType.CUDA)
         {
             // The kernel overwrites logits by their gradient; whoever gave them may still want them.
             var own = logits.clone();
             var sum = CudaModelOps.Shared.CrossEntropyInPlace(own.view(-1, own.shape[^1]), labels).sum();
-            context.save_for_backward([own]);
+            SaveForBackward(own);
             return sum;
         }
 
-        var needsGradient = (bool)inputs[2];
+        var needsGradient = NeedsGradient(0);
         var (loss, gradient) = logits.dtype == ScalarType.Float32
             ? Forward<Float32Element>(logits, labels, SimdPaths.Best, needsGradient)
             : Forward<BFloat16Element>(logits, labels, SimdPaths.Best, needsGradient);
-        if (gradient is not null) context.save_for_backward([gradient]);
+        if (gradient is not null) SaveForBackward(gradient);
         return tensor((float)loss);
     }
 
     /// <inheritdoc />
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) => [context.get_saved_variables()[0].mul(gradient), null, null];
+    protected override Tensor?[] Backward(Tensor gradient) => [Saved(0).mul(gradient), null];
 
     internal static unsafe (double Loss, Tensor? Gradient) Forward<TElement>(Tensor logits, Tensor labels, SimdPath path, bool needsGradient) where TElement : struct, IElement
     {

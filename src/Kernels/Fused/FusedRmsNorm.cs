@@ -16,42 +16,46 @@ namespace Titan.Kernels.Fused;
 /// </code>
 /// Shapes x [..., D], w [D] of x's dtype. Kept for backward: x, w and r, one number a row. What is neither on the CPU nor a GPU, or in fp16, goes the way of <c>aten::rms_norm</c>.
 /// </summary>
-public sealed class FusedRmsNorm : GuardedFunction<FusedRmsNorm>
+public sealed class FusedRmsNorm : GuardedFunction
 {
     /// <summary>Parts of the rows that the weight's gradient is summed in.</summary>
     private const int Slices = 16;
+
+    private readonly double epsilon;
+
+    private FusedRmsNorm(double epsilon) => this.epsilon = epsilon;
 
     /// <summary>Normalises x.</summary>
     public static Tensor Normalize(Tensor x, Tensor weight, double epsilon)
     {
         if (x.dim() == 0 || weight.dim() != 1 || weight.shape[0] != x.shape[^1] || weight.dtype != x.dtype)
             throw new ArgumentException($"rms_norm: weight {weight.dtype} [{string.Join(", ", weight.shape)}] does not fit x {x.dtype} [{string.Join(", ", x.shape)}]; expected [D] of x's dtype");
-        return (CpuMemory.Covers(x.dtype, x.device_type) || CpuMemory.IsForCuda(x.dtype, x.device_type)) && x.numel() > 0 ? Apply(x, weight, epsilon) : AtenGateway.RmsNorm(x, weight, epsilon);
+        return (CpuMemory.Covers(x.dtype, x.device_type) || CpuMemory.IsForCuda(x.dtype, x.device_type)) && x.numel() > 0 ? new FusedRmsNorm(epsilon).Apply(x, weight) : AtenGateway.RmsNorm(x, weight, epsilon);
     }
 
     /// <inheritdoc />
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    protected override Tensor Forward(Tensor[] inputs)
     {
-        var x = ((Tensor)inputs[0]).contiguous();
-        var weight = ((Tensor)inputs[1]).contiguous();
-        var (y, inverse) = x.device_type == TorchSharp.DeviceType.CUDA ? CudaModelOps.Shared.RmsNorm(x, weight, (double)inputs[2])
+        var x = inputs[0].contiguous();
+        var weight = inputs[1].contiguous();
+        var (y, inverse) = x.device_type == TorchSharp.DeviceType.CUDA ? CudaModelOps.Shared.RmsNorm(x, weight, epsilon)
             : x.dtype == ScalarType.Float32
-            ? Forward<Float32Element>(x, weight, (double)inputs[2], SimdPaths.Best)
-            : Forward<BFloat16Element>(x, weight, (double)inputs[2], SimdPaths.Best);
-        context.save_for_backward([x, weight, inverse]);
+            ? Forward<Float32Element>(x, weight, epsilon, SimdPaths.Best)
+            : Forward<BFloat16Element>(x, weight, epsilon, SimdPaths.Best);
+        SaveForBackward(x, weight, inverse);
         return y;
     }
 
     /// <inheritdoc />
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
+    protected override Tensor?[] Backward(Tensor gradient)
     {
-        var saved = context.get_saved_variables();
+        Tensor x = Saved(0), weight = Saved(1), inverse = Saved(2);
         var g = gradient.contiguous();
-        var (dx, dw) = g.device_type == TorchSharp.DeviceType.CUDA ? CudaModelOps.Shared.RmsNormBackward(g, saved[0], saved[1], saved[2])
+        var (dx, dw) = g.device_type == TorchSharp.DeviceType.CUDA ? CudaModelOps.Shared.RmsNormBackward(g, x, weight, inverse)
             : g.dtype == ScalarType.Float32
-            ? Backward<Float32Element>(g, saved[0], saved[1], saved[2], SimdPaths.Best)
-            : Backward<BFloat16Element>(g, saved[0], saved[1], saved[2], SimdPaths.Best);
-        return [dx, dw, null];
+            ? Backward<Float32Element>(g, x, weight, inverse, SimdPaths.Best)
+            : Backward<BFloat16Element>(g, x, weight, inverse, SimdPaths.Best);
+        return [dx, dw];
     }
 
     internal static unsafe (Tensor Y, Tensor Inverse) Forward<TElement>(Tensor x, Tensor weight, double epsilon, SimdPath path) where TElement : struct, IElement

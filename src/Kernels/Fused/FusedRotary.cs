@@ -49,8 +49,12 @@ public sealed class RotaryTable
 /// Rotary embedding of adjacent pairs (Su et al., 2021) in one pass, computed in fp32: (x, y) at position p to (x cos p - y sin p, x sin p + y cos p). Backward rotates by the
 /// opposite angle and keeps nothing.
 /// </summary>
-public sealed class FusedRotary : GuardedFunction<FusedRotary>
+public sealed class FusedRotary : GuardedFunction
 {
+    private readonly RotaryTable table;
+
+    private FusedRotary(RotaryTable table) => this.table = table;
+
     /// <summary>Rotates x [B, S, H, D], S no longer than the table; returns x's shape and dtype.</summary>
     public static Tensor Rotate(Tensor x, RotaryTable table)
     {
@@ -58,18 +62,14 @@ public sealed class FusedRotary : GuardedFunction<FusedRotary>
             throw new ArgumentException($"rotary: x [{string.Join(", ", x.shape)}]; expected [B, S, H, {table.Width}] with S up to {table.Length}");
         if (!CpuMemory.Covers(x.dtype, x.device_type) && !CpuMemory.IsForCuda(x.dtype, x.device_type))
             throw new ArgumentException($"rotary: x is {x.dtype} on {x.device}; this kernel takes fp32 and bf16 on the CPU or a GPU");
-        return Apply(x, table);
+        return new FusedRotary(table).Apply(x);
     }
 
     /// <inheritdoc />
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
-    {
-        context.save_data("table", inputs[1]);
-        return Rotate((Tensor)inputs[0], (RotaryTable)inputs[1], 1);
-    }
+    protected override Tensor Forward(Tensor[] inputs) => Rotate(inputs[0], table, 1);
 
     /// <inheritdoc />
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) => [Rotate(gradient, (RotaryTable)context.get_data("table"), -1), null];
+    protected override Tensor?[] Backward(Tensor gradient) => [Rotate(gradient, table, -1)];
 
     private static Tensor Rotate(Tensor x, RotaryTable table, float sign)
     {

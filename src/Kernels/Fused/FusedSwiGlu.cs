@@ -16,34 +16,36 @@ namespace Titan.Kernels.Fused;
 /// </code>
 /// Kept for backward: a and b. All shapes alike.
 /// </summary>
-public sealed class FusedSwiGlu : GuardedFunction<FusedSwiGlu>
+public sealed class FusedSwiGlu : GuardedFunction
 {
+    private FusedSwiGlu() { }
+
     /// <summary>silu(a) · b.</summary>
     public static Tensor Multiply(Tensor a, Tensor b)
     {
         if (!a.shape.AsSpan().SequenceEqual(b.shape) || a.dtype != b.dtype)
             throw new ArgumentException($"swiglu: {a.dtype} [{string.Join(", ", a.shape)}] and {b.dtype} [{string.Join(", ", b.shape)}]; expected two of one shape and dtype");
-        if (CpuMemory.Covers(a.dtype, a.device_type) || CpuMemory.IsForCuda(a.dtype, a.device_type)) return Apply(a, b);
+        if (CpuMemory.Covers(a.dtype, a.device_type) || CpuMemory.IsForCuda(a.dtype, a.device_type)) return new FusedSwiGlu().Apply(a, b);
         using var gate = nn.functional.silu(a);
         return gate * b;
     }
 
     /// <inheritdoc />
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    protected override Tensor Forward(Tensor[] inputs)
     {
-        Tensor a = ((Tensor)inputs[0]).contiguous(), b = ((Tensor)inputs[1]).contiguous();
-        context.save_for_backward([a, b]);
+        Tensor a = inputs[0].contiguous(), b = inputs[1].contiguous();
+        SaveForBackward(a, b);
         if (a.device_type == TorchSharp.DeviceType.CUDA) return CudaModelOps.Shared.SwiGlu(a, b);
         return a.dtype == ScalarType.Float32 ? Forward<Float32Element>(a, b, SimdPaths.Best) : Forward<BFloat16Element>(a, b, SimdPaths.Best);
     }
 
     /// <inheritdoc />
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
+    protected override Tensor?[] Backward(Tensor gradient)
     {
-        var saved = context.get_saved_variables();
+        Tensor a = Saved(0), b = Saved(1);
         var g = gradient.contiguous();
-        var (da, db) = g.device_type == TorchSharp.DeviceType.CUDA ? CudaModelOps.Shared.SwiGluBackward(g, saved[0], saved[1])
-            : g.dtype == ScalarType.Float32 ? Backward<Float32Element>(g, saved[0], saved[1], SimdPaths.Best) : Backward<BFloat16Element>(g, saved[0], saved[1], SimdPaths.Best);
+        var (da, db) = g.device_type == TorchSharp.DeviceType.CUDA ? CudaModelOps.Shared.SwiGluBackward(g, a, b)
+            : g.dtype == ScalarType.Float32 ? Backward<Float32Element>(g, a, b, SimdPaths.Best) : Backward<BFloat16Element>(g, a, b, SimdPaths.Best);
         return [da, db];
     }
 

@@ -12,7 +12,6 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
 {
     private Parameter? bias;
     private readonly LinearEngine engine;
-    private readonly string fqn;
     private readonly WeightWire? wire;
 
     /// <summary>Replaces <paramref name="layer"/>, whose parameters it takes over.</summary>
@@ -22,7 +21,7 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     /// <param name="wire">How the weight travels in float8; null for the compute dtype.</param>
     public QuantizedLinear(ILinear layer, LinearEngine engine, string fqn = "linear", WeightWire? wire = null) : base("Float8Linear")
     {
-        (Shape, Weight, bias, this.engine, this.fqn, this.wire) = (layer.Shape, layer.Weight, layer.Bias, engine, fqn, wire);
+        (Shape, Weight, bias, this.engine, Fqn, this.wire) = (layer.Shape, layer.Weight, layer.Bias, engine, fqn, wire);
         Narrow(layer.LocalShape);
         register_parameter("weight", layer.Weight.Parameter);
         if (bias is not null) register_parameter("bias", bias);
@@ -36,6 +35,15 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
 
     /// <inheritdoc />
     public Parameter? Bias => bias;
+
+    /// <summary>The layer's fully qualified name.</summary>
+    internal string Fqn { get; }
+
+    /// <summary>Whether the input is split over ranks as the weight is.</summary>
+    internal bool SplitsInput => LocalShape.K != Shape.K;
+
+    /// <summary>Whether the output is split over ranks as the weight is.</summary>
+    internal bool SplitsOutput => LocalShape.N != Shape.N;
 
     /// <summary>What its matmuls do with their operands.</summary>
     public LinearRecipe Recipe => engine.Recipe;
@@ -71,7 +79,7 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     public override Tensor forward(Tensor x)
     {
         if (x.dim() < 1 || x.shape[^1] != LocalShape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", x.shape)}]; expected [..., {LocalShape.K}]");
-        var y = QuantizedLinearFunction.Apply(x, Weight.Parameter, Weight, engine, x.requires_grad, is_grad_enabled() && Weight.Parameter.requires_grad, fqn, LocalShape.K != Shape.K, LocalShape.N != Shape.N);
+        var y = QuantizedLinearFunction.Multiply(x, this, engine);
         if (bias is null) return y;
         using (y)
         using (var b = bias.to(y.dtype)) return y + b;

@@ -15,99 +15,95 @@ namespace Titan.Quantization.Linear;
 /// A tensorwise cast is made once and used by both matmuls of its tensor; where the matmuls read along the dimension that they contract, it is written both ways. Of X, backward keeps the float8 bytes where they are what it needs, else X itself.
 /// The weight is asked for again in backward.
 /// </summary>
-internal sealed class QuantizedLinearFunction : GuardedFunction<QuantizedLinearFunction>
+internal sealed class QuantizedLinearFunction(QuantizedLinear layer, LinearEngine engine) : GuardedFunction
 {
-    /// <summary>The form of the bytes that backward keeps of X; nothing where it keeps X itself.</summary>
-    private sealed record Kept(Float8Format? Format, (int Rows, int Columns)? Tile);
+    private const int X = 0, Weight = 1, AlongRows = LinearEngine.AlongRows, AlongColumns = LinearEngine.AlongColumns;
 
-    private const int AlongRows = LinearEngine.AlongRows, AlongColumns = LinearEngine.AlongColumns;
+    private readonly IWeightSource source = layer.Weight;
+    private long[] inputShape = [];
+    private ScalarType type;
 
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    /// <summary>The form of the bytes that backward keeps of X; null where it keeps X itself.</summary>
+    private (Float8Format Format, (int Rows, int Columns)? Tile)? kept;
+
+    public override string Name => $"Float8Linear {layer.Fqn}";
+
+    /// <summary>X · Wᵀ.</summary>
+    public static Tensor Multiply(Tensor x, QuantizedLinear layer, LinearEngine engine) => new QuantizedLinearFunction(layer, engine).Apply(x, layer.Weight.Parameter);
+
+    protected override Tensor Forward(Tensor[] inputs)
     {
-        var x = (Tensor)inputs[0];
-        var source = (IWeightSource)inputs[2];
-        var engine = (LinearEngine)inputs[3];
-        var fqn = (string)inputs[6];
+        var x = inputs[X];
         var recipe = engine.Recipe.Output;
-        var type = x.dtype;
+        (type, inputShape) = (x.dtype, x.shape);
         var castX = engine.Inputs.Take(x, recipe.Left, AlongRows, () =>
         {
             using var rows = Rows(x);
-            return engine.Cast(rows, recipe.Left, AlongRows, (bool)inputs[7] ? source.ReduceAmax : null, bothWays: engine.SharesInputCast && (bool)inputs[5]);
+            return engine.Cast(rows, recipe.Left, AlongRows, layer.SplitsInput ? source.ReduceAmax : null, bothWays: engine.SharesInputCast && NeedsGradient(Weight));
         }, out var shared);
-        if (recipe.Left is not OperandCast.HighPrecision) engine.Observer?.ObserveInput(fqn, x, castX, shared);
-        using var castW = Weight(engine, source, fqn, WeightUse.Output, CastName.Weight);
+        if (recipe.Left is not OperandCast.HighPrecision) engine.Observer?.ObserveInput(layer.Fqn, x, castX, shared);
+        using var castW = CastWeight(WeightUse.Output, CastName.Weight);
         using var right = castW.Transpose();
         using var y = engine.Multiply(castX, right, recipe, type);
-
-        context.save_data("source", source);
-        context.save_data("engine", engine);
-        context.save_data("needs_input_gradient", inputs[4]);
-        context.save_data("needs_weight_gradient", inputs[5]);
-        context.save_data("input_shape", x.shape);
-        context.save_data("type", type);
-        context.save_data("fqn", fqn);
-        context.save_data("splits_input", inputs[7]);
-        context.save_data("splits_output", inputs[8]);
-        // What came from other ranks as bytes for this use too is kept as such.
-        var kept = engine.SharesInputCast ? castX : engine.Inputs.Find(x, engine.Recipe.GradWeight.Right, AlongColumns);
-        context.save_data("kept", new Kept(kept?.Quantized?.Format, kept?.Quantized?.Tile));
-        // One copy: the one that grad_weight reads.
-        context.save_for_backward(kept?.Quantized is { } bytes ? [bytes.AlongColumns(), bytes.Scale] : [x]);
-
-        if (!ReferenceEquals(kept, castX)) castX.Dispose();
-
+        if (NeedsGradient(Weight)) Keep(x, castX);
+        castX.Dispose();
         return y.reshape([.. x.shape[..^1], y.shape[1]]);
     }
 
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient)
+    protected override Tensor?[] Backward(Tensor gradient)
     {
-        using var scope = NewDisposeScope();
-        var source = (IWeightSource)context.get_data("source");
-        var engine = (LinearEngine)context.get_data("engine");
-        var type = (ScalarType)context.get_data("type");
-        var fqn = (string)context.get_data("fqn");
-        var inputShape = (long[])context.get_data("input_shape");
-        var saved = context.get_saved_variables();
         var recipe = engine.Recipe;
         var g = Rows(gradient);
-
-        bool needsInput = (bool)context.get_data("needs_input_gradient"), needsWeight = (bool)context.get_data("needs_weight_gradient");
-        var sharesG = engine.SharesGradientCast;
-        Func<Tensor, Tensor>? reduce = (bool)context.get_data("splits_output") ? source.ReduceAmax : null;
+        bool needsInput = NeedsGradient(X), needsWeight = NeedsGradient(Weight), sharesG = engine.SharesGradientCast;
+        Func<Tensor, Tensor>? reduce = layer.SplitsOutput ? source.ReduceAmax : null;
         var castG = needsInput || sharesG ? Gradient(CastName.GradOutput, recipe.GradInput.Left, AlongRows, bothWays: sharesG && needsWeight) : null;
         Tensor? gradInput = null, gradWeight = null;
         if (needsInput)
         {
-            var castW = Weight(engine, source, fqn, WeightUse.GradInput, engine.SameWeightTwice ? null : CastName.WeightForGradInput);
-            gradInput = engine.Multiply(castG!, castW, recipe.GradInput, type).reshape(inputShape).MoveToOuterDisposeScope();
+            var castW = CastWeight(WeightUse.GradInput, engine.SameWeightTwice ? null : CastName.WeightForGradInput);
+            gradInput = engine.Multiply(castG!, castW, recipe.GradInput, type).reshape(inputShape);
         }
 
         if (needsWeight)
         {
             var left = (sharesG ? castG! : Gradient(CastName.GradOutputForGradWeight, recipe.GradWeight.Left, AlongColumns)).Transpose();
-            var right = (Kept)context.get_data("kept") is { Format: { } format, Tile: var tile }
-                ? new Operand(new QuantizedTensor(saved[0], saved[1], format, tile), null)
-                : engine.Cast(fqn, CastName.InputForGradWeight, Rows(saved[0]), recipe.GradWeight.Right, AlongColumns, (bool)context.get_data("splits_input") ? source.ReduceAmax : null);
-            gradWeight = source.ReduceGradient(engine.Multiply(left, right, recipe.GradWeight, type))?.MoveToOuterDisposeScope();
+            var right = kept is var (format, tile)
+                ? new Operand(new QuantizedTensor(Saved(0), Saved(1), format, tile), null)
+                : engine.Cast(layer.Fqn, CastName.InputForGradWeight, Rows(Saved(0)), recipe.GradWeight.Right, AlongColumns, layer.SplitsInput ? source.ReduceAmax : null);
+            gradWeight = source.ReduceGradient(engine.Multiply(left, right, recipe.GradWeight, type));
         }
 
-        return [gradInput, gradWeight, .. new Tensor?[7]];
+        return [gradInput, gradWeight];
 
         Operand Gradient(string name, OperandCast cast, int contracted, bool bothWays = false)
         {
-            if (engine.Gradients.Take(gradient, cast, contracted) is not { } offered) return engine.Cast(fqn, name, g, cast, contracted, reduce, bothWays: bothWays);
-            if (engine.Observer is { } observer) observer.Observe(fqn, name, g, offered);
+            if (engine.Gradients.Take(gradient, cast, contracted) is not { } offered) return engine.Cast(layer.Fqn, name, g, cast, contracted, reduce, bothWays: bothWays);
+            if (engine.Observer is { } observer) observer.Observe(layer.Fqn, name, g, offered);
             return offered;
         }
     }
 
+    /// <summary>Keeps of X what the gradient of the weight needs. What came from other ranks as bytes for this use too is kept as such.</summary>
+    private void Keep(Tensor x, Operand castX)
+    {
+        var bytes = (engine.SharesInputCast ? castX.Alias() : engine.Inputs.Find(x, engine.Recipe.GradWeight.Right, AlongColumns))?.Quantized;
+        if (bytes is null)
+        {
+            SaveForBackward(x);
+            return;
+        }
+
+        // One copy: the one that grad_weight reads.
+        SaveForBackward(bytes.AlongColumns(), bytes.Scale);
+        kept = (bytes.Format, bytes.Tile);
+    }
+
     /// <summary>The weight as it travelled, where it travels encoded; else cast here.</summary>
-    private static Operand Weight(LinearEngine engine, IWeightSource source, string fqn, WeightUse use, string? name)
+    private Operand CastWeight(WeightUse use, string? name)
     {
         if (source.GatherEncoded(use) is Operand gathered) return gathered.Alias();
         using var w = source.Gather(source.Parameter.dtype);
-        return engine.CastWeight(fqn, name, w, use, source);
+        return engine.CastWeight(layer.Fqn, name, w, use, source);
     }
 
     private static Tensor Rows(Tensor x) => x.reshape(x.numel() == 0 ? x.shape[..^1].Aggregate(1L, (a, b) => a * b) : -1, x.shape[^1]).contiguous();

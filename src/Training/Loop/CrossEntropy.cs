@@ -29,17 +29,17 @@ internal static class CrossEntropy
 
     /// <summary>The same, forward and gradient together, a few rows at a time, so that no fp32 copy of all logits is ever made.</summary>
     public static Tensor Chunked(Tensor logits, Tensor labels) =>
-        FusedCrossEntropy.Covers(logits) ? FusedCrossEntropy.Sum(logits, labels) : ChunkedCrossEntropy.Apply(logits, labels);
+        FusedCrossEntropy.Covers(logits) ? FusedCrossEntropy.Sum(logits, labels) : ChunkedCrossEntropy.Sum(logits, labels);
 
-    private sealed class ChunkedCrossEntropy : GuardedFunction<ChunkedCrossEntropy>
+    private sealed class ChunkedCrossEntropy : GuardedFunction
     {
         private const long RowsPerChunk = 256;
 
-        protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+        public static Tensor Sum(Tensor logits, Tensor labels) => new ChunkedCrossEntropy().Apply(logits, labels);
+
+        protected override Tensor Forward(Tensor[] inputs)
         {
-            using var scope = NewDisposeScope();
-            var logits = (Tensor)inputs[0];
-            var labels = (Tensor)inputs[1];
+            Tensor logits = inputs[0], labels = inputs[1];
             var rows = logits.reshape(-1, logits.shape[^1]);
             var gradient = empty_like(rows);
             var loss = zeros([], dtype: ScalarType.Float32, device: logits.device);
@@ -59,12 +59,10 @@ internal static class CrossEntropy
                 gradient.narrow(0, at, count).copy_(part.mul_(valid));
             }
 
-            // Saved when forward has returned, so it must outlive this scope.
-            context.save_for_backward([gradient.reshape(logits.shape).MoveToOuterDisposeScope()]);
-            return loss.MoveToOuterDisposeScope();
+            SaveForBackward(gradient.reshape(logits.shape));
+            return loss;
         }
 
-        protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) =>
-            [context.get_saved_variables()[0].mul(gradient), null];
+        protected override Tensor?[] Backward(Tensor gradient) => [Saved(0).mul(gradient), null];
     }
 }

@@ -12,7 +12,7 @@ namespace Titan.Training.Loop;
 /// </code>
 /// In fp32, a few rows at a time. Kept for backward: the gradient, in the logits' dtype.
 /// </summary>
-internal sealed class VocabularyParallelCrossEntropy : GuardedFunction<VocabularyParallelCrossEntropy>
+internal sealed class VocabularyParallelCrossEntropy(IProcessGroup group) : GuardedFunction
 {
     private const long RowsPerChunk = 256;
 
@@ -22,14 +22,12 @@ internal sealed class VocabularyParallelCrossEntropy : GuardedFunction<Vocabular
     {
         if (labels.dtype != ScalarType.Int64 || labels.numel() != logits.numel() / logits.shape[^1])
             throw new ArgumentException($"cross_entropy: logits [{string.Join(", ", logits.shape)}], labels {labels.dtype} [{string.Join(", ", labels.shape)}]; expected [..., V / {group.Size}] and one int64 per row");
-        return Apply(logits, labels, group);
+        return new VocabularyParallelCrossEntropy(group).Apply(logits, labels);
     }
 
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs)
+    protected override Tensor Forward(Tensor[] inputs)
     {
-        using var scope = NewDisposeScope();
-        Tensor logits = (Tensor)inputs[0], labels = (Tensor)inputs[1];
-        var group = (IProcessGroup)inputs[2];
+        Tensor logits = inputs[0], labels = inputs[1];
         var rows = logits.reshape(-1, logits.shape[^1]);
         long count = rows.shape[0], width = rows.shape[1];
         Check(labels, width * group.Size);
@@ -60,13 +58,11 @@ internal sealed class VocabularyParallelCrossEntropy : GuardedFunction<Vocabular
             part.scatter_add_(1, index.narrow(0, at, n), -owned.narrow(0, at, n).unsqueeze(1));
             gradient.narrow(0, at, n).copy_(part.masked_fill(ignored.narrow(0, at, n).unsqueeze(1), 0));
         });
-        var loss = (sums[0].log() - sums[1]).masked_fill(ignored, 0).sum();
-        // Saved when forward has returned, so it must outlive this scope.
-        context.save_for_backward([gradient.reshape(logits.shape).MoveToOuterDisposeScope()]);
-        return loss.MoveToOuterDisposeScope();
+        SaveForBackward(gradient.reshape(logits.shape));
+        return (sums[0].log() - sums[1]).masked_fill(ignored, 0).sum();
     }
 
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) => [context.get_saved_variables()[0].mul(gradient), null, null];
+    protected override Tensor?[] Backward(Tensor gradient) => [Saved(0).mul(gradient), null];
 
     /// <summary>A label that no rank holds would count as a logit of zero. A device that runs ahead is not waited for.</summary>
     private static void Check(Tensor labels, long vocabulary)

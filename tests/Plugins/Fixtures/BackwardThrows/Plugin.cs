@@ -4,13 +4,15 @@ public sealed class Plugin() : EveryLinear("acme.backward_throws")
     protected override Tensor Forward(Tensor x, nn.Module<Tensor, Tensor> linear)
     {
         using var y = linear.call(x);
-        return Failing.Apply(y);
+        return Failing.Of(y);
     }
 }
 
-public sealed class Failing : GuardedFunction<Failing>
+public sealed class Failing : GuardedFunction
 {
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs) => ((Tensor)inputs[0]).clone();
+    public static Tensor Of(Tensor x) => new Failing().Apply(x);
 
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) => throw new InvalidOperationException("thrown by backward");
+    protected override Tensor Forward(Tensor[] inputs) => inputs[0].clone();
+
+    protected override Tensor?[] Backward(Tensor gradient) => throw new InvalidOperationException("thrown by backward");
 }

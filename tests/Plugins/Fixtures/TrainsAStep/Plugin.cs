@@ -5,13 +5,15 @@ public sealed class Plugin() : EveryLinear("acme.trains_a_step")
     protected override Tensor Forward(Tensor x, nn.Module<Tensor, Tensor> linear)
     {
         using var y = linear.call(x);
-        return Twice.Apply(y);
+        return Twice.Of(y);
     }
 }
 
-public sealed class Twice : GuardedFunction<Twice>
+public sealed class Twice : GuardedFunction
 {
-    protected override Tensor Forward(autograd.AutogradContext context, object[] inputs) => (Tensor)inputs[0] * 2;
+    public static Tensor Of(Tensor x) => new Twice().Apply(x);
 
-    protected override List<Tensor?> Backward(autograd.AutogradContext context, Tensor gradient) => [gradient * 2];
+    protected override Tensor Forward(Tensor[] inputs) => inputs[0] * 2;
+
+    protected override Tensor?[] Backward(Tensor gradient) => [gradient * 2];
 }

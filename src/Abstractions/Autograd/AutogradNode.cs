@@ -1,0 +1,216 @@
+using System.Runtime.InteropServices;
+using static Titan.Abstractions.AutogradLibrary;
+using static TorchSharp.torch;
+
+namespace Titan.Abstractions;
+
+/// <summary>
+/// The node of one call of a <see cref="DifferentiableCall"/> in libtorch's graph. TorchSharp's own keeps a copy of every output, keeps what was saved until the whole graph
+/// dies, and leaves the handles of backward to the collector where backward runs on a thread of libtorch's (as that of CUDA nodes does). This one keeps nothing of the
+/// outputs, lets go of what was saved as soon as its backward has run, and owns every handle that it makes:
+/// <list type="bullet">
+/// <item>the handles of incoming gradients and of whatever backward makes go with the scope of that backward;</item>
+/// <item>those of the results must live until native code has copied them, which is after backward has returned: they go when the next node runs on this thread, and
+/// at the latest with the node.</item>
+/// </list>
+/// </summary>
+internal sealed unsafe class AutogradNode
+{
+    private static readonly Lazy<bool> Checked = new(() =>
+    {
+        AutogradLibrary.Check();
+        return true;
+    });
+
+    /// <summary>The node that ran last on this thread, whose results have been copied by the time another one runs.</summary>
+    [ThreadStatic]
+    private static AutogradNode? last;
+
+    private static long alive;
+
+    // Native code calls these: they must live as long as the node.
+    private readonly Backward backward;
+    private readonly Deleted deleted;
+    private readonly DifferentiableCall call;
+    private readonly int inputs;
+    private readonly List<nint> saved = [];
+    private readonly Lock guard = new();
+    private GCHandle self;
+    private NodePointers pointers;
+    private Tensor?[]? results;
+    private nint* handles;
+    private bool ran;
+
+    private AutogradNode(DifferentiableCall call, int inputs)
+    {
+        _ = Checked.Value;
+        (this.call, this.inputs, backward, deleted) = (call, inputs, Run, Delete);
+        pointers = NewNode(Marshal.GetFunctionPointerForDelegate(backward), Marshal.GetFunctionPointerForDelegate(deleted));
+        CheckForErrors();
+        self = GCHandle.Alloc(this);
+        Interlocked.Increment(ref alive);
+    }
+
+    /// <summary>Nodes of graphs that something still holds.</summary>
+    internal static long Alive => Interlocked.Read(ref alive);
+
+    /// <summary>Runs a call's forward, and makes a node of it where a gradient can be asked for.</summary>
+    /// <returns>The outputs, in the caller's dispose scope.</returns>
+    public static Tensor[] Apply(DifferentiableCall call, ReadOnlySpan<Tensor> inputs)
+    {
+        using var scope = NewDisposeScope();
+        var given = inputs.ToArray();
+        var needs = new bool[given.Length];
+        if (is_grad_enabled()) for (var i = 0; i < given.Length; i++) needs[i] = given[i].requires_grad;
+        if (!needs.Contains(true))
+        {
+            call.Begin(null, needs);
+            var outputs = Forward(call, given);
+            // An input that comes back as the output gets a handle of its own, as a node would give it.
+            return [.. outputs.Select(o => (Array.IndexOf(given, o) < 0 ? o : o.alias()).MoveToOuterDisposeScope())];
+        }
+
+        var node = new AutogradNode(call, given.Length);
+        try
+        {
+            call.Begin(node, needs);
+            return [.. node.Attach(given).Select(o => o.MoveToOuterDisposeScope())];
+        }
+        finally
+        {
+            // The outputs hold the node; where forward has failed, nothing does.
+            DisposeShared(node.pointers);
+            GC.KeepAlive(given);
+        }
+    }
+
+    /// <summary>Keeps a tensor for backward. Detached, so that an output of this node does not hold the node; the detached tensor has the same version counter.</summary>
+    public void Save(Tensor tensor)
+    {
+        using var detached = tensor.detach();
+        saved.Add(AutogradLibrary.Save(detached.Handle, pointers, false));
+        CheckForErrors();
+    }
+
+    /// <summary>A tensor that was kept, under a handle of the current scope.</summary>
+    /// <exception cref="ExternalException">It was written to since.</exception>
+    public Tensor Unpack(int index)
+    {
+        var handle = AutogradLibrary.Unpack(saved[index], pointers);
+        CheckForErrors();
+        return Tensor.UnsafeCreateTensor(handle);
+    }
+
+    private static Tensor[] Forward(DifferentiableCall call, Tensor[] inputs)
+    {
+        using var none = no_grad();
+        return call.RunForward(inputs);
+    }
+
+    private Tensor[] Attach(Tensor[] given)
+    {
+        var from = Array.ConvertAll(given, t => t.Handle);
+        fixed (nint* first = from)
+        {
+            var sources = new TensorArray { Handles = first, Count = from.Length };
+            SetNextEdges(pointers, sources, true);
+            CheckForErrors();
+            ClearInputMetadata(pointers);
+            CheckForErrors();
+            var outputs = Forward(call, given);
+            var raw = Array.ConvertAll(outputs, t => t.Handle);
+            var wrapped = new nint[raw.Length];
+            fixed (nint* made = raw, results = wrapped)
+            {
+                var room = results;
+                Allocate allocate = _ => room;
+                WrapOutputs(sources, default, default, new TensorArray { Handles = made, Count = raw.Length }, pointers, Marshal.GetFunctionPointerForDelegate(allocate));
+                GC.KeepAlive(allocate);
+            }
+
+            GC.KeepAlive(outputs);
+            CheckForErrors();
+            return Array.ConvertAll(wrapped, Tensor.UnsafeCreateTensor);
+        }
+    }
+
+    private TensorArray Run(nint* gradients, int count)
+    {
+        last?.ReleaseResults();
+        last = null;
+        Tensor?[]? made = null;
+        BackwardPass.Enter();
+        try
+        {
+            using var scope = NewDisposeScope();
+            var secondOrder = is_grad_enabled();
+            using var none = no_grad();
+            // Whatever happens next, the handles are this method's to give back.
+            var given = new Tensor?[count];
+            for (var i = 0; i < count; i++) given[i] = gradients[i] == 0 ? null : Tensor.UnsafeCreateTensor(gradients[i]);
+            if (secondOrder) throw new InvalidOperationException($"{call.Name}: gradients of gradients (create_graph) are not supported");
+            if (ran) throw new InvalidOperationException($"{call.Name}: backward ran a second time through the same graph; its saved tensors are released after the first (retain_graph is not supported)");
+            // Where a later function failed, its gradient is missing.
+            if (given.Any(g => g is not null))
+            {
+                made = call.RunBackward(given);
+                if (made.Length != inputs) throw new InvalidOperationException($"{call.Name}: its backward gave {made.Length} gradients; expected {inputs}, one for each input");
+                foreach (var gradient in made) gradient?.DetachFromDisposeScope();
+            }
+        }
+        catch (Exception exception)
+        {
+            made = null;
+            BackwardFailure.Keep(exception);
+        }
+        finally
+        {
+            ran = true;
+            DropSaved();
+            BackwardPass.Leave();
+        }
+
+        // A backward within this one has left results of its own.
+        last?.ReleaseResults();
+        last = this;
+        return Keep(made);
+    }
+
+    private TensorArray Keep(Tensor?[]? made)
+    {
+        lock (guard)
+        {
+            if (handles is null) handles = (nint*)NativeMemory.AllocZeroed((nuint)Math.Max(inputs, 1), (nuint)sizeof(nint));
+            for (var i = 0; i < inputs; i++) handles[i] = made?[i]?.Handle ?? 0;
+            results = made;
+            return new TensorArray { Handles = handles, Count = inputs };
+        }
+    }
+
+    private void ReleaseResults()
+    {
+        lock (guard)
+        {
+            if (results is null) return;
+            foreach (var result in results) result?.Dispose();
+            results = null;
+        }
+    }
+
+    private void DropSaved()
+    {
+        foreach (var variable in saved) DisposeSaved(variable);
+        saved.Clear();
+    }
+
+    private void Delete()
+    {
+        DropSaved();
+        ReleaseResults();
+        DisposeWeak(pointers);
+        NativeMemory.Free(handles);
+        handles = null;
+        self.Free();
+        Interlocked.Decrement(ref alive);
+    }
+}
