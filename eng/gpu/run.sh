@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # On a machine with a GPU and a PyTorch: measures the program beside PyTorch on the same card, and checks it. What is wanted most comes first; a step that does not fit into the time left is skipped, and said so.
-# Results: ./results, and one page of them all, ./results/page.md.
+# Results: ./results, and one page of them all in the form of benchmarks/, ./results/beside-pytorch_GPU_DATE.md.
 # PYTHON (python3): an interpreter that has torch. TORCHAO: a folder that holds torchao's Python sources; without it PyTorch's float8 arms are skipped.
 # BUDGET (480): seconds for everything. LAYERS (4): blocks of Llama 3 8B's shapes. STEPS (197): timed steps of each of our arms, after three untimed ones. STEPS_PYTORCH (20).
 set -uo pipefail
@@ -24,7 +24,9 @@ titan="$here/program/titan"
 rm -rf results
 mkdir -p results
 "$PYTHON" -c 'import torch; print("PyTorch", torch.__version__, "CUDA", torch.version.cuda, torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU")' >results/machine.txt
+gpu=$(sed 's/.*CUDA [^ ]* //' results/machine.txt)
 driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -1)
+page="results/beside-pytorch_$(tr 'A-Z' 'a-z' <<<"$gpu" | sed 's/[^a-z0-9.]\{1,\}/-/g; s/-$//')_$(date +%F).md"
 failed=0 skipped=0
 record() { echo "| $1 | $2 | $3 |" >>results/steps.md; }
 # step NAME NEEDS LIMIT COMMAND...: NEEDS seconds are usual on an H100, LIMIT are too many.
@@ -72,7 +74,7 @@ write_page() {
     ours=$(page_of step) eight=$(page_of step_8_blocks)
     {
         printf '# On a GPU, beside PyTorch\n\n```bash\nLAYERS=%s STEPS=%s ./run.sh\n```\n\n' "$LAYERS" "$STEPS"
-        echo "- hardware: $(cat results/machine.txt | sed 's/.*CUDA [^ ]* //'), driver ${driver:-unknown}"
+        echo "- hardware: $gpu, driver ${driver:-unknown}"
         echo "- versions: $(grep -h -m 1 '^- versions: ' ${ours:-/dev/null} | sed 's/^- versions: //'), $(sed 's/\(.*CUDA [^ ]*\).*/\1/' results/machine.txt)${TORCHAO:+, torchao $(cat "$TORCHAO/version.txt" 2>/dev/null || echo 'of unknown version')}"
         echo "- measured: every arm in a process of its own, on one card in one run; forward, loss and backward of $LAYERS blocks of Llama 3 8B's shapes, 8192 tokens, vocabulary 128256, nothing recomputed, fp32 weights, bf16 compute, head in bf16; 3 steps untimed"
         printf '\n## Training step\n\n| arm | s/step | s/step, least | tokens/s | device memory, highest, GiB | allocated at most, GiB | loss |\n|---|---|---|---|---|---|---|\n'
@@ -104,7 +106,7 @@ write_page() {
         [ ! -f results/small.md ] || { printf '\n## cpu_small: loss of the last step\n\n| arm | GPU | CPU |\n|---|---|---|\n'; cat results/small.md; }
         printf '\n## What was run\n\n| step | seconds | result |\n|---|---|---|\n'
         cat results/steps.md
-    } >results/page.md
+    } >"$page"
 }
 # Whatever ends this script, what was measured until then is on the page.
 trap write_page EXIT
@@ -180,6 +182,6 @@ for recipe in none tensorwise rowwise rowwise_with_gw_hp mxfp8_cublas mxfp8_rcei
 done
 write_page
 trap - EXIT
-cat results/page.md
-say "$failed steps failed, $skipped skipped, in $SECONDS s; the page is $here/results/page.md"
+cat "$page"
+say "$failed steps failed, $skipped skipped, in $SECONDS s; the page is $here/$page"
 [ "$failed" = 0 ]
