@@ -1,63 +1,101 @@
-// RMSNorm: y = x / sqrt(mean(x²) + eps) * w over the last dimension, in fp32, rounded once at the end. One block per row, which stays in registers between its sum and
-// its result; only what does not fit there is read a second time.
-#include "reduce.cuh"
+// RMSNorm: y = x / sqrt(mean(x²) + eps) * w over the last dimension, in fp32, rounded once at the end; of x, or of x + residual rounded as an addition of its own would.
+// A row stays in registers between its sum and its result; only what does not fit there is read a second time.
+#include "rows.cuh"
+
+// The N elements at `at`: of x, or of the sum, which is written down as well.
+template <bool Residual, bool Whole, int N, typename T> DEVICE Pack<T, N> taken(const T* x, const T* residual, T* sum, i64 at, i64 count)
+{
+    const Pack<T, N> a = load<N>(x + at, Whole, count);
+    if (!Residual) return a;
+    const Pack<T, N> b = load<N>(residual + at, Whole, count);
+    float both[N];
+    UNROLL for (int k = 0; k < N; k++) both[k] = widen(a.at[k]) + widen(b.at[k]);
+    const Pack<T, N> result = narrow_all<T, N>(both);
+    store<N>(sum + at, result, Whole, count);
+    return result;
+}
 
 template <typename T, int N> DEVICE float plus_squares(const Pack<T, N>& x, float sum)
 {
-    for (int k = 0; k < N; k++) sum += widen(x.at[k]) * widen(x.at[k]);
+    UNROLL for (int k = 0; k < N; k++) sum += widen(x.at[k]) * widen(x.at[k]);
     return sum;
 }
 
 template <typename T, int N> DEVICE Pack<T, N> normalised(const Pack<T, N>& x, const Pack<T, N>& w, float r)
 {
-    Pack<T, N> y;
-    for (int k = 0; k < N; k++) y.at[k] = narrow<T>(widen(x.at[k]) * r * widen(w.at[k]));
-    return y;
+    float y[N];
+    UNROLL for (int k = 0; k < N; k++) y[k] = widen(x.at[k]) * r * widen(w.at[k]);
+    return narrow_all<T, N>(y);
 }
 
-// x [R, D], w [D] -> y [R, D], rstd [R]: the reciprocal root, which backward reads again.
-template <typename T> DEVICE void rms_norm_forward(const T* x, const T* w, i64 rows, i64 width, float eps, T* y, float* rstd)
+template <bool Residual, bool Whole, typename T>
+DEVICE void rms_norm_forward(const T* x, const T* residual, const T* w, i64 rows, i64 width, float eps, T* y, float* rstd, T* sum, float* amax)
 {
     constexpr int N = lanes_of<T>(), K = kept_packs<T>();
     const i64 step = (i64)blockDim.x * N, first = threadIdx.x * N;
-    __shared__ float shared[32];
-    const bool whole = aligned(x) && aligned(w) && aligned(y) && width % N == 0;
-    for (i64 row = blockIdx.x; row < rows; row += gridDim.x)
+    __shared__ RowSums sums;
+    Pack<T, N> kept_w[K];
+    UNROLL for (int p = 0; p < K; p++)
+        if (first + p * step < width) kept_w[p] = load<N>(w + first + p * step, Whole, width - first - p * step);
+
+    u32 magnitudes = 0;
+    int turn = 0;
+    for (i64 top = (i64)blockIdx.x * blockDim.y; top < rows; top += (i64)gridDim.x * blockDim.y)
     {
-        const T* from = x + row * width;
+        // A row past the end has no elements: its threads wait for the others.
+        const i64 row = top + threadIdx.y, from = row * width, end = row < rows ? width : 0;
         Pack<T, N> kept[K];
-        float sum = 0.0f;
+        // All reads first, so that they are under way together.
+        UNROLL for (int p = 0; p < K; p++)
+            if (first + p * step < end) kept[p] = taken<Residual, Whole, N>(x, residual, sum, from + first + p * step, width - first - p * step);
+
+        float squares = 0.0f;
+        UNROLL for (int p = 0; p < K; p++)
+            if (first + p * step < end) squares = plus_squares(kept[p], squares);
+
+        for (i64 c = first + K * step; c < end; c += step) squares = plus_squares(taken<Residual, Whole, N>(x, residual, sum, from + c, width - c), squares);
+
+        const float r = 1.0f / sqrtf(reduce_row(squares, sums, turn++) / (float)width + eps);
         UNROLL for (int p = 0; p < K; p++)
         {
             const i64 c = first + p * step;
-            if (c >= width) continue;
-            kept[p] = load<N>(from + c, whole, width - c);
-            sum = plus_squares(kept[p], sum);
+            if (c >= end) continue;
+            const Pack<T, N> result = normalised(kept[p], kept_w[p], r);
+            store<N>(y + from + c, result, Whole, width - c);
+            magnitudes = largest(magnitudes, result);
         }
 
-        for (i64 c = first + K * step; c < width; c += step) sum = plus_squares(load<N>(from + c, whole, width - c), sum);
-
-        sum = reduce_block<Sum>(sum, shared);
-        const float r = 1.0f / sqrtf(sum / (float)width + eps);
-        UNROLL for (int p = 0; p < K; p++)
+        for (i64 c = first + K * step; c < end; c += step)
         {
-            const i64 c = first + p * step;
-            if (c < width) store<N>(y + row * width + c, normalised(kept[p], load<N>(w + c, whole, width - c), r), whole, width - c);
+            const Pack<T, N> again = load<N>((Residual ? sum : x) + from + c, Whole, width - c);
+            const Pack<T, N> result = normalised(again, load<N>(w + c, Whole, width - c), r);
+            store<N>(y + from + c, result, Whole, width - c);
+            magnitudes = largest(magnitudes, result);
         }
 
-        for (i64 c = first + K * step; c < width; c += step)
-            store<N>(y + row * width + c, normalised(load<N>(from + c, whole, width - c), load<N>(w + c, whole, width - c), r), whole, width - c);
-
-        if (threadIdx.x == 0) rstd[row] = r;
+        if (threadIdx.x == 0 && row < rows) rstd[row] = r;
     }
+
+    leave_amax(magnitudes, amax);
 }
 
-KERNEL rms_norm_forward_bf16(const bf16* x, const bf16* w, i64 rows, i64 width, float eps, bf16* y, float* rstd)
+// x [R, D], residual [R, D] or null, w [D] -> y [R, D], rstd [R]: the reciprocal root, which backward reads again; sum [R, D] with a residual; amax [blocks] or null.
+template <typename T>
+DEVICE void rms_norm_forward(const T* x, const T* residual, const T* w, i64 rows, i64 width, float eps, T* y, float* rstd, T* sum, float* amax)
 {
-    rms_norm_forward(x, w, rows, width, eps, y, rstd);
+    const bool whole = aligned(x) && aligned(residual) && aligned(w) && aligned(y) && aligned(sum) && width % lanes_of<T>() == 0;
+    if (residual && whole) rms_norm_forward<true, true>(x, residual, w, rows, width, eps, y, rstd, sum, amax);
+    else if (residual) rms_norm_forward<true, false>(x, residual, w, rows, width, eps, y, rstd, sum, amax);
+    else if (whole) rms_norm_forward<false, true>(x, residual, w, rows, width, eps, y, rstd, sum, amax);
+    else rms_norm_forward<false, false>(x, residual, w, rows, width, eps, y, rstd, sum, amax);
 }
 
-KERNEL rms_norm_forward_f32(const float* x, const float* w, i64 rows, i64 width, float eps, float* y, float* rstd)
+KERNEL_OF(256, 4) rms_norm_forward_bf16(const bf16* x, const bf16* residual, const bf16* w, i64 rows, i64 width, float eps, bf16* y, float* rstd, bf16* sum, float* amax)
 {
-    rms_norm_forward(x, w, rows, width, eps, y, rstd);
+    rms_norm_forward(x, residual, w, rows, width, eps, y, rstd, sum, amax);
+}
+
+KERNEL_OF(256, 4) rms_norm_forward_f32(const float* x, const float* residual, const float* w, i64 rows, i64 width, float eps, float* y, float* rstd, float* sum, float* amax)
+{
+    rms_norm_forward(x, residual, w, rows, width, eps, y, rstd, sum, amax);
 }

@@ -7,13 +7,17 @@
 
 // extern "C": the host looks a kernel up by this name.
 #define KERNEL extern "C" __global__ void
-#define DEVICE __device__ inline
+#define DEVICE __device__ __forceinline__
+// The same for blocks of up to so many threads, of which so many must fit on a multiprocessor: what bounds the registers of a thread.
+#define KERNEL_OF(threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks)
 
-// A loop whose array must live in registers: only constant indices can.
+// A loop whose array must live in registers: only constant indices can. And one whose reads are to be under way together, eight at a time.
 #ifdef TITAN_EMULATION
 #define UNROLL
+#define UNROLL_8
 #else
 #define UNROLL _Pragma("unroll")
+#define UNROLL_8 _Pragma("unroll 8")
 #endif
 
 typedef unsigned char u8;
@@ -46,6 +50,59 @@ template <> DEVICE bf16 narrow<bf16>(float x)
 // N neighbours. A copy of a whole pack is one access of up to 16 bytes.
 template <typename T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack { T at[N]; };
 
+// 16 bytes as one access moves them, and the small elements in them. A compiler that is left to take a pack of those apart makes two or four accesses of it.
+struct alignas(16) Words { u32 at[4]; };
+
+DEVICE u32 bits_of(bf16 x) { return x.bits; }
+DEVICE u32 bits_of(u8 x) { return x; }
+DEVICE void set_bits(bf16& x, u32 bits) { x.bits = (u16)bits; }
+DEVICE void set_bits(u8& x, u32 bits) { x = (u8)bits; }
+
+template <typename T, int N> DEVICE Pack<T, N> unpack(const Words& words)
+{
+    constexpr int each = 4 / sizeof(T), bits = 8 * sizeof(T);
+    Pack<T, N> pack;
+    UNROLL for (int k = 0; k < N; k++) set_bits(pack.at[k], words.at[k / each] >> (k % each * bits));
+    return pack;
+}
+
+template <typename T, int N> DEVICE Words repack(const Pack<T, N>& pack)
+{
+    constexpr int each = 4 / sizeof(T), bits = 8 * sizeof(T);
+    Words words {};
+    UNROLL for (int k = 0; k < N; k++) words.at[k / each] |= bits_of(pack.at[k]) << (k % each * bits);
+    return words;
+}
+
+// A pack of results, each rounded. One instruction rounds two neighbours where the hardware has it (SM80); a NaN is then 0x7fff.
+template <typename T, int N> DEVICE Pack<T, N> narrow_all(const float (&from)[N])
+{
+    Pack<T, N> pack;
+    UNROLL for (int k = 0; k < N; k++) pack.at[k] = narrow<T>(from[k]);
+    return pack;
+}
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+template <> DEVICE Pack<bf16, 8> narrow_all<bf16, 8>(const float (&from)[8])
+{
+    Words words;
+    UNROLL for (int k = 0; k < 4; k++) asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(words.at[k]) : "f"(from[2 * k + 1]), "f"(from[2 * k]));
+    return unpack<bf16, 8>(words);
+}
+#endif
+
+// The largest of a magnitude and those of a pack.
+template <typename T, int N> DEVICE u32 largest(u32 magnitude_so_far, const Pack<T, N>& pack)
+{
+    UNROLL for (int k = 0; k < N; k++)
+    {
+        const u32 m = magnitude(pack.at[k]);
+        magnitude_so_far = m > magnitude_so_far ? m : magnitude_so_far;
+    }
+
+    return magnitude_so_far;
+}
+
 // How many T one 16-byte access moves.
 template <typename T> __device__ constexpr int lanes_of() { return 16 / (int)sizeof(T); }
 
@@ -58,7 +115,12 @@ DEVICE bool aligned(const void* p) { return (reinterpret_cast<unsigned long long
 // `whole`: the address is aligned and all N elements exist. Otherwise the first `count` are read one by one, and the rest is zero.
 template <int N, typename T> DEVICE Pack<T, N> load(const T* p, bool whole, i64 count)
 {
-    if (whole) return *reinterpret_cast<const Pack<T, N>*>(p);
+    if (whole)
+    {
+        if constexpr (sizeof(T) < 4 && sizeof(Pack<T, N>) == 16) return unpack<T, N>(*reinterpret_cast<const Words*>(p));
+        else return *reinterpret_cast<const Pack<T, N>*>(p);
+    }
+
     Pack<T, N> pack {};
     for (int k = 0; k < N; k++)
         if (k < count) pack.at[k] = p[k];
@@ -67,7 +129,11 @@ template <int N, typename T> DEVICE Pack<T, N> load(const T* p, bool whole, i64 
 
 template <int N, typename T> DEVICE void store(T* p, const Pack<T, N>& pack, bool whole, i64 count)
 {
-    if (whole) *reinterpret_cast<Pack<T, N>*>(p) = pack;
+    if (whole)
+    {
+        if constexpr (sizeof(T) < 4 && sizeof(Pack<T, N>) == 16) *reinterpret_cast<Words*>(p) = repack(pack);
+        else *reinterpret_cast<Pack<T, N>*>(p) = pack;
+    }
     else
         for (int k = 0; k < N; k++)
             if (k < count) p[k] = pack.at[k];

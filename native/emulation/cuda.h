@@ -20,6 +20,8 @@
 
 #define __global__
 #define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 // One block runs at a time, so one copy is enough.
 #define __shared__ static

@@ -14,11 +14,11 @@
 #include "mx_dim0.cu"
 #include "mx_dim1.cu"
 #include "rescale.cu"
-#include "rms_norm_backward_weight.cu"
-#include "rms_norm_backward_x.cu"
+#include "rms_norm_backward.cu"
 #include "rms_norm_forward.cu"
 #include "rotary.cu"
 #include "scale_from_amax.cu"
+#include "scale_unless_one.cu"
 #include "swiglu.cu"
 
 namespace emulation
@@ -78,17 +78,17 @@ inline std::function<void()> find(const std::string& name, void** parameters)
     ROW(rescale_bf16_f32)
     ROW(rescale_f32_bf16)
     ROW(rescale_f32_f32)
-    ROW(rms_norm_backward_weight_finish_bf16)
-    ROW(rms_norm_backward_weight_finish_f32)
-    ROW(rms_norm_backward_weight_partial_bf16)
-    ROW(rms_norm_backward_weight_partial_f32)
-    ROW(rms_norm_backward_x_bf16)
-    ROW(rms_norm_backward_x_f32)
+    ROW(rms_norm_backward_bf16)
+    ROW(rms_norm_backward_f32)
+    ROW(rms_norm_backward_finish_bf16)
+    ROW(rms_norm_backward_finish_f32)
     ROW(rms_norm_forward_bf16)
     ROW(rms_norm_forward_f32)
     ROW(rotary_bf16)
     ROW(rotary_f32)
     ROW(scale_from_amax)
+    ROW(scale_unless_one_bf16)
+    ROW(scale_unless_one_f32)
     ROW(swiglu_backward_bf16)
     ROW(swiglu_backward_f32)
     ROW(swiglu_forward_bf16)

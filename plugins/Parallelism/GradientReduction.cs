@@ -129,15 +129,8 @@ internal sealed class GradientReduction(IProcessGroup? shards)
     {
         foreach (var (weight, gradient) in parts)
         {
-            var parameter = weight.Parameter;
             using (gradient)
-            using (var own = gradient.narrow(0, 0, parameter.shape[0]))
-            using (var typed = own.to(parameter.dtype))
-            using (var old = parameter.grad)
-            {
-                if (old is null) parameter.grad = typed.dtype == gradient.dtype ? typed.clone().DetachFromDisposeScope() : typed.alias().DetachFromDisposeScope();
-                else using (old.add_(typed)) { }
-            }
+            using (var own = gradient.narrow(0, 0, weight.Parameter.shape[0])) WeightGradient.Add(weight.Parameter, own);
         }
     }
 }

@@ -118,7 +118,7 @@ internal static class TinyJob
         for (var step = 0; step < options.Steps; step++)
         {
             using var one = NewDisposeScope();
-            Gradients.Zero(parameters);
+            Gradients.Clear(parameters);
             var (tokens, labels) = Data(step, batch);
             var sum = zeros([]);
             for (var micro = 0; micro < microBatches; micro++)

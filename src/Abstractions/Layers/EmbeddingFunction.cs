@@ -46,7 +46,8 @@ internal sealed class EmbeddingFunction(IWeightSource source, ShardLayout part, 
         }
 
         var sum = zeros([.. part.Shape], dtype: ScalarType.Float32, device: gradient.device).index_add_(0, local, wide, 1);
-        return [source.ReduceGradient(sum), null];
+        WeightGradient.Deliver(source, sum);
+        return [null, null];
     }
 
     /// <summary>Rows of the part, 0 for those elsewhere, and which those are [n, 1].</summary>

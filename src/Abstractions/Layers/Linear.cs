@@ -43,8 +43,8 @@ public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
     /// <inheritdoc />
     public Parameter? Bias => bias;
 
-    /// <summary>A kernel (left [..., R, I], right [I, C]) for the layer's products that replaces <see cref="Matmul.Multiply"/>; null for that.</summary>
-    public Func<Tensor, Tensor, Tensor>? Kernel { get; set; }
+    /// <summary>What makes the layer's products in the place of <see cref="Matmul.Multiply"/>; null for that.</summary>
+    public MatrixProduct? Kernel { get; set; }
 
     /// <inheritdoc />
     public void ReplaceBias(Parameter bias) => this.bias = bias;

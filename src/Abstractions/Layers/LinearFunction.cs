@@ -3,17 +3,18 @@ using static TorchSharp.torch;
 namespace Titan.Abstractions;
 
 /// <summary>
-/// The linear layer in high precision. Output X · Wᵀ [M,N], grad_input G · W [M,K], grad_weight Gᵀ · X [N,K], all in the dtype of X.
+/// The linear layer in high precision. Output X · Wᵀ [M,N] and grad_input G · W [M,K] in the dtype of X; grad_weight Gᵀ · X [N,K] in fp32 where the weight is, and where the
+/// product has its sums so, else rounded to the dtype of X.
 /// The weight is asked for in forward and again in backward instead of being saved.
 /// </summary>
 /// <param name="source">Where the weight comes from.</param>
-/// <param name="multiply">The product (left [..., R, I], right [I, C]).</param>
-internal sealed class LinearFunction(IWeightSource source, Func<Tensor, Tensor, Tensor> multiply) : GuardedFunction
+/// <param name="multiply">The product.</param>
+internal sealed class LinearFunction(IWeightSource source, MatrixProduct multiply) : GuardedFunction
 {
     private const int X = 0, Weight = 1;
 
     /// <summary>X · Wᵀ.</summary>
-    public static Tensor Multiply(Tensor x, IWeightSource source, Func<Tensor, Tensor, Tensor> multiply) => new LinearFunction(source, multiply).Apply(x, source.Parameter);
+    public static Tensor Multiply(Tensor x, IWeightSource source, MatrixProduct multiply) => new LinearFunction(source, multiply).Apply(x, source.Parameter);
 
     protected override Tensor Forward(Tensor[] inputs)
     {
@@ -26,7 +27,7 @@ internal sealed class LinearFunction(IWeightSource source, Func<Tensor, Tensor, 
 
     protected override Tensor?[] Backward(Tensor gradient)
     {
-        Tensor? gradInput = null, gradWeight = null;
+        Tensor? gradInput = null;
         if (NeedsGradient(X))
         {
             using var weight = source.Gather(gradient.dtype);
@@ -39,9 +40,10 @@ internal sealed class LinearFunction(IWeightSource source, Func<Tensor, Tensor, 
             using var g = gradient.reshape(-1, gradient.shape[^1]);
             using var transposed = g.t();
             using var rows = x.reshape(-1, x.shape[^1]);
-            gradWeight = source.ReduceGradient(multiply(transposed, rows));
+            using var gradWeight = multiply(transposed, rows, wide: source.Parameter.dtype == ScalarType.Float32);
+            WeightGradient.Deliver(source, gradWeight);
         }
 
-        return [gradInput, gradWeight];
+        return [gradInput, null];
     }
 }

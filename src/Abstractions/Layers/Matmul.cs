@@ -19,14 +19,16 @@ public static class Matmul
     /// <summary>left · right; not differentiable.</summary>
     /// <param name="left">[..., R, I].</param>
     /// <param name="right">[I, C] of the same dtype.</param>
-    /// <returns>[..., R, C] of the operands' dtype.</returns>
-    public static Tensor Multiply(Tensor left, Tensor right)
+    /// <param name="wide">Whether the sums are wanted in fp32 where they are made there.</param>
+    /// <returns>[..., R, C] of the operands' dtype, or of fp32: a <see cref="MatrixProduct"/>.</returns>
+    public static Tensor Multiply(Tensor left, Tensor right, bool wide = false)
     {
         var type = ComputeType(left.dtype, left.device_type);
         if (type == left.dtype) return left.matmul(right);
         using var a = left.to(type);
         using var b = right.to(type);
-        using var product = a.matmul(b);
-        return product.to(left.dtype);
+        var product = a.matmul(b);
+        if (wide) return product;
+        using (product) return product.to(left.dtype);
     }
 }

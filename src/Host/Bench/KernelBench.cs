@@ -104,7 +104,7 @@ public sealed class KernelBench(InterleavedTimer timer, TrainingDevice where, in
                 Calls(decoded, calls),
                 Calls(ofLayers, calls),
                 Calls(() => Matmul.Multiply(x, w.t()), calls),
-                Calls(() => CpuMatmul.Multiply(x, w.t()), calls));
+                Calls(() => HighPrecisionProduct.Multiply(x, w.t()), calls));
             var flops = 2.0 * m * k * n;
             rows.Add([
                 $"{m}x{k}x{n}", .. times.Select(t => BenchText.Rate(flops / t.Median)), BenchText.Ratio(times[0].Median / times[2].Median), BenchText.Ratio(times[4].Median / times[2].Median),

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Fused;
+using Titan.Kernels.ModelOps;
 using Titan.Training.Models.Llama3;
 using static TorchSharp.torch;
 

@@ -41,6 +41,20 @@ public static class AtenGateway
         return new DispatcherCall("aten::rms_norm").Push(x).Push([x.shape[^1]]).PushOptional(weight).PushOptional(epsilon).Tensor();
     }
 
+    /// <summary>left · right of two bf16 or fp16 matrices with the sums in fp32, as the GPU's product has them (<c>aten::mm.dtype</c>, CUDA only); not differentiable.</summary>
+    /// <param name="left">[R, I].</param>
+    /// <param name="right">[I, C] of the same dtype.</param>
+    /// <returns>[R, C] fp32.</returns>
+    public static Tensor MatmulToFloat32(Tensor left, Tensor right)
+    {
+        if (left.dim() != 2 || right.dim() != 2 || left.shape[1] != right.shape[0] || left.dtype != right.dtype || left.dtype is not (ScalarType.BFloat16 or ScalarType.Float16))
+            throw new ArgumentException($"mm to fp32: {Describe(left)} · {Describe(right)} do not fit; expected [R, I] · [I, C], both bf16 or both fp16");
+        if (left.device_type != TorchSharp.DeviceType.CUDA || right.device_type != TorchSharp.DeviceType.CUDA)
+            throw new ArgumentException($"mm to fp32: operands on {left.device} and {right.device}; expected CUDA");
+        using var none = no_grad();
+        return new DispatcherCall("aten::mm", "dtype").Push(left).Push(right).Push(ScalarType.Float32).Tensor();
+    }
+
     /// <summary>
     /// softmax(Q · Kᵀ / sqrt(D)) · V, differentiable, with fewer heads in K and V than in Q (<c>aten::scaled_dot_product_attention</c>; grouped-query attention, Ainslie et al., 2023).
     /// </summary>

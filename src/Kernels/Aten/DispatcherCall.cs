@@ -43,6 +43,12 @@ internal sealed class DispatcherCall(string op, string overload = "")
         return this;
     }
 
+    public DispatcherCall Push(ScalarType type)
+    {
+        stack.Add((ulong)(int)type);
+        return this;
+    }
+
     public DispatcherCall PushOptional(Tensor tensor) => PushOptional((ulong)Copy(tensor));
 
     public DispatcherCall PushOptional(double value) => PushOptional(BitConverter.DoubleToUInt64Bits(value));

@@ -53,6 +53,55 @@ public interface ICastKernels
     /// <param name="right">fp32: 0-d or [1, C].</param>
     /// <param name="type">Dtype of the result.</param>
     Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type);
+
+    /// <summary>Magnitudes whose maximum is the amax of x: one for each block of the kernel that looks for it, so that nothing has to join them.</summary>
+    /// <param name="x">[...] fp32 or bf16.</param>
+    /// <returns>fp32 [P], P at least 1; NaN among them if x holds one.</returns>
+    Tensor AmaxParts(Tensor x)
+    {
+        using var amax = Amax(x);
+        return amax.reshape([1]);
+    }
+
+    /// <summary>A cast with one scale: scale = max / amax as <see cref="ScaleMath"/> says, element = round(clamp(x * scale)).</summary>
+    /// <param name="x">[R, C] fp32 or bf16.</param>
+    /// <param name="amaxParts">fp32, any shape with at least one element: magnitudes whose maximum is the amax (NaN wins); null to find it here, by one more pass over x.</param>
+    /// <param name="target">Format, and rounding <see cref="ScaleRounding.None"/> or <see cref="ScaleRounding.PowerOfTwo"/>.</param>
+    /// <param name="layout">Which copies of the elements are written.</param>
+    /// <returns>Scale and inverse 0-d.</returns>
+    ScaledCast CastTensor(Tensor x, Tensor? amaxParts, CastTarget target, OperandLayout layout = OperandLayout.Rows) =>
+        CastChain.WithOneScale(this, x, amaxParts, target, layout);
+
+    /// <summary>A cast with a scale per row.</summary>
+    /// <param name="x">[R, C] fp32 or bf16.</param>
+    /// <param name="target">As in <see cref="CastTensor"/>.</param>
+    /// <returns>Data [R, C]; scale and inverse [R, 1].</returns>
+    ScaledCast CastRows(Tensor x, CastTarget target) => CastChain.Along(this, x, 1, target, OperandLayout.Rows);
+
+    /// <summary>A cast with a scale per column.</summary>
+    /// <param name="x">[R, C] fp32 or bf16.</param>
+    /// <param name="target">As in <see cref="CastTensor"/>.</param>
+    /// <param name="layout">Which copies of the elements are written.</param>
+    /// <returns>Scale and inverse [1, C].</returns>
+    ScaledCast CastColumns(Tensor x, CastTarget target, OperandLayout layout = OperandLayout.Columns) => CastChain.Along(this, x, 0, target, layout);
+
+    /// <summary>Both for a tensor that two matmuls read, one with scales per row and one with scales per column.</summary>
+    /// <param name="x">[R, C] fp32 or bf16.</param>
+    /// <param name="rows">Of the cast per row, which lies along rows.</param>
+    /// <param name="columns">Of the cast per column.</param>
+    /// <param name="columnLayout">Which copies of the cast per column are written.</param>
+    (ScaledCast Rows, ScaledCast Columns) CastRowsAndColumns(Tensor x, CastTarget rows, CastTarget columns, OperandLayout columnLayout = OperandLayout.Columns) =>
+        (CastRows(x, rows), CastColumns(x, columns, columnLayout));
+
+    /// <summary>Casts to blocks along rows, along columns, or both; numbers as in <see cref="CastBlocks(Tensor, int, int, Float8Format, ScaleRounding)"/>.</summary>
+    /// <param name="x">[R, C] fp32 or bf16. A dimension that blocks lie along is filled up with zeros to whole blocks.</param>
+    /// <param name="length">Elements in a block.</param>
+    /// <param name="rows">Of blocks along rows; null for none.</param>
+    /// <param name="columns">Of blocks along columns; null for none.</param>
+    /// <param name="swizzled">Whether the scales are also wanted in the layout of the block-scaled tensor cores.</param>
+    /// <returns>Each null where it was not asked for.</returns>
+    (BlockCast? Rows, BlockCast? Columns) CastBlocks(Tensor x, int length, CastTarget? rows, CastTarget? columns, bool swizzled = false) =>
+        (rows is { } r ? CastChain.Blocks(this, x, 1, length, r, swizzled) : null, columns is { } c ? CastChain.Blocks(this, x, 0, length, c, swizzled) : null);
 }
 
 /// <summary>Casts that can also write the transposed matrix: the tensor cores read a right operand along its columns, and what lies so already need not be copied.</summary>

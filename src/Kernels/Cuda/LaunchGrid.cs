@@ -6,6 +6,15 @@ internal readonly record struct LaunchGrid(uint X, uint Y, uint BlockX, uint Blo
     /// <summary>Threads of a block, unless a kernel wants otherwise.</summary>
     public const uint Threads = 256;
 
+    /// <summary>Elements of a row that 256 threads keep in registers.</summary>
+    private const long MaxRow = 8192;
+
+    /// <summary>A slice's partial result is a row of fp32: with this many rows it stays small beside what was read.</summary>
+    private const long RowsPerSlice = 16;
+
+    /// <summary>Two blocks to each multiprocessor of the GPUs that there are, roughly.</summary>
+    private const long MaxSlices = 256;
+
     /// <summary>The driver's limit of blocks in the second dimension.</summary>
     private const long MaxY = 65535;
 
@@ -27,6 +36,47 @@ internal readonly record struct LaunchGrid(uint X, uint Y, uint BlockX, uint Blo
     /// small beside what was read.
     /// </summary>
     public static LaunchGrid Partials(long work, long perBlock, long rows, long limit) => Plane(work, perBlock, (rows + 31) / 32, limit);
+
+    /// <summary>
+    /// Rows that stay in registers: as many warps for each as its width asks for (<c>native/rows.cuh</c>), and as many rows to a block as make 256 threads. Blocks stride
+    /// over the rest, so that each loads what all rows share once.
+    /// </summary>
+    /// <param name="rows">How many.</param>
+    /// <param name="width">Elements of a row.</param>
+    /// <param name="limit">Enough to fill the device.</param>
+    public static LaunchGrid Rows(long rows, long width, long limit)
+    {
+        var across = Threads;
+        while (across > 32 && across / 2 * (MaxRow / Threads) >= width) across /= 2;
+        return new LaunchGrid(Count(rows, Threads / across, limit), 1, across, Threads / across);
+    }
+
+    /// <summary>The same, a block for each slice of the rows: their number depends on the shape alone, so that sums over slices are the same on every device.</summary>
+    public static LaunchGrid RowSlices(long rows, long width) => Rows(rows, width, 1) with { X = Count(rows, RowsPerSlice, MaxSlices) };
+
+    /// <summary>Rows longer than registers hold: as many threads for each as have four 16-byte pieces, up to 1024; 1024 threads to a multiprocessor, whose rows then fit into the L2 cache.</summary>
+    public static LaunchGrid LongRows(long rows, long width, long elementSize, long limit)
+    {
+        uint across = 128;
+        while (across < 1024 && across * 4 * (16 / elementSize) < width) across *= 2;
+        return new LaunchGrid(Count(rows, 1, limit * Threads / 2 / across), 1, across, 1);
+    }
+
+    /// <summary>Columns of partial results: 32 to a block, each shared by 8 threads.</summary>
+    public static LaunchGrid Columns(long width, long limit) => new(Count(width, 32, limit), 1, 32, Threads / 32);
+
+    /// <summary>
+    /// Positions with some heads: as many threads across as a head has 16-byte pieces, up to a warp; down, the heads in fours, then further positions.
+    /// </summary>
+    /// <returns>The grid, and how many threads down share a position.</returns>
+    public static (LaunchGrid Grid, long HeadsAcross) Heads(long positions, long heads, long width, long elementSize, long limit)
+    {
+        uint across = 1, together = 1;
+        while (across < 32 && across * (16 / elementSize) < width) across *= 2;
+        var down = Threads / across;
+        while (together < down && together * 4 < heads) together *= 2;
+        return (new LaunchGrid(Count(positions, down / together, limit), 1, across, down), together);
+    }
 
     private static uint Count(long work, long perBlock, long limit) => (uint)Math.Clamp((work + perBlock - 1) / perBlock, 1, Math.Max(limit, 1));
 

@@ -14,19 +14,23 @@ public static class CpuMatmul
     /// <summary>Whether this CPU is one of those.</summary>
     public static bool IsPreferred { get; } = MicroKernel.IsSupported && Matmul.ComputeType(ScalarType.BFloat16, TorchSharp.DeviceType.CPU) == ScalarType.Float32;
 
-    /// <summary>left · right in bf16 or fp32; what this CPU or this code does not multiply goes to <see cref="Matmul.Multiply"/>. Not differentiable.</summary>
+    /// <summary>Whether these operands are multiplied here, and not by ATen.</summary>
+    public static bool Covers(Tensor left, Tensor right) =>
+        IsPreferred && left.dtype == right.dtype && CpuMemory.Covers(left.dtype, left.device_type) && CpuMemory.Covers(right.dtype, right.device_type)
+        && left.dim() >= 2 && right.dim() == 2 && left.shape[^1] == right.shape[0];
+
+    /// <summary>left · right in bf16 or fp32, for operands that are covered. Not differentiable.</summary>
     /// <param name="left">[..., R, I].</param>
     /// <param name="right">[I, C] of the same dtype.</param>
-    /// <returns>[..., R, C] of the operands' dtype.</returns>
-    public static Tensor Multiply(Tensor left, Tensor right)
+    /// <param name="wide">Whether the result is fp32, not rounded to the operands' dtype.</param>
+    /// <returns>[..., R, C].</returns>
+    public static Tensor Multiply(Tensor left, Tensor right, bool wide = false)
     {
-        if (!IsPreferred || left.dtype != right.dtype || !CpuMemory.Covers(left.dtype, left.device_type) || !CpuMemory.Covers(right.dtype, right.device_type) || left.dim() < 2 || right.dim() != 2
-            || left.shape[^1] != right.shape[0])
-            return Matmul.Multiply(left, right);
-        if (left.dim() == 2) return Multiply(new MatmulOperand(left), new MatmulOperand(right), left.dtype);
+        var type = wide ? ScalarType.Float32 : left.dtype;
+        if (left.dim() == 2) return Multiply(new MatmulOperand(left), new MatmulOperand(right), type);
         long rows = left.shape[..^1].Aggregate(1L, (a, b) => a * b);
         using var matrix = left.reshape(rows, left.shape[^1]);
-        using var product = Multiply(new MatmulOperand(matrix), new MatmulOperand(right), left.dtype);
+        using var product = Multiply(new MatmulOperand(matrix), new MatmulOperand(right), type);
         return product.view([.. left.shape[..^1], right.shape[1]]);
     }
 

@@ -10,6 +10,9 @@ internal unsafe interface IElement : ISourceElement
     /// <summary>32 consecutive elements.</summary>
     static abstract (Vector256<float>, Vector256<float>, Vector256<float>, Vector256<float>) Load32(byte* source, long index);
 
+    /// <summary>16 consecutive elements.</summary>
+    static abstract Vector512<float> Load16(byte* source, long index);
+
     /// <summary>64 consecutive elements.</summary>
     static abstract (Vector512<float>, Vector512<float>, Vector512<float>, Vector512<float>) Load64(byte* source, long index);
 
@@ -18,6 +21,9 @@ internal unsafe interface IElement : ISourceElement
 
     /// <summary>Rounds 16 elements to nearest even.</summary>
     static abstract void Store16(byte* target, long index, Vector256<float> a, Vector256<float> b);
+
+    /// <summary>Rounds 16 elements to nearest even.</summary>
+    static abstract void Store16(byte* target, long index, Vector512<float> value);
 }
 
 internal readonly unsafe struct Float32Element : IElement
@@ -38,6 +44,9 @@ internal readonly unsafe struct Float32Element : IElement
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load16(byte* source, long index) => Vector512.Load((float*)source + index);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Vector512<float>, Vector512<float>, Vector512<float>, Vector512<float>) Load64(byte* source, long index)
     {
         var p = (float*)source + index;
@@ -53,6 +62,9 @@ internal readonly unsafe struct Float32Element : IElement
         a.Store((float*)target + index);
         b.Store((float*)target + index + 8);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store16(byte* target, long index, Vector512<float> value) => value.Store((float*)target + index);
 }
 
 internal readonly unsafe struct BFloat16Element : IElement
@@ -75,6 +87,15 @@ internal readonly unsafe struct BFloat16Element : IElement
     public static (Vector256<float>, Vector256<float>, Vector256<float>, Vector256<float>) Load32(byte* source, long index)
     {
         return (Load8(source, index), Load8(source, index + 8), Load8(source, index + 16), Load8(source, index + 24));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load16(byte* source, long index)
+    {
+        var bits = Vector256.Load((ushort*)source + index);
+        if (Avx512F.IsSupported) return (Avx512F.ConvertToVector512UInt32(bits) << 16).AsSingle();
+        var (low, high) = Vector256.Widen(bits);
+        return (Vector512.Create(low, high) << 16).AsSingle();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -109,6 +130,19 @@ internal readonly unsafe struct BFloat16Element : IElement
         // Both have 16 bits: packing with saturation is one instruction, narrowing four.
         if (Avx2.IsSupported) Avx2.Permute4x64(Avx2.PackUnsignedSaturate(low.AsInt32(), high.AsInt32()).AsUInt64(), 0b11_01_10_00).AsUInt16().Store(to);
         else Vector256.Narrow(low, high).Store(to);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store16(byte* target, long index, Vector512<float> value)
+    {
+        if (!Avx512F.IsSupported || Vector512.Equals(value, value).AsUInt32() != Vector512<uint>.AllBitsSet)
+        {
+            Store16(target, index, value.GetLower(), value.GetUpper());
+            return;
+        }
+
+        var bits = value.AsUInt32();
+        Avx512F.ConvertToVector256UInt16((bits + Vector512.Create(0x7fffu) + ((bits >>> 16) & Vector512.Create(1u))) >>> 16).Store((ushort*)target + index);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

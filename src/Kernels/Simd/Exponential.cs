@@ -37,4 +37,21 @@ internal static class Exponential
         // Shifting into the exponent field drops all of the sum but the whole number.
         return p * ((rounded.AsInt32() + Vector256.Create(127)) << 23).AsSingle();
     }
+    /// <summary>The same of 16 numbers; each result is the one of <see cref="Of(Vector256{float})"/> to the bit.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Of(Vector512<float> x)
+    {
+        var bounded = Vector512.MaxNative(Vector512.Create(Lowest), Vector512.MinNative(Vector512.Create(Highest), x));
+        var rounded = Vector512.FusedMultiplyAdd(bounded, Vector512.Create(Log2E), Vector512.Create(Rounder));
+        var whole = rounded - Vector512.Create(Rounder);
+        var r = Vector512.FusedMultiplyAdd(whole, Vector512.Create(-Ln2Low), Vector512.FusedMultiplyAdd(whole, Vector512.Create(-Ln2High), bounded));
+        var p = Vector512.Create(1.9875691500e-4f);
+        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(1.3981999507e-3f));
+        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(8.3334519073e-3f));
+        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(4.1665795894e-2f));
+        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(1.6666665459e-1f));
+        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(5.0000001201e-1f));
+        p = Vector512.FusedMultiplyAdd(p, r * r, r) + Vector512<float>.One;
+        return p * ((rounded.AsInt32() + Vector512.Create(127)) << 23).AsSingle();
+    }
 }

@@ -42,7 +42,7 @@ public sealed class LinearEngine
         InputCodec = new ActivationCodec(this, recipe.Output.Left, recipe.GradWeight.Right, Inputs.Offer);
         GradientCodec = new ActivationCodec(this, recipe.GradInput.Left, recipe.GradWeight.Left, Gradients.Offer);
         // Who wants plain casts wants plain products too.
-        Product = kernels == CastKernels.Plain ? Abstractions.Matmul.Multiply : CpuMatmul.Multiply;
+        Product = kernels == CastKernels.Plain ? Abstractions.Matmul.Multiply : HighPrecisionProduct.Multiply;
     }
 
     /// <summary>family/name.</summary>
@@ -66,7 +66,7 @@ public sealed class LinearEngine
     internal ICastKernels Kernels { get; }
 
     /// <summary>What multiplies operands in high precision.</summary>
-    internal Func<Tensor, Tensor, Tensor> Product { get; }
+    internal MatrixProduct Product { get; }
 
     /// <summary>Casts of layer inputs that several layers read.</summary>
     internal SharedInputCast Inputs { get; } = new();
@@ -152,8 +152,8 @@ public sealed class LinearEngine
     /// <summary>The dimension of the weight [N, K] that a use contracts.</summary>
     internal static int Contracted(WeightUse use) => use == WeightUse.Output ? AlongRows : AlongColumns;
 
-    /// <summary>left · right; both already oriented.</summary>
-    internal Tensor Multiply(Operand left, Operand right, MatmulRecipe recipe, ScalarType type)
+    /// <summary>left · right; both already oriented. In the layer's dtype, or with <paramref name="wide"/> in fp32 where the product has it.</summary>
+    internal Tensor Multiply(Operand left, Operand right, MatmulRecipe recipe, ScalarType type, bool wide = false)
     {
         if (left.Quantized is { } a && right.Quantized is { } b)
         {
@@ -162,12 +162,12 @@ public sealed class LinearEngine
             var inner = Math.Max(a.Data.shape[1], b.Data.shape[0]);
             using var filledA = Padding.Extend(a, 1, inner);
             using var filledB = Padding.Extend(b, 0, inner);
-            return matmul.Multiply(filledA, filledB, type, recipe.FastAccumulation);
+            return matmul.Multiply(filledA, filledB, type, recipe.FastAccumulation, wide);
         }
 
         using var l = left.InHighPrecision(type);
         using var r = right.InHighPrecision(type);
-        return Product(l, r);
+        return Product(l, r, wide);
     }
 
     private static LinearRecipe Checked(string name, LinearRecipe recipe, DeviceCapability device, bool emulate)

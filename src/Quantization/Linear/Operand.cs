@@ -15,7 +15,8 @@ internal sealed record Operand(QuantizedTensor? Quantized, Tensor? Plain) : IDis
     /// <summary>Takes the tensors out of their dispose scopes.</summary>
     public void Detach()
     {
-        foreach (var tensor in new[] { Quantized?.Data, Quantized?.Scale, Quantized?.Transposed, Plain }) tensor?.DetachFromDisposeScope();
+        foreach (var tensor in Quantized?.Tensors() ?? []) tensor.DetachFromDisposeScope();
+        Plain?.DetachFromDisposeScope();
     }
 
     public Tensor InHighPrecision(ScalarType type)

@@ -57,7 +57,7 @@ internal sealed class QuantizedLinearFunction(QuantizedLinear layer, LinearEngin
         bool needsInput = NeedsGradient(X), needsWeight = NeedsGradient(Weight), sharesG = engine.SharesGradientCast;
         Func<Tensor, Tensor>? reduce = layer.SplitsOutput ? source.ReduceAmax : null;
         var castG = needsInput || sharesG ? Gradient(CastName.GradOutput, recipe.GradInput.Left, AlongRows, bothWays: sharesG && needsWeight) : null;
-        Tensor? gradInput = null, gradWeight = null;
+        Tensor? gradInput = null;
         if (needsInput)
         {
             var castW = CastWeight(WeightUse.GradInput, engine.SameWeightTwice ? null : CastName.WeightForGradInput);
@@ -70,10 +70,10 @@ internal sealed class QuantizedLinearFunction(QuantizedLinear layer, LinearEngin
             var right = kept is var (format, tile)
                 ? new Operand(new QuantizedTensor(Saved(0), Saved(1), format, tile), null)
                 : engine.Cast(layer.Fqn, CastName.InputForGradWeight, Rows(Saved(0)), recipe.GradWeight.Right, AlongColumns, layer.SplitsInput ? source.ReduceAmax : null);
-            gradWeight = source.ReduceGradient(engine.Multiply(left, right, recipe.GradWeight, type));
+            WeightGradient.Deliver(source, engine.Multiply(left, right, recipe.GradWeight, type, wide: source.Parameter.dtype == ScalarType.Float32));
         }
 
-        return [gradInput, gradWeight];
+        return [gradInput, null];
 
         Operand Gradient(string name, OperandCast cast, int contracted, bool bothWays = false)
         {

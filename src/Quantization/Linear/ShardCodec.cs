@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
+using Titan.Kernels.Casts;
 using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
 

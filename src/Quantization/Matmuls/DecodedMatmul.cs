@@ -17,12 +17,13 @@ internal sealed class DecodedMatmul(ICastKernels kernels) : IFloat8Matmul
 
     public bool ReadsAlongContracted => false;
 
-    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
+    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation, bool wide = false)
     {
         using var scope = NewDisposeScope();
-        // The scale of a tile is any number: its products with float8 values need fp32.
-        var wide = left.Tile is not null || right.Tile is not null ? ScalarType.Float32 : Type;
-        var product = Decode(left, wide).mm(Decode(right, wide));
+        // The scale of a tile is any number: its products with float8 values need fp32. So does an fp32 layer, whose sums a bf16 product would round.
+        var inner = left.Tile is not null || right.Tile is not null || type == ScalarType.Float32 ? ScalarType.Float32 : Type;
+        var product = Decode(left, inner).mm(Decode(right, inner));
+        if (wide) type = ScalarType.Float32;
         if (left.ScalesInside && right.ScalesInside) return product.to(type).MoveToOuterDisposeScope();
         return kernels.Rescale(product, left.FactorOutside(), right.FactorOutside(), type).MoveToOuterDisposeScope();
     }

@@ -10,11 +10,11 @@ internal sealed class EmulatedMatmul : IFloat8Matmul
 
     public bool ReadsAlongContracted => false;
 
-    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
+    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation, bool wide = false)
     {
         using var a = left.Dequantize();
         using var b = right.Dequantize();
         using var product = a.mm(b);
-        return product.to(type);
+        return product.to(wide ? ScalarType.Float32 : type);
     }
 }

@@ -14,9 +14,10 @@ internal sealed class FusedMatmul : IFloat8Matmul
 
     public bool ReadsAlongContracted => false;
 
-    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
+    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation, bool wide = false)
     {
         using var scope = NewDisposeScope();
+        if (wide) type = ScalarType.Float32;
         Tensor? leftFactor = null, rightFactor = null;
         if (!left.ScalesInside || !right.ScalesInside) (leftFactor, rightFactor) = (left.FactorOutside(), right.FactorOutside());
         // The product writes bf16 and fp32; fp16 is rounded from fp32.

@@ -15,8 +15,9 @@ public interface IFloat8Matmul
     /// <summary>left · right.</summary>
     /// <param name="left">[R, I]; scale 0-d or [R, 1].</param>
     /// <param name="right">[I, C]; scale 0-d or [1, C].</param>
-    /// <param name="type">Dtype of the result.</param>
+    /// <param name="type">Dtype of the layer: what the result is rounded to.</param>
     /// <param name="fastAccumulation">Whether tensor cores may accumulate in their reduced precision; others have no such mode.</param>
+    /// <param name="wide">Whether the result is fp32 whatever the layer's dtype: not rounded, or rounded less, where the backend has more digits.</param>
     /// <returns>[R, C].</returns>
-    Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation);
+    Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation, bool wide = false);
 }

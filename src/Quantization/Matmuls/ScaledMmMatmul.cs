@@ -18,9 +18,10 @@ internal sealed class ScaledMmMatmul(ICastKernels kernels) : IFloat8Matmul
 
     public bool ReadsAlongContracted => true;
 
-    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
+    public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation, bool wide = false)
     {
         using var scope = NewDisposeScope();
+        if (wide) type = ScalarType.Float32;
         if (left.HasBlocks && right.HasBlocks) return MultiplyBlocks(left, right, type).MoveToOuterDisposeScope();
         long rows = left.Data.shape[0], columns = right.Data.shape[1];
         var (a, b) = Oriented(left, right);

@@ -1,33 +1,19 @@
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
+using Titan.Kernels.Casts;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Scaling;
 
-/// <summary>Zeros at the end of a dimension. They change no amax and no product.</summary>
+/// <summary>Zeros at the end of the dimension that a matmul contracts.</summary>
 internal static class Padding
 {
-    /// <summary>x with a dimension filled up to a multiple; x itself (another handle) where it is one.</summary>
-    public static Tensor Fill(Tensor x, int dimension, int multiple) => Extend(x, dimension, (x.shape[dimension] + multiple - 1) / multiple * multiple);
-
-    /// <summary>x with a dimension filled up to a size. Also for float8, whose zero is byte 0.</summary>
-    public static Tensor Extend(Tensor x, int dimension, long size)
-    {
-        if (x.shape[dimension] == size) return x.alias();
-        var shape = x.shape.ToArray();
-        shape[dimension] = size;
-        var result = zeros(shape, dtype: x.dtype, device: x.device);
-        using var part = result.narrow(dimension, 0, x.shape[dimension]);
-        using var written = part.copy_(x);
-        return result;
-    }
-
     /// <summary>A quantised operand whose contracted dimension is filled up to <paramref name="size"/>; the scales of the new blocks are 1.</summary>
     public static QuantizedTensor Extend(QuantizedTensor q, int contracted, long size)
     {
         if (q.Data.shape[contracted] == size) return q.Alias();
-        var data = Extend(q.Data, contracted, size);
-        if (!q.ScalesInside) return new QuantizedTensor(data, q.Scale.alias(), q.Format);
+        var data = ZeroFill.ToSize(q.Data, contracted, size);
+        if (!q.ScalesInside) return new QuantizedTensor(data, q.Scale.alias(), q.Format, Inverse: q.Inverse?.alias());
         var length = q.Tile is { } tile ? contracted == 1 ? tile.Columns : tile.Rows : q.Data.shape[contracted] / q.Scale.shape[contracted];
         var shape = q.Scale.shape.ToArray();
         shape[contracted] = (size + length - 1) / length - shape[contracted];

@@ -19,8 +19,8 @@ internal static class TileCast
     public static QuantizedTensor Cast(Tensor x, (int Rows, int Columns) tile, int contracted, OperandCast.Scaled cast, ICastKernels kernels)
     {
         using var scope = NewDisposeScope();
-        var filled = Padding.Fill(x, contracted, contracted == 1 ? tile.Columns : tile.Rows);
-        var whole = Padding.Fill(Padding.Fill(filled, 0, tile.Rows), 1, tile.Columns);
+        var filled = ZeroFill.ToMultiple(x, contracted, contracted == 1 ? tile.Columns : tile.Rows);
+        var whole = ZeroFill.ToMultiple(ZeroFill.ToMultiple(filled, 0, tile.Rows), 1, tile.Columns);
         long rows = whole.shape[0] / tile.Rows, columns = whole.shape[1] / tile.Columns;
         var amax = whole.numel() == 0
             ? zeros(rows, columns, device: x.device)

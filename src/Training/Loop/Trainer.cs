@@ -209,7 +209,7 @@ public sealed class Trainer : IDisposable
     /// <summary>One optimizer step; false when a stop was asked for before it was done.</summary>
     private bool Step(CancellationToken stop)
     {
-        Gradients.Zero(parameters);
+        Gradients.Clear(parameters);
         given.Counter.Take();
         ranks.Counter?.Take();
         var lr = config.Optimizer.Lr * schedule.Factor(step);

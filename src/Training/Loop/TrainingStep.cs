@@ -22,7 +22,7 @@ public sealed class TrainingStep(LanguageModel model, JobConfig config, IEnumera
     public double Run(Tensor tokens, Tensor labels)
     {
         using var scope = NewDisposeScope();
-        Optimization.Gradients.Zero(parameters);
+        Optimization.Gradients.Clear(parameters);
         var mean = pass.Run(tokens, labels, labels.numel());
         foreach (var converter in converters) converter.AfterOptimizerStep();
         return mean;

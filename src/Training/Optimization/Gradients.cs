@@ -36,11 +36,9 @@ public static class Gradients
         foreach (var (_, parameter, _, _) in parameters) parameter.grad?.mul_(factor);
     }
 
-    /// <summary>Sets gradients to zero, keeping their memory.</summary>
-    public static void Zero(IReadOnlyList<ModelParameter> parameters)
+    /// <summary>Takes the gradients away: the next backward brings new ones instead of adding to zeros, and until then their memory is free.</summary>
+    public static void Clear(IReadOnlyList<ModelParameter> parameters)
     {
-        using var none = no_grad();
-        using var scope = NewDisposeScope();     // zero_ returns a second handle, which must go too
-        foreach (var (_, parameter, _, _) in parameters) parameter.grad?.zero_();
+        foreach (var (_, parameter, _, _) in parameters) parameter.grad = null;
     }
 }

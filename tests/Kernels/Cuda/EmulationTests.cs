@@ -56,6 +56,6 @@ public sealed partial class EmulationTests
     [GeneratedRegex(@"^    ROW\((\w+)\)", RegexOptions.Multiline)]
     private static partial Regex Rows();
 
-    [GeneratedRegex(@"(?:^KERNEL (\w+)\(|^(?:CAST|DECODE|RESCALE)\(\w+, \w+, (\w+)\))", RegexOptions.Multiline)]
+    [GeneratedRegex(@"(?:^KERNEL(?:_OF\(\d+, \d+\))? (\w+)\(|^(?:CAST|DECODE|RESCALE)\(\w+, \w+, (\w+)\))", RegexOptions.Multiline)]
     private static partial Regex Kernels();
 }

@@ -34,29 +34,75 @@ public sealed unsafe class MemoryReadTests : IDisposable
 
     [TheoryWithTools("g++")]
     [MemberData(nameof(Types))]
-    public void A_row_of_up_to_8192_elements_is_read_once_by_RmsNorm_and_once_by_its_gradient(ScalarType type)
+    public void A_row_of_up_to_8192_elements_is_read_once_by_RmsNorm_and_once_by_its_gradients(ScalarType type)
     {
         using var scope = NewDisposeScope();
-        foreach (var (rows, width) in new[] { (3L, 7L), (2L, 4096L), (2L, 8192L), (2L, 8200L) })
+        var ops = new CudaModelOps(launcher);
+        foreach (var (rows, width) in new[] { (3L, 7L), (2L, 1024L), (3L, 4096L), (2L, 8192L), (2L, 8200L) })
         {
-            Tensor x = randn(rows, width).to(type), w = randn(width).to(type), g = randn(rows, width).to(type), rstd = ones(rows), dx = empty_like(x);
-            // What the registers do not hold is read again. The weight is read for every row, in the gradient twice: all rows share it, so it lies in the cache.
+            Tensor x = randn(rows, width).to(type), w = randn(width).to(type), g = randn(rows, width).to(type), rstd = ones(rows);
+            // What the registers do not hold is read again. A block reads the weight once for all of its rows; it lies in the cache.
             var beyond = Math.Max(width - 8192, 0);
+            var grid = LaunchGrid.Rows(rows, width, 5);
+            Assert.Equal(256u, grid.BlockX * grid.BlockY);
+            var weights = grid.X * grid.BlockY * (width - beyond) + rows * beyond;
             loaded();
-            new CudaModelOps(launcher).RmsNorm(x, w, 1e-5);
-            Assert.Equal(rows * (width + beyond + width), loaded());
-            launcher.Launch("rms_norm_backward_x", $"rms_norm_backward_x_{KernelTypes.Name(x, "x")}", CPU, LaunchGrid.Line(rows, 1, 5), g, x, w, rstd, rows, width, dx);
-            Assert.Equal(rows * (2 * (width + beyond) + 2 * width), loaded());
+            ops.RmsNorm(x, null, w, 1e-5);
+            Assert.Equal(rows * (width + beyond) + weights, loaded());
+            ops.RmsNorm(x, g, w, 1e-5);
+            // Of the second reading, the sum is enough.
+            Assert.Equal(rows * (2 * width + beyond) + weights, loaded());
+            // One slice, so one block; the weight beyond the registers is read for the sum and for the result.
+            weights = grid.BlockY * (width - beyond) + 2 * rows * beyond;
+            ops.RmsNormBackward(g, x, w, rstd);
+            Assert.Equal(rows * 2 * (width + beyond) + weights, loaded());
+            ops.RmsNormBackward(g, x, w, rstd, g);
+            Assert.Equal(rows * (3 * width + 2 * beyond) + weights, loaded());
         }
     }
 
     [TheoryWithTools("g++")]
     [MemberData(nameof(Types))]
-    public void Cross_entropy_reads_the_logits_once_for_the_loss_and_once_for_the_gradient(ScalarType type)
+    public void Cross_entropy_reads_the_logits_once_for_the_loss_and_once_for_the_gradient_and_not_at_all_where_the_label_is_ignored(ScalarType type)
     {
         using var scope = NewDisposeScope();
+        var ops = new CudaModelOps(launcher);
+        Tensor logits = randn(4, 2053).to(type), labels = tensor(new long[] { 0, 3, -100, 2052 });
         loaded();
-        new CudaModelOps(launcher).CrossEntropyInPlace(randn(3, 2053).to(type), zeros(3, dtype: ScalarType.Int64));
+        ops.CrossEntropy(logits, labels, 1, null);
+        Assert.Equal(3 * 2053, loaded());
+        ops.CrossEntropy(logits, labels, 1, logits);
         Assert.Equal(2 * 3 * 2053, loaded());
+    }
+
+    [TheoryWithTools("g++")]
+    [MemberData(nameof(Types))]
+    public void A_gradient_times_one_is_not_read(ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        var ops = new CudaModelOps(launcher);
+        var x = randn(4, 2053).to(type);
+        loaded();
+        ops.ScaleUnlessOne(x, ones(1), null);
+        Assert.Equal(0, loaded());
+        ops.ScaleUnlessOne(x, ones(1) * 2, null);
+        Assert.Equal(4 * 2053, loaded());
+    }
+
+    [TheoryWithTools("g++")]
+    [MemberData(nameof(Types))]
+    public void SwiGlu_and_rotary_read_each_operand_once(ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        var ops = new CudaModelOps(launcher);
+        Tensor a = randn(3, 5, 4, 64).to(type), angles = rand(5, 32);
+        loaded();
+        ops.SwiGlu(a, a, true);
+        Assert.Equal(2 * a.numel(), loaded());
+        ops.SwiGluBackward(a, a, a, true);
+        Assert.Equal(3 * a.numel(), loaded());
+        ops.Rotary(a, angles, angles, true, true, true);
+        // The angles of a position serve four heads of it.
+        Assert.Equal(a.numel() + a.numel() / 4, loaded());
     }
 }

@@ -3,6 +3,7 @@ using CsCheck;
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
 using Titan.Kernels.Fused;
+using Titan.Kernels.ModelOps;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
@@ -37,8 +38,9 @@ public class FusedKernelTests
             Tensor dx = Double(x).requires_grad_(), dw = Double(w).requires_grad_();
             var expected = dx * (dx.square().mean([1], keepdim: true) + 1e-5).rsqrt() * dw;
             expected.backward([Double(g)]);
-            var (y, inverse) = wide ? FusedRmsNorm.Forward<Float32Element>(x, w, 1e-5, path) : FusedRmsNorm.Forward<BFloat16Element>(x, w, 1e-5, path);
-            var (gx, gw) = wide ? FusedRmsNorm.Backward<Float32Element>(g, x, w, inverse, path) : FusedRmsNorm.Backward<BFloat16Element>(g, x, w, inverse, path);
+            var (y, inverse, none, _) = wide ? RmsNormKernel.Forward<Float32Element>(x, null, w, 1e-5, path, false) : RmsNormKernel.Forward<BFloat16Element>(x, null, w, 1e-5, path, false);
+            var (gx, gw, _) = wide ? RmsNormKernel.Backward<Float32Element>(g, x, w, inverse, null, path, false) : RmsNormKernel.Backward<BFloat16Element>(g, x, w, inverse, null, path, false);
+            Assert.Null(none);
             Close(expected, y, wide);
             // The gradient of x is a difference, of a row with one column that of two equal numbers.
             Close(dx.grad!, gx, wide, (Double(g) * Double(w) * inverse.reshape(-1, 1)).abs().max().item<double>());
@@ -58,8 +60,8 @@ public class FusedKernelTests
             Tensor da = Double(a).requires_grad_(), db = Double(b).requires_grad_();
             var expected = da * da.sigmoid() * db;
             expected.backward([Double(g)]);
-            var y = wide ? FusedSwiGlu.Forward<Float32Element>(a, b, path) : FusedSwiGlu.Forward<BFloat16Element>(a, b, path);
-            var (ga, gb) = wide ? FusedSwiGlu.Backward<Float32Element>(g, a, b, path) : FusedSwiGlu.Backward<BFloat16Element>(g, a, b, path);
+            var y = (wide ? SwiGluKernel.Forward<Float32Element>(a, b, path, false) : SwiGluKernel.Forward<BFloat16Element>(a, b, path, false)).Y;
+            var (ga, gb, _, _) = wide ? SwiGluKernel.Backward<Float32Element>(g, a, b, path, false) : SwiGluKernel.Backward<BFloat16Element>(g, a, b, path, false);
             Close(expected, y, wide);
             Close(da.grad!, ga, wide);
             Close(db.grad!, gb, wide);
@@ -80,9 +82,9 @@ public class FusedKernelTests
             // Upstream's form: pairs as complex numbers times e^(i angle).
             var turns = polar(ones_like(angles), angles).narrow(0, 0, length).reshape(1, length, 1, width / 2);
             var expected = (view_as_complex_copy(x.to(ScalarType.Float32).reshape(batch, length, heads, width / 2, 2)) * turns).view_as_real().reshape(x.shape);
-            var y = wide ? FusedRotary.Rotate<Float32Element>(x, table, 1, path) : FusedRotary.Rotate<BFloat16Element>(x, table, 1, path);
+            var y = (wide ? RotaryKernel.Rotate<Float32Element>(x, table, 1, false, path, false) : RotaryKernel.Rotate<BFloat16Element>(x, table, 1, false, path, false)).Y;
             Close(expected.to(ScalarType.Float64), y, wide);
-            var back = wide ? FusedRotary.Rotate<Float32Element>(y, table, -1, path) : FusedRotary.Rotate<BFloat16Element>(y, table, -1, path);
+            var back = (wide ? RotaryKernel.Rotate<Float32Element>(y, table, -1, false, path, false) : RotaryKernel.Rotate<BFloat16Element>(y, table, -1, false, path, false)).Y;
             // The first rounding's error is that of the pair's larger number.
             Assert.True((Double(x) - Double(back)).abs().max().item<double>() <= x.abs().max().to(ScalarType.Float64).item<double>() * (wide ? 1e-6 : Math.Pow(2, -7)));
         }
@@ -104,12 +106,15 @@ public class FusedKernelTests
             var x = Double(logits).requires_grad_();
             var expected = nn.functional.cross_entropy(x, labels, null, -100, nn.Reduction.Sum);
             expected.backward();
-            var (loss, gradient) = wide ? FusedCrossEntropy.Forward<Float32Element>(logits, labels, path, needsGradient: true) : FusedCrossEntropy.Forward<BFloat16Element>(logits, labels, path, needsGradient: true);
-            Assert.Equal(expected.item<double>(), loss, 1e-5 * Math.Max(1, Math.Abs(loss)));
-            Close(x.grad!, gradient!, wide);
-            var alone = wide ? FusedCrossEntropy.Forward<Float32Element>(logits, labels, path, needsGradient: false) : FusedCrossEntropy.Forward<BFloat16Element>(logits, labels, path, needsGradient: false);
-            Assert.Equal(loss, alone.Loss);
-            Assert.Null(alone.Gradient);
+            var gradient = empty_like(logits);
+            var (loss, _) = Sum(gradient);
+            Assert.Equal(expected.item<double>(), loss.item<float>(), 1e-5 * Math.Max(1, Math.Abs(expected.item<double>())));
+            Close(x.grad!, gradient, wide);
+            Assert.Equal(loss.item<float>(), Sum(null).Sum.item<float>());
+
+            (Tensor Sum, Tensor? Amax) Sum(Tensor? target) => wide
+                ? CrossEntropyKernel.Sum<Float32Element>(logits, labels, 1, target, path, false)
+                : CrossEntropyKernel.Sum<BFloat16Element>(logits, labels, 1, target, path, false);
         }, iter: 60, threads: 1);
     }
 

@@ -128,7 +128,7 @@ public class CpuMatmulTests
         using var scope = NewDisposeScope();
         var a = ones(20, 40).to(ScalarType.BFloat16);
         a[7, 33] = value;
-        var product = CpuMatmul.Multiply(a, ones(40, 35).to(ScalarType.BFloat16)).to(ScalarType.Float32);
+        var product = HighPrecisionProduct.Multiply(a, ones(40, 35).to(ScalarType.BFloat16)).to(ScalarType.Float32);
         Assert.All(product[7].data<float>().ToArray(), x => Assert.Equal(value, x));
         a[7, 33] = 1;
         Assert.Equal(19 * 35, product.eq(40).sum().item<long>());
@@ -139,7 +139,7 @@ public class CpuMatmulTests
     {
         using var scope = NewDisposeScope();
         Tensor a = Values(30, 50, ScalarType.BFloat16, 1).view(2, 3, 5, 50), b = Values(50, 20, ScalarType.BFloat16, 2);
-        var product = CpuMatmul.Multiply(a, b);
+        var product = HighPrecisionProduct.Multiply(a, b);
         Assert.Equal([2, 3, 5, 20], product.shape);
         Close(Double(a.view(30, 50)), Double(b), product.view(30, 20));
     }

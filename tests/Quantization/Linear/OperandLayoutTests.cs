@@ -153,7 +153,7 @@ public sealed class OperandLayoutTests
 
         public bool RightHasBoth { get; private set; }
 
-        public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation)
+        public Tensor Multiply(QuantizedTensor left, QuantizedTensor right, ScalarType type, bool fastAccumulation, bool wide = false)
         {
             Calls++;
             (LeftHasBoth, RightHasBoth) = (left.Transposed is not null, right.Transposed is not null);
@@ -161,7 +161,7 @@ public sealed class OperandLayoutTests
             Assert.True(a.is_contiguous() && b.t().is_contiguous());
             Assert.Equal(TensorMemory.Address(left.Data), TensorMemory.Address(a));
             Assert.Equal(TensorMemory.Address(right.Transposed ?? right.Data), TensorMemory.Address(b));
-            return own.Multiply(left, right, type, fastAccumulation);
+            return own.Multiply(left, right, type, fastAccumulation, wide);
         }
     }
 }

@@ -55,7 +55,7 @@ public sealed class Llama3ModelTests
         for (var i = 0; i < 60; i++)
         {
             using var inner = NewDisposeScope();
-            Titan.Training.Optimization.Gradients.Zero(ModelParameters.Of(model));
+            Titan.Training.Optimization.Gradients.Clear(ModelParameters.Of(model));
             var loss = nn.functional.cross_entropy(model.call(tokens).reshape(-1, 64).to(ScalarType.Float32), labels);
             loss.backward();
             adam.Step(1e-2);

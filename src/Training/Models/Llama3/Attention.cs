@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Fused;
+using Titan.Kernels.ModelOps;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Models.Llama3;

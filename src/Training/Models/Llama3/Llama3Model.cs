@@ -1,6 +1,7 @@
 using TorchSharp;
 using Titan.Abstractions;
 using Titan.Kernels.Fused;
+using Titan.Kernels.ModelOps;
 using Titan.Kernels.Matmuls;
 using static TorchSharp.torch;
 
@@ -67,7 +68,7 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner, ITensorParallelMode
     {
         foreach (var block in blocks) block.UseFusedKernels();
         norm.Kernel = FusedRmsNorm.Normalize;
-        foreach (var linear in new ModelSlots(this).All.Select(s => s.Slot.Module).OfType<Linear>()) linear.Kernel = CpuMatmul.Multiply;
+        foreach (var linear in new ModelSlots(this).All.Select(s => s.Slot.Module).OfType<Linear>()) linear.Kernel = HighPrecisionProduct.Multiply;
         fused = true;
     }
 

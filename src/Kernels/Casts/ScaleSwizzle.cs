@@ -1,7 +1,7 @@
 using Titan.Kernels.Aten;
 using static TorchSharp.torch;
 
-namespace Titan.Quantization.Scaling;
+namespace Titan.Kernels.Casts;
 
 /// <summary>
 /// The layout in which the tensor cores read the scales of block-scaled operands: tiles of 128 rows and 4 columns, row of tiles by row of tiles; within a tile four groups of
@@ -20,7 +20,7 @@ public static class ScaleSwizzle
     public static Tensor ToBlocked(Tensor scale)
     {
         using var scope = NewDisposeScope();
-        var filled = Padding.Fill(Padding.Fill(Bytes(scale), 0, TileRows), 1, TileColumns);
+        var filled = ZeroFill.ToMultiple(ZeroFill.ToMultiple(Bytes(scale), 0, TileRows), 1, TileColumns);
         long down = filled.shape[0] / TileRows, across = filled.shape[1] / TileColumns;
         var tiles = filled.view(down, TileRows / Group, Group, across, TileColumns).permute(0, 3, 2, 1, 4).contiguous().view(-1);
         return AtenGateway.ViewDtype(tiles, scale.dtype).MoveToOuterDisposeScope();

@@ -1,4 +1,4 @@
-namespace Titan.Quantization.Scaling;
+namespace Titan.Kernels.Casts;
 
 /// <summary>How the bytes of a float8 operand lie. The tensor cores read a left operand along its rows and a right one along its columns.</summary>
 public enum OperandLayout

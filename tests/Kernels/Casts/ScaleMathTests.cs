@@ -1,9 +1,9 @@
 using CsCheck;
 using Titan.Abstractions;
-using Titan.Quantization.Scaling;
+using Titan.Kernels.Casts;
 using static TorchSharp.torch;
 
-namespace Titan.Quantization.Tests.Scaling;
+namespace Titan.Kernels.Tests.Casts;
 
 public class ScaleMathTests
 {
@@ -54,6 +54,30 @@ public class ScaleMathTests
     {
         using var scope = NewDisposeScope();
         Assert.Equal(expected, Bits(ScaleMath.RoundDownToPowerOfTwo(tensor(BitConverter.UInt32BitsToSingle(scale)))));
+        Assert.Equal(expected, BitConverter.SingleToUInt32Bits(ScaleMath.RoundDownToPowerOfTwo(BitConverter.UInt32BitsToSingle(scale))));
+    }
+
+    [Fact]
+    public void One_number_in_scalar_code_has_the_scale_of_the_chain()
+    {
+        using var scope = NewDisposeScope();
+        // Every 16411th pattern, and on both sides of where the scale is a power of two.
+        var patterns = Enumerable.Range(0, 0x7fc00000 / 16411).Select(i => (uint)i * 16411)
+            .Concat(Enumerable.Range(-100, 220).SelectMany(j => Enumerable.Range(-8, 80).Select(k => (uint)(BitConverter.SingleToInt32Bits((float)(1.75 * Math.Pow(2, j))) + k))));
+        var values = patterns.Append(0x7f800000u).Append(0x7fc00000u).Select(BitConverter.UInt32BitsToSingle).ToArray();
+        foreach (var format in new[] { Float8Format.E4M3, Float8Format.E5M2 })
+            foreach (var rounding in new[] { ScaleRounding.None, ScaleRounding.PowerOfTwo })
+                Assert.Equal(ScaleMath.FromAmax(tensor(values), format, rounding).data<float>().ToArray(), values.Select(v => ScaleMath.FromAmax(v, format, rounding)));
+    }
+
+    [Fact]
+    public void Parts_of_an_amax_have_the_largest_and_NaN_wins()
+    {
+        using var scope = NewDisposeScope();
+        Assert.Equal(7f, ScaleMath.AmaxOf(tensor(new[] { 1f, 7f, 3f })).item<float>());
+        Assert.True(float.IsNaN(ScaleMath.AmaxOf(tensor(new[] { 1f, float.NaN, float.PositiveInfinity })).item<float>()));
+        Assert.Equal(0L, ScaleMath.AmaxOf(tensor(new[] { 5f })).dim());
+        Assert.Contains("at least one", Assert.Throws<ArgumentException>(() => ScaleMath.AmaxOf(empty(0))).Message);
     }
 
     [Fact]
@@ -62,6 +86,7 @@ public class ScaleMathTests
         using var scope = NewDisposeScope();
         var e = Assert.Throws<TitanException>(() => ScaleMath.FromAmax(tensor(1f), Float8Format.E4M3, ScaleRounding.Floor));
         Assert.Contains("block scales", e.Message);
+        Assert.Contains("block scales", Assert.Throws<TitanException>(() => ScaleMath.FromAmax(1f, Float8Format.E4M3, ScaleRounding.Floor)).Message);
     }
 
     private static uint Bits(Tensor x) => BitConverter.SingleToUInt32Bits(x.item<float>());
