@@ -35,23 +35,37 @@ public sealed class ModuleSlot : IActivationBoundary
     public string? ReplacedBy { get; private set; }
 
     /// <inheritdoc />
-    public Func<Tensor, Tensor>? BeforeForward { get; set; }
+    public Func<Activation, Activation>? BeforeForward { get; set; }
 
     /// <inheritdoc />
-    public Func<Tensor, Tensor>? AfterForward { get; set; }
+    public Func<Activation, Activation>? AfterForward { get; set; }
 
     /// <summary>The name within the whole model, once somebody has looked at it as a whole.</summary>
     internal string? Fqn { get; set; }
 
-    /// <summary>Calls the module.</summary>
+    /// <summary>Whether the module looks for the amax of its input.</summary>
+    public bool WantsInputAmax => Module is IActivationLayer { WantsInputAmax: true };
+
+    /// <summary>Calls the module on values of which nothing more is known.</summary>
     public Tensor forward(Tensor x)
+    {
+        using var input = new Activation(x);
+        return Forward(input).Values;
+    }
+
+    /// <summary>Calls the module.</summary>
+    public Activation Forward(Activation x)
     {
         try
         {
-            if (BeforeForward is null && AfterForward is null) return Module.call(x);
             using var scope = NewDisposeScope();
-            var y = Module.call(BeforeForward is { } before ? before(x) : x);
-            return (AfterForward is { } after ? after(y) : y).MoveToOuterDisposeScope();
+            var input = BeforeForward is { } before ? before(x) : x;
+            var output = Module is IActivationLayer layer ? layer.Forward(input) : new Activation(Module.call(input.Values));
+            // The casts of an input that was exchanged between ranks have had their only reader.
+            if (!ReferenceEquals(input, x)) input.Dispose();
+            if (AfterForward is { } after) output = after(output);
+            output.Values.MoveToOuterDisposeScope();
+            return output;
         }
         catch (Exception e) when (Note(e))
         {

@@ -1,7 +1,9 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Titan.Training.Files;
 
 namespace Titan.Host.Plugins;
 
@@ -39,7 +41,11 @@ public static partial class PluginInspection
         PluginManifest manifest;
         try
         {
-            manifest = JsonSerializer.Deserialize<PluginManifest>(File.ReadAllText(path), PluginManifest.Json) ?? throw new JsonException("it is empty");
+            manifest = JsonSerializer.Deserialize<PluginManifest>(Encoding.UTF8.GetString(RegularFile.ReadAllBytes(path, PluginManifest.Largest, followLinks: false)).TrimStart('\ufeff'), PluginManifest.Json) ?? throw new JsonException("it is empty");
+        }
+        catch (IOException e)
+        {
+            return record.As(PluginStatus.Malfunctioned, $"{PluginManifest.FileName}: {e.Message}", "copy the whole folder that the plugin's build staged");
         }
         catch (JsonException e)
         {
@@ -72,6 +78,15 @@ public static partial class PluginInspection
             if (!full.StartsWith(Path.GetFullPath(record.Folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal))
                 return record.As(PluginStatus.Malfunctioned, $"its manifest names a file outside its folder: '{file.Path}'", "do not use this plugin");
             if (!File.Exists(full)) return record.As(PluginStatus.Malfunctioned, $"its file '{file.Path}' is missing", "copy the whole folder that the plugin's build staged");
+            try
+            {
+                RegularFile.ThrowIfOther(full, followLinks: false);
+            }
+            catch (IOException e)
+            {
+                return record.As(PluginStatus.Modified, $"its file '{file.Path}': {e.Message}", "copy the whole folder that the plugin's build staged");
+            }
+
             using var stream = File.OpenRead(full);
             if (System.Convert.ToHexStringLower(SHA256.HashData(stream)) != file.Sha256)
                 return record.As(PluginStatus.Modified, $"its file '{file.Path}' differs from the manifest's SHA-256", "get the plugin again from where it came from, or build it again");

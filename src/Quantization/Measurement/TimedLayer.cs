@@ -55,7 +55,7 @@ public sealed class TimedLayer : IDisposable
         return () =>
         {
             Run(quantized);
-            engine.ReleaseSharedCasts();
+            engine.AfterOptimizerStep();
         };
     }
 
