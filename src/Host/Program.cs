@@ -50,7 +50,7 @@ internal static class Commands
             Job("train", "Runs a job.", [], (rest, _) => TrainCommand.RunAsync(rest)),
             PlanCommand.Create(JobHelp),
             EstimateCommand.Create(JobHelp),
-            BenchCommand.Create(),
+            BenchCommand.Create(TrainingDevice.Choose),
             Config(),
             Plugin(),
             Job("doctor", "Checks this machine: libtorch, CPU, disk, plugins.", [], (rest, _) => Task.FromResult(DoctorCommand.Run(PluginFlags.Read(rest)))),

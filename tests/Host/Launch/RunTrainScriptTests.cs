@@ -184,7 +184,7 @@ public sealed class RunTrainScriptTests : IDisposable
         Assert.DoesNotContain("pgrep", script.With("NGPU", "1").Run().Output, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [FactWithTools("pgrep")]
     public void A_launcher_that_outlives_its_ranks_is_ended()
     {
         // As Open MPI's does when the other host does not answer any more: its ranks here have given up, and it waits for the others.

@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
@@ -83,15 +82,7 @@ internal sealed class RankJob : IDisposable
         (string, string)[] always = [("OMP_NUM_THREADS", "1"), ("OMP_WAIT_POLICY", "PASSIVE"), ("TITAN_PROGRAM", EachRank is null ? Program : Wrapper())];
         foreach (var (name, value) in always.Concat(Environment.Select(e => (e.Key, e.Value)))) start.Environment[name] = value;
         if (Launcher.Length == 0) start.Environment["NGPU"] = $"{Ranks}";
-        try
-        {
-            process = Process.Start(start)!;
-        }
-        catch (Win32Exception)
-        {
-            throw new InvalidOperationException($"{command[0]} was not found: these tests start ranks with it; install it (apt-get install mpich)");
-        }
-
+        process = Process.Start(start)!;
         process.OutputDataReceived += Append;
         process.ErrorDataReceived += Append;
         process.BeginOutputReadLine();
@@ -122,9 +113,7 @@ internal sealed class RankJob : IDisposable
         }
 
         process.WaitForExit();
-        var written = Written();
-        Assert.False(written.Contains("neither mpirun nor mpiexec", StringComparison.Ordinal), "no MPI launcher: these tests start ranks with it; install it (apt-get install openmpi-bin libopenmpi3)");
-        return new(process.ExitCode, written);
+        return new(process.ExitCode, Written());
     }
 
     /// <summary>Whether the launcher has ended.</summary>
