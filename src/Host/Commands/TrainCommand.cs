@@ -121,7 +121,7 @@ internal static class TrainCommand
             {
                 Device = device,
                 Ranks = TrainingRanks.Of(runtime, config, device.Device),
-                Parallelisms = [.. session.Catalog.Parallelisms.Select(p => (p.Metadata.Dimension, p.Part))],
+                Parallelisms = session.Parallelisms(),
                 Progress = main ? log.Progress : null,
             });
             foreach (var report in trainer.Reports) log.Info(ReportText.Render(report).TrimEnd());

@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Text;
 using Titan.Training.Configuration;
 
@@ -22,9 +21,9 @@ public static class ConfigDocs
             {
                 var key = same.First();
                 var meaning = key.Description;
-                if (key.Property.GetCustomAttribute<OneOfAttribute>() is { } oneOf) meaning += $" One of: {string.Join(", ", oneOf.Values)}.";
+                if (key.Rule<OneOfAttribute>() is { } oneOf) meaning += $" One of: {string.Join(", ", oneOf.Values)}.";
                 if (key.Owner is not null) meaning += $" (recipe {string.Join(", ", same.Select(k => k.Owner))})";
-                if (key.Property.GetCustomAttribute<NotServedYetAttribute>() is { } notYet) meaning += $" **Only the default is accepted:** {notYet.Why}.";
+                if (key.Rule<NotServedYetAttribute>() is { } notYet) meaning += $" **Only the default is accepted:** {notYet.Why}.";
                 text.Append($"| `{key.Name}` | `{ValueConversion.Show(key.Default)}` | {meaning} |\n");
             }
         }

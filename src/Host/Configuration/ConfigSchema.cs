@@ -1,10 +1,9 @@
-using System.ComponentModel;
 using System.Reflection;
 using Titan.Training.Configuration;
 
 namespace Titan.Host.Configuration;
 
-/// <summary>Every section and key that a job may have: upstream's, and those of the loaded plugins.</summary>
+/// <summary>Every section and key that a job may have: upstream's, and those that the manifests of the plugins list.</summary>
 public sealed class ConfigSchema
 {
     private readonly Dictionary<string, List<ConfigKey>> keys = new(StringComparer.Ordinal);
@@ -13,10 +12,11 @@ public sealed class ConfigSchema
     public ConfigSchema(IReadOnlyList<PluginSection> pluginSections)
     {
         PluginSections = pluginSections;
-        foreach (var property in typeof(JobConfig).GetProperties().Where(IsSection)) AddRecord(KeyNames.ToSnakeCase(property.Name), property.PropertyType, null);
+        foreach (var property in typeof(JobConfig).GetProperties().Where(IsSection)) AddRecord(KeyNames.ToSnakeCase(property.Name), property.PropertyType);
         foreach (var section in pluginSections)
             foreach (var part in section.Parts)
-                AddRecord(section.Name, part.Type, part.Owner);
+                foreach (var option in part.Options)
+                    Add(ConfigKey.Of(section.Name, option, part.Owner));
         Sections = [.. All.Select(k => k.Section).Distinct()];
     }
 
@@ -34,7 +34,7 @@ public sealed class ConfigSchema
 
     internal static bool IsSection(PropertyInfo property) => property.PropertyType.Name.EndsWith("Section", StringComparison.Ordinal);
 
-    private void AddRecord(string section, Type type, string? owner)
+    private void AddRecord(string section, Type type)
     {
         var defaults = Activator.CreateInstance(type)!;
         foreach (var property in type.GetProperties().Where(p => p.CanWrite))
@@ -42,14 +42,18 @@ public sealed class ConfigSchema
             var name = KeyNames.ToSnakeCase(property.Name);
             if (IsSection(property))
             {
-                AddRecord($"{section}.{name}", property.PropertyType, owner);
+                AddRecord($"{section}.{name}", property.PropertyType);
                 continue;
             }
 
-            var key = new ConfigKey(section, name, property, property.GetValue(defaults), property.GetCustomAttribute<DescriptionAttribute>()?.Description ?? "", owner);
-            All.Add(key);
-            if (!keys.TryGetValue(key.FullName, out var list)) keys[key.FullName] = list = [];
-            list.Add(key);
+            Add(ConfigKey.Of(section, property, property.GetValue(defaults)));
         }
+    }
+
+    private void Add(ConfigKey key)
+    {
+        All.Add(key);
+        if (!keys.TryGetValue(key.FullName, out var list)) keys[key.FullName] = list = [];
+        list.Add(key);
     }
 }

@@ -8,13 +8,17 @@ using Titan.Training.Data;
 
 namespace Titan.Host.Jobs;
 
-/// <summary>What every command on a job starts with: plugins, then the schema that they extend, then the job.</summary>
+/// <summary>
+/// What every command on a job starts with: the plugins' manifests, then the schema that they extend, then the job. No code of a plugin runs before somebody asks for what the job names of it.
+/// </summary>
 public sealed class JobSession
 {
-    private JobSession(PluginCatalog catalog, ConverterSet converters, ConfigSchema schema, MatmulCounter counter, LoadedJob job) =>
-        (Catalog, Converters, Schema, Counter, Job) = (catalog, converters, schema, counter, job);
+    private readonly int world;
 
-    /// <summary>The plugins.</summary>
+    private JobSession(PluginCatalog catalog, ConverterSet converters, ConfigSchema schema, MatmulCounter counter, LoadedJob job, int world) =>
+        (Catalog, Converters, Schema, Counter, Job, this.world) = (catalog, converters, schema, counter, job, world);
+
+    /// <summary>The plugins; loaded are those whose parts were asked for.</summary>
     public PluginCatalog Catalog { get; }
 
     /// <summary>The converters that they give.</summary>
@@ -29,25 +33,36 @@ public sealed class JobSession
     /// <summary>The job.</summary>
     public LoadedJob Job { get; }
 
-    /// <summary>Versions and hashes of the active plugins.</summary>
+    /// <summary>Versions and hashes of the plugins that the run uses.</summary>
     public IReadOnlyDictionary<string, string> PluginVersions =>
-        Catalog.Records.Where(r => r.Status == PluginStatus.Active).ToDictionary(r => $"plugin {r.Id}", r => $"{r.Version} sha256:{r.Hash}");
+        new NamedExports(Catalog.Records, Job).Plugins(world).ToDictionary(r => $"plugin {r.Id}", r => $"{r.Version} sha256:{r.Hash}");
+
+    /// <summary>The parallelisms of the run, one for each dimension of the mesh with more than one rank. Loads their plugins.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when a dimension has none, or its plugin fails while it loads.</exception>
+    public IReadOnlyList<(MeshDimension Dimension, IParallelism Parallelism)> Parallelisms()
+    {
+        var named = new NamedExports(Catalog.Records, Job).Parallelisms(world);
+        Catalog.Load(named.Select(n => n.Plugin));
+        // Again: one whose plugin has just failed is not active any more, and the error says why.
+        return [.. new NamedExports(Catalog.Records, Job).Parallelisms(world)
+            .Select(n => Catalog.Parallelisms.Single(p => p.PluginId == n.Plugin.Id && $"{p.Metadata.Dimension}" == n.Export.Name)).Select(p => (p.Metadata.Dimension, p.Part))];
+    }
 
     /// <summary>What must be the same on every rank: the job, and the plugins with their hashes.</summary>
     public IReadOnlyDictionary<string, string> Facts =>
         Schema.All.DistinctBy(k => k.FullName).ToDictionary(k => k.FullName, k => ValueConversion.Show(Job.Values[k.FullName])).Concat(PluginVersions).ToDictionary(StringComparer.Ordinal);
 
-    /// <summary>Loads plugins and job.</summary>
+    /// <summary>Finds the plugins and reads the job.</summary>
     /// <param name="args">The dotted flags.</param>
     /// <param name="world">The ranks of the job; null for one.</param>
     public static JobSession Open(IReadOnlyList<string> args, IProcessGroup? world = null)
     {
         if (LibTorch.Missing is { } missing) throw new TitanException(ExitCode.Hardware, missing);
-        var catalog = PluginCatalog.Load(PluginFlags.Read(args));
+        var catalog = PluginCatalog.Inspect(PluginFlags.Read(args));
         var counter = new MatmulCounter();
         var converters = new ConverterSet(catalog, counter, world ?? new SingleRankGroup("world"));
-        var schema = new ConfigSchema(converters.Sections);
+        var schema = new ConfigSchema(ConverterSections.Of(catalog.Records));
         var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args);
-        return new JobSession(catalog, converters, schema, counter, job);
+        return new JobSession(catalog, converters, schema, counter, job, world?.Size ?? 1);
     }
 }

@@ -30,9 +30,25 @@ public static class PluginFault
     /// <summary>The exit code and the one line for any exception that ends a command.</summary>
     public static (ExitCode Code, string Message) Describe(Exception exception) => Explain(exception) ?? exception switch
     {
-        TitanException known => (known.Code, known.Message),
-        _ => (ExitCode.RunFailed, $"{exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")} (this should not happen; --verbose shows where)"),
+        TitanException known => (Failing(known.Code, ExitCode.RunFailed), known.Message),
+        _ => (ExitCode.RunFailed, $"{exception.GetType().Name}: {TextOf(exception)} (this should not happen; --verbose shows where)"),
     };
+
+    /// <summary>An exception's message in one line; a plugin's own exception may throw when it is asked.</summary>
+    public static string TextOf(Exception exception)
+    {
+        try
+        {
+            return exception.Message?.ReplaceLineEndings(" ") ?? "(no message)";
+        }
+        catch (Exception other)
+        {
+            return $"(its message cannot be read: {other.GetType().Name})";
+        }
+    }
+
+    /// <summary>The exit code of a failure: never that of success, nor one that means nothing.</summary>
+    private static ExitCode Failing(ExitCode code, ExitCode otherwise) => code != ExitCode.Ok && Enum.IsDefined(code) ? code : otherwise;
 
     /// <summary>The exit code and the one line for an exception that comes from a plugin; null for any other.</summary>
     public static (ExitCode Code, string Message)? Explain(Exception exception)
@@ -41,10 +57,24 @@ public static class PluginFault
         // What the host threw to a plugin, say a collective that failed, is not the plugin's.
         if (exception is TitanException && !IsThrownBy(exception, id)) return null;
         // A plugin that throws the contract's own exception says itself what is wrong; it only forgets who says so.
-        if (exception is TitanException known) return (known.Code, known.Message.Contains($"'{id}'", StringComparison.Ordinal) ? known.Message : $"plugin '{id}': {known.Message}");
-        var layer = exception.Data[ModuleSlot.FailedLayer] is string fqn ? $" in layer {fqn}" : "";
+        if (exception is TitanException known)
+            return (Failing(known.Code, ExitCode.Plugin), known.Message.Contains($"'{id}'", StringComparison.Ordinal) ? known.Message : $"plugin '{id}': {known.Message}");
+        var layer = LayerOf(exception) is { } fqn ? $" in layer {fqn}" : "";
         return (ExitCode.Plugin,
             $"plugin '{id}' failed{layer}: {PluginComposition.Cause(exception)}; earlier checkpoints are kept; {PluginComposition.Remedy(exception) ?? "drop it from model.converters, or report it to its author"}");
+    }
+
+    private static string? LayerOf(Exception exception)
+    {
+        try
+        {
+            return exception.Data[ModuleSlot.FailedLayer] as string;
+        }
+        catch (Exception)
+        {
+            // Data is virtual too: an exception of a plugin's may throw there.
+            return null;
+        }
     }
 
     /// <summary>Whether the plugin threw it, or threw what the host then explained.</summary>
