@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Titan.Abstractions;
+using Titan.Host;
 using Titan.Host.Commands;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
@@ -10,6 +11,7 @@ using Titan.Training.Loop;
 // One place decides what an error looks like: a message in one line, a stack trace only with --verbose.
 var verbose = TrainCommand.Verbose = args.Contains("--verbose");
 args = [.. args.Where(a => a != "--verbose")];
+ProcessEnd.Watch();
 try
 {
     LibTorch.Prepare();
@@ -17,14 +19,14 @@ try
     // The library would print its help and return 1.
     if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction)
         throw new TitanException(ExitCode.Usage, $"{string.Join(" ", parsed.Errors.Select(e => e.Message.ReplaceLineEndings(" ")))} 'titan --help' shows the commands");
-    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    return ProcessEnd.Finish(await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }));
 }
 catch (Exception e)
 {
     var (code, message) = PluginFault.Describe(e);
-    Console.Error.WriteLine($"titan: error: {message}");
-    if (verbose) Console.Error.WriteLine(e);
-    return (int)code;
+    ProcessEnd.Say($"titan: error: {message}");
+    if (verbose) ProcessEnd.Say(PluginFault.TraceOf(e));
+    return ProcessEnd.Finish((int)code);
 }
 
 /// <summary>The command line.</summary>

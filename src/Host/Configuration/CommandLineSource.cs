@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Host.Plugins;
 using Titan.Training.Models;
 
 namespace Titan.Host.Configuration;
@@ -64,7 +65,21 @@ public static class CommandLineSource
             entries.Add(new ConfigEntry(key.FullName, inline, Origin, IsText: true));
         }
 
-        return entries;
+        return Joined(entries, schema);
+    }
+
+    /// <summary>A list that is given in several flags is all of them together.</summary>
+    private static List<ConfigEntry> Joined(List<ConfigEntry> entries, ConfigSchema schema)
+    {
+        var joined = new List<ConfigEntry>();
+        foreach (var entry in entries)
+        {
+            var before = joined.FindIndex(e => e.FullName == entry.FullName);
+            if (before < 0 || entry.Value is not string { Length: > 0 } more || joined[before].Value is not string { Length: > 0 } first || OptionType.ElementOf(schema.Find(entry.FullName)[0].Type) is null) joined.Add(entry);
+            else joined[before] = entry with { Value = $"{first},{more}" };
+        }
+
+        return joined;
     }
 
     /// <summary>The job file that the arguments name, without reading anything else; the first wins.</summary>

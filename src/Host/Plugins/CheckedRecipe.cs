@@ -21,13 +21,30 @@ internal sealed class CheckedRecipe(string plugin, string name, IQuantizationRec
         var described = Ask(nameof(Describe), () => recipe.Describe(options));
         return Fault(described) is { } fault
             ? throw new TitanException(ExitCode.Plugin, $"plugin '{plugin}': {What(nameof(Describe))} returned {fault}; drop it from model.converters or report it to its author")
-            : described;
+            : Validated(new LinearRecipe(Checked(described.Output), Checked(described.GradInput), Checked(described.GradWeight)));
     }
 
     public string? AutoSkip(LinearShape shape) => PluginCall.AskOrNull(plugin, What(nameof(AutoSkip)), () => recipe.AutoSkip(shape));
 
     // As a list: an enumerator is code too.
     public IEnumerable<string> Notes(object options, ParallelDimensions dimensions) => Ask(nameof(Notes), () => recipe.Notes(options, dimensions)?.Select(n => n ?? "").ToList());
+
+    private LinearRecipe Validated(LinearRecipe described)
+    {
+        try
+        {
+            described.Validate(name);
+            return described;
+        }
+        catch (TitanException e)
+        {
+            throw new TitanException(e.Code, $"plugin '{plugin}': {e.Message}", e);
+        }
+    }
+
+    private MatmulRecipe Checked(MatmulRecipe matmul) => matmul with { Left = Checked(matmul.Left), Right = Checked(matmul.Right) };
+
+    private OperandCast Checked(OperandCast cast) => cast is OperandCast.Custom custom ? new OperandCast.Custom(new CheckedQuantizer(plugin, name, custom.Quantizer)) : cast;
 
     private T Ask<T>(string member, Func<T?> call) where T : class => PluginCall.Ask(plugin, What(member), call);
 

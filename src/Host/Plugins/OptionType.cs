@@ -54,7 +54,11 @@ internal static class OptionType
     public static object? ValueOf(JsonElement value, Type type)
     {
         if (value.ValueKind is JsonValueKind.Null or JsonValueKind.Undefined) return null;
-        if (ElementOf(type) is not { } element) return type == typeof(bool) ? value.GetBoolean() : type == typeof(string) ? value.GetString() : type == typeof(int) ? value.GetInt32() : type == typeof(long) ? value.GetInt64() : value.GetDouble();
+        if (type == typeof(bool)) return value.GetBoolean();
+        if (type == typeof(string)) return value.GetString();
+        if (type == typeof(int)) return value.GetInt32();
+        if (type == typeof(long)) return value.GetInt64();
+        if (ElementOf(type) is not { } element) return value.GetDouble();
         var list = Array.CreateInstance(element, value.GetArrayLength());
         for (var i = 0; i < list.Length; i++) list.SetValue(ValueOf(value[i], element), i);
         return list;

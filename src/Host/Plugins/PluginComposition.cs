@@ -48,7 +48,12 @@ internal static class PluginComposition
 
     private static Parts Compose(PluginRecord record)
     {
-        var loader = PluginLoader.CreateFromAssemblyFile(Path.GetFullPath(Path.Combine(record.Folder, record.Manifest!.Assembly)), isUnloadable: true, Shared);
+        var manifest = record.Manifest!;
+        var loader = PluginLoader.CreateFromAssemblyFile(Path.Combine(record.Folder, manifest.Assembly), isUnloadable: true, Shared, config =>
+        {
+            // To share TorchSharp is to share what it references, and the host's version would be used of that. What a plugin ships is its own.
+            foreach (var file in manifest.Files.Where(f => f.Path.EndsWith(".dll", StringComparison.OrdinalIgnoreCase))) config.PrivateAssemblies.Add(new AssemblyName(Path.GetFileNameWithoutExtension(file.Path)));
+        });
         var main = loader.LoadDefaultAssembly();
         PluginFault.Register(main, record.Id);
         _ = main.GetTypes();    // forces type-load errors now, with all their texts

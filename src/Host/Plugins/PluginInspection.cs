@@ -52,10 +52,11 @@ public static class PluginInspection
 
         // An id is printed and compared: one that is none is not taken over.
         if (!PluginNames.IsId(manifest.Id)) return record.As(PluginStatus.Malfunctioned, $"its id {JsonSerializer.Serialize(manifest.Id)} is not made of lower-case letters, digits, dots and dashes", "set PluginId in its project");
-        record = record with { Id = manifest.Id, Version = manifest.Version, Exports = manifest.Exports, Manifest = manifest };
+        record = record with { Id = manifest.Id, Exports = manifest.Exports, Manifest = manifest };
         if (manifest.Schema != PluginManifest.Format)
             return record.As(PluginStatus.Incompatible, $"its manifest has format {manifest.Schema}, this host reads {PluginManifest.Format}", manifest.Schema > PluginManifest.Format ? "upgrade Titan" : "build the plugin again");
         if (PluginVersion.Parse(manifest.Version) is null) return record.As(PluginStatus.Malfunctioned, $"its version {JsonSerializer.Serialize(manifest.Version)} is not a version", "set Version in its project");
+        record = record with { Version = manifest.Version };
         if (ContractRange.Parse(manifest.Contract) is not { } range)
             return record.As(PluginStatus.Malfunctioned, $"its contract range '{manifest.Contract}' is not of the form '>=1.0 <2.0'", "build the plugin again");
         if (!range.Contains(contract))
