@@ -10,7 +10,7 @@ public sealed class UnnamedPluginTests : IClassFixture<BuiltFixtures>, IDisposab
     [InlineData("ok", "config", "check")]
     [InlineData("[acme.option_kinds]", "config", "show")]
     [InlineData("acme.trains_a_step", "plan")]
-    [InlineData("acme.trains_a_step", "plan", "--world", "2", "--parallelism.tensor_parallel_degree", "2")]
+    [InlineData("acme.trains_a_step", "plan", "--world", "2")]
     public void No_code_runs_of_a_plugin_that_the_job_does_not_name(string expected, params string[] command)
     {
         var written = Path.Combine(folder, "written");
