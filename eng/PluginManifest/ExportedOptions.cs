@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.Loader;
+using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 
 namespace Titan.PluginManifest;

@@ -1,5 +1,4 @@
 using Titan.Abstractions;
-using Titan.Host.Plugins;
 using Titan.Training.Models;
 
 namespace Titan.Host.Configuration;

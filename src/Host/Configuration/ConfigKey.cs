@@ -1,7 +1,6 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Reflection;
-using Titan.Host.Plugins;
 
 namespace Titan.Host.Configuration;
 

@@ -1,5 +1,3 @@
-using Titan.Host.Plugins;
-
 namespace Titan.Host.Configuration;
 
 /// <summary>A section that exists because a plugin does.</summary>

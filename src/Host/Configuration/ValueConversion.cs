@@ -1,7 +1,6 @@
 using System.Collections;
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
-using Titan.Host.Plugins;
 using Titan.Training.Configuration;
 using Titan.Training.Models;
 

@@ -7,8 +7,7 @@ namespace Titan.Host.Jobs;
 /// <summary>The config sections that exist because of plugins: one for each recipe family, one for each converter. Made from manifests alone.</summary>
 public static class ConverterSections
 {
-    /// <summary>The keys that every family's section has.</summary>
-    internal static IReadOnlyList<PluginOption> OfFamily { get; } = OptionsRecord.Describe(typeof(QuantizeLinearOptions));
+    private static readonly IReadOnlyList<PluginOption> OfFamily = OptionsRecord.Describe(typeof(QuantizeLinearOptions));
 
     /// <summary>The sections of the active plugins.</summary>
     public static IReadOnlyList<PluginSection> Of(IReadOnlyList<PluginRecord> plugins)

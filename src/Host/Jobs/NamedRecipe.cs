@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;
 

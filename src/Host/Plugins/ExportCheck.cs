@@ -1,4 +1,5 @@
 using Titan.Host.Configuration;
+using Titan.Quantization.Conversion;
 
 namespace Titan.Host.Plugins;
 
@@ -6,6 +7,9 @@ namespace Titan.Host.Plugins;
 internal static class ExportCheck
 {
     private static readonly HashSet<string> HostSections = [.. new ConfigSchema([]).Sections];
+
+    // What the converter of every family has.
+    private static readonly HashSet<string> OfFamily = [.. OptionsRecord.Describe(typeof(QuantizeLinearOptions)).Select(o => o.Key)];
 
     /// <summary>What is wrong with the first bad export, and the next step; null for none.</summary>
     public static (string Reason, string NextStep)? Fault(IReadOnlyList<PluginExport> exports)
@@ -26,7 +30,7 @@ internal static class ExportCheck
         foreach (var option in export.Options)
         {
             if (option.Fault() is { } fault) return ($"option '{option.Key}' of {export.Title} cannot be used: {fault}", "build the plugin again; the build makes the manifest");
-            if (export.Kind == "recipe" && Jobs.ConverterSections.OfFamily.Any(o => o.Key == option.Key)) return ($"option '{option.Key}' of {export.Title} is a key that every family's section has", "give the option another name");
+            if (export.Kind == "recipe" && OfFamily.Contains(option.Key)) return ($"option '{option.Key}' of {export.Title} is a key that every family's section has", "give the option another name");
         }
 
         return export.Options.GroupBy(o => o.Key).FirstOrDefault(g => g.Count() > 1) is { } twice ? ($"{export.Title} has option '{twice.Key}' twice", "give one of them another name") : null;

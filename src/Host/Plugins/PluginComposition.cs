@@ -3,6 +3,7 @@ using System.Composition.Hosting;
 using System.Reflection;
 using McMaster.NETCore.Plugins;
 using Titan.Abstractions;
+using Titan.Host.Configuration;
 
 namespace Titan.Host.Plugins;
 

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Titan.Host.Configuration;
 
 namespace Titan.Host.Plugins;
 
@@ -9,17 +10,11 @@ internal static partial class PluginNames
     public static bool IsId(string text) => Id().IsMatch(text);
 
     /// <summary>Whether the name of a converter: parts with dots between them.</summary>
-    public static bool IsConverter(string text) => text.Split('.').All(IsPart);
+    public static bool IsConverter(string text) => text.Split('.').All(KeyNames.IsPart);
 
     /// <summary>Whether family and name of a recipe.</summary>
-    public static bool IsRecipe(string text) => text.Split('/') is [var family, var name] && IsPart(family) && IsPart(name);
-
-    /// <summary>Whether one part of a name, or the key of an option.</summary>
-    public static bool IsPart(string text) => Part().IsMatch(text);
+    public static bool IsRecipe(string text) => text.Split('/') is [var family, var name] && KeyNames.IsPart(family) && KeyNames.IsPart(name);
 
     [GeneratedRegex(@"\A[a-z0-9][a-z0-9.-]{0,99}\z")]
     private static partial Regex Id();
-
-    [GeneratedRegex(@"\A[a-z][a-z0-9_]{0,99}\z")]
-    private static partial Regex Part();
 }

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Titan.Host.Plugins;
+namespace Titan.Host.Configuration;
 
 /// <summary>One option of an export, a key of its config section, as the manifest has it: what a job may set is known before any code of the plugin runs.</summary>
 /// <param name="Key">In lower case with underscores.</param>
@@ -24,7 +24,7 @@ public sealed record PluginOption(string Key, string Type, JsonElement Default, 
     /// <summary>What is wrong with it; null for nothing.</summary>
     public string? Fault()
     {
-        if (!PluginNames.IsPart(Key)) return $"its name '{Key}' is not made of lower-case letters, digits and underscores";
+        if (!KeyNames.IsPart(Key)) return $"its name '{Key}' is not made of lower-case letters, digits and underscores";
         if (OptionType.Parse(Type) is not { } type) return $"its type '{Type}' is not one of: {string.Join(", ", OptionType.Names)}";
         if (!OptionType.Fits(Default, type, Optional)) return $"its default {Default.GetRawText()} is not of its type {Type}";
         return null;
@@ -32,5 +32,5 @@ public sealed record PluginOption(string Key, string Type, JsonElement Default, 
 
     /// <summary>Whether two say the same, in every part.</summary>
     public static bool Same(PluginOption one, PluginOption other) =>
-        JsonSerializer.Serialize(one, PluginManifest.Json) == JsonSerializer.Serialize(other, PluginManifest.Json);
+        JsonSerializer.Serialize(one) == JsonSerializer.Serialize(other);
 }

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Titan.Host.Plugins;
+namespace Titan.Host.Configuration;
 
 /// <summary>The types that an option of a plugin may have, by their names in a manifest. An enum is a string with choices.</summary>
 internal static class OptionType

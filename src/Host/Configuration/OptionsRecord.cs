@@ -3,9 +3,8 @@ using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Reflection;
 using System.Text.Json;
-using Titan.Host.Configuration;
 
-namespace Titan.Host.Plugins;
+namespace Titan.Host.Configuration;
 
 /// <summary>The record that holds the options of an export: which options its properties are, and an instance with given values.</summary>
 internal static class OptionsRecord
