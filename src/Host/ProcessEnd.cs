@@ -57,10 +57,10 @@ internal static partial class ProcessEnd
         var code = Environment.ExitCode;
         if (finished < 0 && code < FirstOfSignals)
         {
-            var loaded = PluginFault.Loaded;
-            var whose = loaded.Count switch { 0 => "something", 1 => $"plugin {loaded[0]}", _ => $"one of the plugins {string.Join(", ", loaded)}" };
-            Say($"titan: error: {whose} ended the process with Environment.Exit({code}) before the command had finished" + (loaded.Count > 0 ? "; drop it from the job, or report it to its author" : ""));
-            Environment.ExitCode = code = loaded.Count > 0 ? (int)ExitCode.Plugin : code == 0 ? (int)ExitCode.RunFailed : code;
+            var plugins = PluginFault.Running;
+            var whose = plugins.Count switch { 0 => "something", 1 => $"plugin {plugins[0]}", _ => $"one of the plugins {string.Join(", ", plugins)}" };
+            Say($"titan: error: {whose} ended the process with Environment.Exit({code}) before the command had finished" + (plugins.Count > 0 ? "; drop it from the job, or report it to its author" : ""));
+            Environment.ExitCode = code = plugins.Count > 0 ? (int)ExitCode.Plugin : code == 0 ? (int)ExitCode.RunFailed : code;
         }
 
         new Thread(() =>

@@ -37,6 +37,14 @@ public sealed class NamedPluginTests : IClassFixture<BuiltFixtures>, IDisposable
         Assert.True(code == 0, $"exit code {code}: {output}");
     }
 
+    [Fact]
+    public void Of_all_plugins_the_one_that_ends_the_process_while_it_loads_is_named()
+    {
+        var (code, output) = Processes.Run(Processes.Titan, folder, ["doctor", "--plugins.path", $"{BuiltFixtures.Folder("TrainsAStep")},{BuiltFixtures.Folder("ModuleInitialiserExits")}"]);
+        Assert.Contains("titan: error: plugin 'moduleinitialiserexits' ended the process with Environment.Exit(0) before the command had finished", output, StringComparison.Ordinal);
+        Assert.Equal((int)ExitCode.Plugin, code);
+    }
+
     [Theory]
     [InlineData("describe_null", "recipe 'acme_recipe_gaps/describe_null': Describe returned null")]
     [InlineData("matmul_null", "recipe 'acme_recipe_gaps/matmul_null': Describe returned null for grad_input")]

@@ -64,17 +64,17 @@ public static class CommandLineSource
             entries.Add(new ConfigEntry(key.FullName, inline, Origin, IsText: true));
         }
 
-        return Joined(entries, schema);
+        return Joined(entries);
     }
 
-    /// <summary>A list that is given in several flags is all of them together.</summary>
-    private static List<ConfigEntry> Joined(List<ConfigEntry> entries, ConfigSchema schema)
+    /// <summary>A list of <c>[plugins]</c> that is given in several flags is all of them together: a folder that is given is not to be dropped.</summary>
+    private static List<ConfigEntry> Joined(List<ConfigEntry> entries)
     {
         var joined = new List<ConfigEntry>();
         foreach (var entry in entries)
         {
-            var before = joined.FindIndex(e => e.FullName == entry.FullName);
-            if (before < 0 || entry.Value is not string { Length: > 0 } more || joined[before].Value is not string { Length: > 0 } first || OptionType.ElementOf(schema.Find(entry.FullName)[0].Type) is null) joined.Add(entry);
+            var before = entry.FullName.StartsWith("plugins.", StringComparison.Ordinal) ? joined.FindIndex(e => e.FullName == entry.FullName) : -1;
+            if (before < 0 || entry.Value is not string { Length: > 0 } more || joined[before].Value is not string { Length: > 0 } first) joined.Add(entry);
             else joined[before] = entry with { Value = $"{first},{more}" };
         }
 

@@ -70,7 +70,9 @@ public sealed class PluginCatalog : IDisposable
         foreach (var plugin in plugins.ToList())
         {
             if (Now(plugin) is not { Status: PluginStatus.Active } record || !tried.Add(record.Folder)) continue;
+            PluginFault.Loading = record.Id;
             var loaded = LoadOne(record);
+            PluginFault.Loading = null;
             Records = [.. Records.Select(r => r.Folder == record.Folder ? loaded : r)];
         }
     }

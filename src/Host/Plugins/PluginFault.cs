@@ -26,8 +26,11 @@ public static class PluginFault
         return null;
     }
 
-    /// <summary>The ids of all plugins whose code is loaded, each in quotes.</summary>
-    public static IReadOnlyList<string> Loaded => [.. Owners.Select(o => $"'{o.Value}'").Order(StringComparer.Ordinal)];
+    /// <summary>The plugin that is being loaded; null for none.</summary>
+    internal static string? Loading { get; set; }
+
+    /// <summary>The ids of the plugins whose code may be running, each in quotes: the one that is being loaded, else all that are.</summary>
+    public static IReadOnlyList<string> Running => Loading is { } one ? [$"'{one}'"] : [.. Owners.Select(o => $"'{o.Value}'").Order(StringComparer.Ordinal)];
 
     private static string? OwnerOf(StackTrace stack)
     {

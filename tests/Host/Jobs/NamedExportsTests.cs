@@ -26,7 +26,7 @@ public sealed class NamedExportsTests
     [InlineData(4, "sharding")]
     [InlineData(4, "replicas", "--parallelism.data_parallel_replicate_degree", "4", "--parallelism.data_parallel_shard_degree", "1")]
     [InlineData(4, "replicas sharding", "--parallelism.data_parallel_replicate_degree", "2")]
-    [InlineData(4, "tensorwise sharding", "--parallelism.tensor_parallel_degree", "4", "--model.converters", "quantize.linear.float8")]
+    [InlineData(4, "sharding tensorwise", "--parallelism.tensor_parallel_degree", "4", "--model.converters", "quantize.linear.float8")]
     public void A_run_loads_the_plugins_of_its_converters_chosen_recipes_and_parallelisms_and_no_other(int world, string plugins, params string[] job) =>
         Assert.Equal(plugins, string.Join(' ', Of(job).Plugins(world).Select(p => p.Id).Order()));
 
