@@ -1,4 +1,5 @@
 // amax along rows: one warp per row.
+#include "loads.cuh"
 #include "reduce.cuh"
 
 // x [R, C] -> amax [R].
@@ -11,10 +12,20 @@ template <typename T> DEVICE void amax_rows(const T* x, i64 rows, i64 columns, f
     {
         const T* from = x + row * columns;
         u32 best = 0;
-        for (i64 c = lane * N; c < columns; c += 32 * N)
+        for (i64 first = lane * N; first < columns; first += 32 * N * loads)
         {
-            const Pack<T, N> pack = load<N>(from + c, whole, columns - c);
-            for (int k = 0; k < N; k++) best = Max::of(best, magnitude(pack.at[k]));
+            Raw<T, N> kept[loads] {};
+            UNROLL for (int u = 0; u < loads; u++)
+            {
+                const i64 c = first + u * 32 * N;
+                if (c < columns) kept[u] = fetch<N>(from + c, whole, columns - c);
+            }
+
+            UNROLL for (int u = 0; u < loads; u++)
+            {
+                const Pack<T, N> pack = unpack(kept[u]);
+                UNROLL for (int k = 0; k < N; k++) best = Max::of(best, magnitude(pack.at[k]));
+            }
         }
 
         best = reduce_warp<Max>(best);

@@ -1,33 +1,45 @@
-// amax of a whole tensor, in two stages so that no atomics and no initialised memory are needed: a maximum per block, then the maximum of those.
+// amax of a whole tensor as parts, one per block, so that no atomics and no initialised memory are needed. Whoever casts takes the largest of them itself; a second kernel does so for others.
+#include "loads.cuh"
 #include "reduce.cuh"
 
-// x [count] -> partial [gridDim.x]: fp32 bits of the largest magnitude that each block has seen.
-template <typename T> DEVICE void amax_partial(const T* x, i64 count, u32* partial)
+// x [count] -> parts [gridDim.x]: the largest magnitude that each block has seen.
+template <typename T> DEVICE void amax_parts(const T* x, i64 count, float* parts)
 {
     constexpr int N = lanes_of<T>();
     __shared__ u32 shared[32];
-    const bool whole = aligned(x);
-    const i64 first = (i64)blockIdx.x * blockDim.x + threadIdx.x, step = (i64)gridDim.x * blockDim.x;
+    const i64 packs = aligned(x) ? count / N : 0, stride = (i64)gridDim.x * blockDim.x;
     u32 best = 0;
-    for (i64 i = first * N; i < count; i += step * N)
+    for (i64 first = (i64)blockIdx.x * blockDim.x * loads + threadIdx.x; first < packs; first += stride * loads)
     {
-        const Pack<T, N> pack = load<N>(x + i, whole && i + N <= count, count - i);
-        for (int k = 0; k < N; k++) best = Max::of(best, magnitude(pack.at[k]));
+        Raw<T, N> kept[loads] {};
+        UNROLL for (int u = 0; u < loads; u++)
+        {
+            const i64 pack = first + u * blockDim.x;
+            if (pack < packs) kept[u] = fetch<N>(x + pack * N, true, N);
+        }
+
+        UNROLL for (int u = 0; u < loads; u++)
+        {
+            const Pack<T, N> pack = unpack(kept[u]);
+            UNROLL for (int k = 0; k < N; k++) best = Max::of(best, magnitude(pack.at[k]));
+        }
     }
 
+    // What fills no pack; all of it where memory is not aligned.
+    for (i64 i = packs * N + (i64)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) best = Max::of(best, magnitude(x[i]));
     best = reduce_block<Max>(best, shared);
-    if (threadIdx.x == 0) partial[blockIdx.x] = best;
+    if (threadIdx.x == 0) parts[blockIdx.x] = from_magnitude(best);
 }
 
-KERNEL amax_partial_bf16(const bf16* x, i64 count, u32* partial) { amax_partial(x, count, partial); }
-KERNEL amax_partial_f32(const float* x, i64 count, u32* partial) { amax_partial(x, count, partial); }
+KERNEL amax_parts_bf16(const bf16* x, i64 count, float* parts) { amax_parts(x, count, parts); }
+KERNEL amax_parts_f32(const float* x, i64 count, float* parts) { amax_parts(x, count, parts); }
 
-// partial [count] -> amax [1]. One block.
-KERNEL amax_finish(const u32* partial, i64 count, float* amax)
+// parts [count] -> amax [1]. One block.
+KERNEL amax_finish(const float* parts, i64 count, float* amax)
 {
     __shared__ u32 shared[32];
     u32 best = 0;
-    for (i64 i = threadIdx.x; i < count; i += blockDim.x) best = Max::of(best, partial[i]);
+    for (i64 i = threadIdx.x; i < count; i += blockDim.x) best = Max::of(best, magnitude(parts[i]));
     best = reduce_block<Max>(best, shared);
     if (threadIdx.x == 0) *amax = from_magnitude(best);
 }

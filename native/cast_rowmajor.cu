@@ -1,24 +1,38 @@
-// float8 = encode(x * scale), written as x lies.
-#include "float8.cuh"
+// float8 = encode(x * scale) with given scales, written as x lies.
+#include "cast.cuh"
 
-// x [R, C] -> y [R, C]. The scale of an element is scale[row * row_step + column * column_step]: steps (0, 0) one scale, (1, 0) one per row, (0, 1) one per column.
-// A tensor with one scale may come as one row.
+// x [R, C] -> y [R, C]. The scale of an element: scale[row * row_step + column * column_step]. The grid covers all columns; a thread keeps to its own and takes several rows at a time.
 template <typename F, typename T>
 DEVICE void cast_rowmajor(const T* x, const float* scale, i64 row_step, i64 column_step, i64 rows, i64 columns, u8* y)
 {
     constexpr int N = lanes_of<T>();
-    const bool whole = aligned(x) && aligned(y) && (rows == 1 || columns % N == 0);
-    for (i64 row = blockIdx.y; row < rows; row += gridDim.y)
-        for (i64 c = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * N; c < columns; c += (i64)gridDim.x * blockDim.x * N)
+    if (row_step == 0 && column_step == 0)
+    {
+        cast_flat<F>(x, *scale, rows * columns, y);
+        return;
+    }
+
+    const i64 c = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * N, count = columns - c;
+    if (count <= 0) return;
+    const bool whole = aligned(x) && aligned(y) && columns % N == 0;
+    Factors<N> factor(scale, row_step, column_step);
+    factor.columns(c, count);
+    const i64 step = blockDim.y;
+    for (i64 first = (i64)blockIdx.y * step * loads + threadIdx.y; first < rows; first += gridDim.y * step * loads)
+    {
+        Raw<T, N> kept[loads] {};
+        UNROLL for (int u = 0; u < loads; u++)
+            if (first + u * step < rows) kept[u] = fetch<N>(x + (first + u * step) * columns + c, whole, count);
+        UNROLL for (int u = 0; u < loads; u++)
         {
-            const i64 at = row * columns + c, count = columns - c;
-            const Pack<T, N> pack = load<N>(x + at, whole && count >= N, count);
-            float s[N];
-            for (int k = 0; k < N; k++) s[k] = scale[row * row_step + (k < count ? c + k : c) * column_step];
-            Pack<u8, N> bytes;
-            for (int k = 0; k < N; k += 2) encode2<F>(times(widen(pack.at[k]), s[k]), times(widen(pack.at[k + 1]), s[k + 1]), bytes.at + k);
-            store<N>(y + at, bytes, whole && count >= N, count);
+            const i64 row = first + u * step;
+            if (row >= rows) continue;
+            factor.row(row);
+            u32 words[N / 4];
+            encode_pack<F>(unpack(kept[u]), factor, words);
+            store_words(y + row * columns + c, words, whole, count);
         }
+    }
 }
 
 #define CAST(T, F, NAME)                                                                                                              \

@@ -25,12 +25,13 @@ template <int N> struct Online
 };
 
 // Takes in K packs, those of them that lie in the row, `step` apart; the sums are rescaled where the maximum grows.
-template <bool Whole, int K, typename T, int N> DEVICE void include(Online<N>& state, const Pack<T, N> (&packs)[K], i64 first, i64 step, i64 classes)
+template <bool Whole, int K, typename T, int N> DEVICE void include(Online<N>& state, const Raw<T, N> (&packs)[K], i64 first, i64 step, i64 classes)
 {
-    float maximum = state.maximum;
+    float x[K][N], maximum = state.maximum;
+    UNROLL for (int p = 0; p < K; p++) widen_all(packs[p], x[p]);
     UNROLL for (int p = 0; p < K; p++)
         UNROLL for (int k = 0; k < N; k++)
-            if (first + p * step + (Whole ? 0 : k) < classes) maximum = Max::of(widen(packs[p].at[k]), maximum);
+            if (first + p * step + (Whole ? 0 : k) < classes) maximum = Max::of(x[p][k], maximum);
 
     if (maximum > state.maximum)
     {
@@ -41,19 +42,20 @@ template <bool Whole, int K, typename T, int N> DEVICE void include(Online<N>& s
 
     UNROLL for (int p = 0; p < K; p++)
         UNROLL for (int k = 0; k < N; k++)
-            if (first + p * step + (Whole ? 0 : k) < classes) state.sums[k] += exponential(widen(packs[p].at[k]) - maximum);
+            if (first + p * step + (Whole ? 0 : k) < classes) state.sums[k] += exponential(x[p][k] - maximum);
 }
 
 // The rounded gradient of N logits, times the factor and rounded again; NaN if the normaliser is. `label` counts from the first of them.
-template <typename T, int N> DEVICE Pack<T, N> gradient(const Pack<T, N>& x, float normaliser, i64 label, float factor)
+template <typename T, int N> DEVICE Raw<T, N> gradient(const Raw<T, N>& x, float normaliser, i64 label, float factor)
 {
     float p[N];
-    UNROLL for (int k = 0; k < N; k++) p[k] = exponential(widen(x.at[k]) - normaliser);
+    widen_all(x, p);
+    UNROLL for (int k = 0; k < N; k++) p[k] = exponential(p[k] - normaliser);
     if (label >= 0 && label < N)
         UNROLL for (int k = 0; k < N; k++) p[k] -= k == (int)label ? 1.0f : 0.0f;
 
-    const Pack<T, N> rounded = narrow_all<T, N>(p);
-    UNROLL for (int k = 0; k < N; k++) p[k] = widen(rounded.at[k]) * factor;
+    widen_all(narrow_all<T, N>(p), p);
+    UNROLL for (int k = 0; k < N; k++) p[k] *= factor;
     return narrow_all<T, N>(p);
 }
 
@@ -70,16 +72,16 @@ DEVICE u32 cross_entropy(const T* logits, const i64* labels, i64 rows, i64 class
         if (label == ignored_label)
         {
             if (threadIdx.x == 0) loss[row] = 0.0f;
-            for (i64 c = first; to && c < classes; c += step) store<N>(to + row * classes + c, Pack<T, N> {}, Whole, classes - c);
+            for (i64 c = first; to && c < classes; c += step) put(to + row * classes + c, Raw<T, N> {}, Whole, classes - c);
             continue;
         }
 
         Online<N> state;
         for (i64 c = first; c < classes; c += K * step)
         {
-            Pack<T, N> packs[K];
+            Raw<T, N> packs[K] = {};
             UNROLL for (int p = 0; p < K; p++)
-                if (c + p * step < classes) packs[p] = load<N>(at + c + p * step, Whole, classes - c - p * step);
+                if (c + p * step < classes) packs[p] = fetch<N>(at + c + p * step, Whole, classes - c - p * step);
 
             include<Whole>(state, packs, c, step, classes);
         }
@@ -94,18 +96,20 @@ DEVICE u32 cross_entropy(const T* logits, const i64* labels, i64 rows, i64 class
 
         for (i64 c = first; c < classes; c += K * step)
         {
-            Pack<T, N> packs[K];
+            Raw<T, N> packs[K] = {};
             UNROLL for (int p = 0; p < K; p++)
-                if (c + p * step < classes) packs[p] = load<N>(at + c + p * step, Whole, classes - c - p * step);
+                if (c + p * step < classes) packs[p] = fetch<N>(at + c + p * step, Whole, classes - c - p * step);
 
             UNROLL for (int p = 0; p < K; p++)
             {
                 const i64 here = c + p * step;
                 if (here >= classes) continue;
-                const Pack<T, N> result = gradient(packs[p], normaliser, label - here, factor);
-                store<N>(to + row * classes + here, result, Whole, classes - here);
-                UNROLL for (int k = 0; k < N; k++)
-                    if (Whole || here + k < classes) magnitudes = Max::of(magnitudes, magnitude(result.at[k]));
+                const Raw<T, N> result = gradient(packs[p], normaliser, label - here, factor);
+                put(to + row * classes + here, result, Whole, classes - here);
+                if (Whole) magnitudes = largest(magnitudes, result);
+                else
+                    // Beyond the row there is the probability of zeros.
+                    for (int k = 0; k < N && here + k < classes; k++) magnitudes = Max::of(magnitudes, magnitude(unpack(result).at[k]));
             }
         }
     }

@@ -1,22 +1,34 @@
-// float8 bytes to the values they stand for: exact in bf16 and in fp32. 16 elements per thread.
+// float8 bytes to the values they stand for: exact in bf16 and in fp32. A thread writes 16 bytes at a time beside its neighbours', and reads what they need.
 #include "float8.cuh"
 
 // x [count] -> y [count].
 template <typename F, typename T> DEVICE void decode_all(const u8* x, i64 count, T* y)
 {
-    constexpr int N = lanes_of<T>();
-    const bool whole = aligned(x) && aligned(y);
-    for (i64 i = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * 16; i < count; i += (i64)gridDim.x * blockDim.x * 16)
+    // A load is of 8 or 4 bytes here: more of them.
+    constexpr int N = lanes_of<T>(), packs_at_once = 8;
+    const i64 packs = aligned(x) && aligned(y) ? count / N : 0, stride = (i64)gridDim.x * blockDim.x;
+    for (i64 first = (i64)blockIdx.x * blockDim.x * packs_at_once + threadIdx.x; first < packs; first += stride * packs_at_once)
     {
-        const bool all = whole && i + 16 <= count;
-        const Pack<u8, 16> bytes = load<16>(x + i, all, count - i);
-        UNROLL for (int k = 0; k < 16; k += N)
+        Raw<u8, N> bytes[packs_at_once] {};
+        UNROLL for (int u = 0; u < packs_at_once; u++)
         {
+            const i64 pack = first + u * blockDim.x;
+            if (pack < packs) bytes[u] = fetch<N>(x + pack * N, true, N);
+        }
+
+        UNROLL for (int u = 0; u < packs_at_once; u++)
+        {
+            const i64 pack = first + u * blockDim.x;
+            if (pack >= packs) continue;
+            const Pack<u8, N> codes = unpack(bytes[u]);
             Pack<T, N> values;
-            for (int j = 0; j < N; j++) values.at[j] = narrow<T>(decode<F>(bytes.at[k + j]));
-            store<N>(y + i + k, values, all, count - i - k);
+            UNROLL for (int k = 0; k < N; k++) values.at[k] = exact<T>(decode<F>(codes.at[k]));
+            put<N>(y + pack * N, values, true, N);
         }
     }
+
+    // What fills no pack; all of it where memory is not aligned.
+    for (i64 i = packs * N + (i64)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) y[i] = exact<T>(decode<F>(x[i]));
 }
 
 KERNEL decode_e4m3_bf16(const u8* x, i64 count, bf16* y) { decode_all<E4m3>(x, count, y); }

@@ -34,10 +34,9 @@ DEVICE float mx_reciprocal(u32 e)
 // 2^(e - 127), what a block's elements stand for times; NaN for byte 255.
 DEVICE float mx_value(u32 e) { return __uint_as_float(e == 255u ? 0x7fc00000u : e == 0u ? 0x00400000u : e << 23); }
 
-// Where the scale of (row, block) lies. Plain: [rows, blocks]. Swizzled, as the block-scaled tensor core matmul reads it: tiles of 128 rows x 4 blocks, in each tile
-// 32 lines of 16 bytes, in each line 4 groups of rows that are 32 apart.
-DEVICE i64 mx_scale_offset(i64 row, i64 block, i64 blocks, bool swizzled)
+// Where the scale of (row, block) lies as the block-scaled tensor core matmul reads it: tiles of 128 rows x 4 blocks, in each tile 32 lines of 16 bytes, in each line 4 groups of rows
+// that are 32 apart. Plain, it is [rows, blocks].
+DEVICE i64 mx_swizzled(u32 row, u32 block, i64 blocks)
 {
-    if (!swizzled) return row * blocks + block;
-    return (row / 128 * ((blocks + 3) / 4) + block / 4) * 512 + row % 32 * 16 + row % 128 / 32 * 4 + block % 4;
+    return ((row / 128) * ((blocks + 3) / 4) + block / 4) * 512 + row % 32 * 16 + row % 128 / 32 * 4 + block % 4;
 }

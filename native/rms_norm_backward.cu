@@ -2,29 +2,40 @@
 // both: a block takes one slice of the rows and keeps its part of dw, a second kernel adds up the slices. So the order of the sums depends on the shape alone.
 #include "rows.cuh"
 
-template <typename T, int N> DEVICE float plus_products(const Pack<T, N>& g, const Pack<T, N>& w, const Pack<T, N>& x, float sum)
+template <typename T, int N> DEVICE float plus_products(const Raw<T, N>& g, const Raw<T, N>& w, const Raw<T, N>& x, float sum)
 {
-    UNROLL for (int k = 0; k < N; k++) sum += widen(g.at[k]) * widen(w.at[k]) * widen(x.at[k]);
+    float a[N], b[N], c[N];
+    widen_all(g, a);
+    widen_all(w, b);
+    widen_all(x, c);
+    UNROLL for (int k = 0; k < N; k++) sum += a[k] * b[k] * c[k];
     return sum;
 }
 
-// The rounded gradient of N elements, with what flows past the norm added to it as an addition of its own would; its magnitudes join the others.
-template <bool Past, bool Whole, typename T, int N>
-DEVICE void write_gradient(
-    const Pack<T, N>& g, const Pack<T, N>& w, const Pack<T, N>& x, float r, float slope, const T* past, T* dx, i64 count, u32& magnitudes)
+// What N elements of a row add to the gradient of the weight.
+template <typename T, int N> DEVICE void weigh(const Raw<T, N>& g, const Raw<T, N>& x, float r, float (&dw)[N])
 {
-    float result[N];
-    UNROLL for (int k = 0; k < N; k++) result[k] = r * (widen(g.at[k]) * widen(w.at[k]) - widen(x.at[k]) * slope);
-    Pack<T, N> rounded = narrow_all<T, N>(result);
-    if (Past)
-    {
-        const Pack<T, N> other = load<N>(past, Whole, count);
-        UNROLL for (int k = 0; k < N; k++) result[k] = widen(rounded.at[k]) + widen(other.at[k]);
-        rounded = narrow_all<T, N>(result);
-    }
+    float a[N], b[N];
+    widen_all(g, a);
+    widen_all(x, b);
+    UNROLL for (int k = 0; k < N; k++) dw[k] += a[k] * (b[k] * r);
+}
 
-    store<N>(dx, rounded, Whole, count);
-    magnitudes = largest(magnitudes, rounded);
+// The rounded gradient of N elements, and what flows past the norm added to it as an addition of its own would.
+template <bool Past, typename T, int N>
+DEVICE Raw<T, N> gradient(const Raw<T, N>& g, const Raw<T, N>& w, const Raw<T, N>& x, float r, float slope, const Raw<T, N>& past)
+{
+    float a[N], b[N], c[N];
+    widen_all(g, a);
+    widen_all(w, b);
+    widen_all(x, c);
+    UNROLL for (int k = 0; k < N; k++) a[k] = r * (a[k] * b[k] - c[k] * slope);
+    Raw<T, N> rounded = narrow_all<T, N>(a);
+    if (!Past) return rounded;
+    widen_all(rounded, a);
+    widen_all(past, b);
+    UNROLL for (int k = 0; k < N; k++) a[k] += b[k];
+    return narrow_all<T, N>(a);
 }
 
 template <bool Past, bool Whole, typename T>
@@ -35,10 +46,10 @@ DEVICE void rms_norm_backward(
     const i64 step = (i64)blockDim.x * N, first = threadIdx.x * N;
     const i64 slice = (rows + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * slice, end = begin + slice < rows ? begin + slice : rows;
     float* own = partial + blockIdx.x * width;
-    Pack<T, N> kept_w[K];
+    Raw<T, N> kept_w[K];
     float dw[K][N] = {};
     UNROLL for (int p = 0; p < K; p++)
-        if (first + p * step < width) kept_w[p] = load<N>(w + first + p * step, Whole, width - first - p * step);
+        if (first + p * step < width) kept_w[p] = fetch<N>(w + first + p * step, Whole, width - first - p * step);
 
     u32 magnitudes = 0;
     int turn = 0;
@@ -46,13 +57,14 @@ DEVICE void rms_norm_backward(
     {
         // A row past the end has no elements: its threads wait for the others.
         const i64 row = top + threadIdx.y, from = row * width, stop = row < end ? width : 0;
-        Pack<T, N> kept_g[K], kept_x[K];
+        Raw<T, N> kept_g[K], kept_x[K], kept_past[K];
         UNROLL for (int p = 0; p < K; p++)
         {
             const i64 c = first + p * step;
             if (c >= stop) continue;
-            kept_g[p] = load<N>(g + from + c, Whole, width - c);
-            kept_x[p] = load<N>(x + from + c, Whole, width - c);
+            kept_g[p] = fetch<N>(g + from + c, Whole, width - c);
+            kept_x[p] = fetch<N>(x + from + c, Whole, width - c);
+            if (Past) kept_past[p] = fetch<N>(past + from + c, Whole, width - c);
         }
 
         float products = 0.0f;
@@ -60,7 +72,7 @@ DEVICE void rms_norm_backward(
             if (first + p * step < stop) products = plus_products(kept_g[p], kept_w[p], kept_x[p], products);
 
         for (i64 c = first + K * step; c < stop; c += step)
-            products = plus_products(load<N>(g + from + c, Whole, width - c), load<N>(w + c, Whole, width - c), load<N>(x + from + c, Whole, width - c), products);
+            products = plus_products(fetch<N>(g + from + c, Whole, width - c), fetch<N>(w + c, Whole, width - c), fetch<N>(x + from + c, Whole, width - c), products);
 
         products = reduce_row(products, sums, turn++);
         const float r = row < end ? rstd[row] : 0.0f, slope = r * r * products / (float)width;
@@ -68,16 +80,25 @@ DEVICE void rms_norm_backward(
         {
             const i64 c = first + p * step;
             if (c >= stop) continue;
-            write_gradient<Past, Whole>(kept_g[p], kept_w[p], kept_x[p], r, slope, past + from + c, dx + from + c, width - c, magnitudes);
-            UNROLL for (int k = 0; k < N; k++) dw[p][k] += widen(kept_g[p].at[k]) * (widen(kept_x[p].at[k]) * r);
+            const Raw<T, N> result = gradient<Past>(kept_g[p], kept_w[p], kept_x[p], r, slope, kept_past[p]);
+            put(dx + from + c, result, Whole, width - c);
+            magnitudes = largest(magnitudes, result);
+            weigh(kept_g[p], kept_x[p], r, dw[p]);
         }
 
         for (i64 c = first + K * step; c < stop; c += step)
         {
-            const Pack<T, N> a = load<N>(g + from + c, Whole, width - c), b = load<N>(x + from + c, Whole, width - c);
-            write_gradient<Past, Whole>(a, load<N>(w + c, Whole, width - c), b, r, slope, past + from + c, dx + from + c, width - c, magnitudes);
+            const Raw<T, N> a = fetch<N>(g + from + c, Whole, width - c), b = fetch<N>(x + from + c, Whole, width - c);
+            Raw<T, N> flows {};
+            if (Past) flows = fetch<N>(past + from + c, Whole, width - c);
+            const Raw<T, N> result = gradient<Past>(a, fetch<N>(w + c, Whole, width - c), b, r, slope, flows);
+            put(dx + from + c, result, Whole, width - c);
+            magnitudes = largest(magnitudes, result);
             // Columns beyond the registers, in rows of which a block takes one at a time.
-            for (int k = 0; k < N && c + k < width; k++) own[c + k] = (top == begin ? 0.0f : own[c + k]) + widen(a.at[k]) * (widen(b.at[k]) * r);
+            float sum[N] = {};
+            for (int k = 0; k < N && c + k < width && top > begin; k++) sum[k] = own[c + k];
+            weigh(a, b, r, sum);
+            for (int k = 0; k < N && c + k < width; k++) own[c + k] = sum[k];
         }
     }
 
@@ -123,7 +144,7 @@ KERNEL_OF(256, 2) rms_norm_backward_bf16(
     rms_norm_backward(g, x, w, rstd, past, rows, width, dx, partial, amax);
 }
 
-KERNEL_OF(256, 2) rms_norm_backward_f32(
+KERNEL_OF(256, 1) rms_norm_backward_f32(
     const float* g, const float* x, const float* w, const float* rstd, const float* past, i64 rows, i64 width, float* dx, float* partial, float* amax)
 {
     rms_norm_backward(g, x, w, rstd, past, rows, width, dx, partial, amax);

@@ -2,30 +2,30 @@
 // A row stays in registers between its sum and its result; only what does not fit there is read a second time.
 #include "rows.cuh"
 
-// The N elements at `at`: of x, or of the sum, which is written down as well.
-template <bool Residual, bool Whole, int N, typename T> DEVICE Pack<T, N> taken(const T* x, const T* residual, T* sum, i64 at, i64 count)
+template <typename T, int N> DEVICE Raw<T, N> added(const Raw<T, N>& x, const Raw<T, N>& residual)
 {
-    const Pack<T, N> a = load<N>(x + at, Whole, count);
-    if (!Residual) return a;
-    const Pack<T, N> b = load<N>(residual + at, Whole, count);
-    float both[N];
-    UNROLL for (int k = 0; k < N; k++) both[k] = widen(a.at[k]) + widen(b.at[k]);
-    const Pack<T, N> result = narrow_all<T, N>(both);
-    store<N>(sum + at, result, Whole, count);
-    return result;
+    float a[N], b[N];
+    widen_all(x, a);
+    widen_all(residual, b);
+    UNROLL for (int k = 0; k < N; k++) a[k] += b[k];
+    return narrow_all<T, N>(a);
 }
 
-template <typename T, int N> DEVICE float plus_squares(const Pack<T, N>& x, float sum)
+template <typename T, int N> DEVICE float plus_squares(const Raw<T, N>& x, float sum)
 {
-    UNROLL for (int k = 0; k < N; k++) sum += widen(x.at[k]) * widen(x.at[k]);
+    float a[N];
+    widen_all(x, a);
+    UNROLL for (int k = 0; k < N; k++) sum += a[k] * a[k];
     return sum;
 }
 
-template <typename T, int N> DEVICE Pack<T, N> normalised(const Pack<T, N>& x, const Pack<T, N>& w, float r)
+template <typename T, int N> DEVICE Raw<T, N> normalised(const Raw<T, N>& x, const Raw<T, N>& w, float r)
 {
-    float y[N];
-    UNROLL for (int k = 0; k < N; k++) y[k] = widen(x.at[k]) * r * widen(w.at[k]);
-    return narrow_all<T, N>(y);
+    float a[N], b[N];
+    widen_all(x, a);
+    widen_all(w, b);
+    UNROLL for (int k = 0; k < N; k++) a[k] = a[k] * r * b[k];
+    return narrow_all<T, N>(a);
 }
 
 template <bool Residual, bool Whole, typename T>
@@ -34,9 +34,9 @@ DEVICE void rms_norm_forward(const T* x, const T* residual, const T* w, i64 rows
     constexpr int N = lanes_of<T>(), K = kept_packs<T>();
     const i64 step = (i64)blockDim.x * N, first = threadIdx.x * N;
     __shared__ RowSums sums;
-    Pack<T, N> kept_w[K];
+    Raw<T, N> kept_w[K];
     UNROLL for (int p = 0; p < K; p++)
-        if (first + p * step < width) kept_w[p] = load<N>(w + first + p * step, Whole, width - first - p * step);
+        if (first + p * step < width) kept_w[p] = fetch<N>(w + first + p * step, Whole, width - first - p * step);
 
     u32 magnitudes = 0;
     int turn = 0;
@@ -44,32 +44,56 @@ DEVICE void rms_norm_forward(const T* x, const T* residual, const T* w, i64 rows
     {
         // A row past the end has no elements: its threads wait for the others.
         const i64 row = top + threadIdx.y, from = row * width, end = row < rows ? width : 0;
-        Pack<T, N> kept[K];
         // All reads first, so that they are under way together.
+        Raw<T, N> kept[K], other[K];
         UNROLL for (int p = 0; p < K; p++)
-            if (first + p * step < end) kept[p] = taken<Residual, Whole, N>(x, residual, sum, from + first + p * step, width - first - p * step);
+            if (first + p * step < end) kept[p] = fetch<N>(x + from + first + p * step, Whole, width - first - p * step);
+
+        if (Residual)
+        {
+            UNROLL for (int p = 0; p < K; p++)
+                if (first + p * step < end) other[p] = fetch<N>(residual + from + first + p * step, Whole, width - first - p * step);
+
+            UNROLL for (int p = 0; p < K; p++)
+            {
+                const i64 c = first + p * step;
+                if (c >= end) continue;
+                kept[p] = added(kept[p], other[p]);
+                put(sum + from + c, kept[p], Whole, width - c);
+            }
+        }
 
         float squares = 0.0f;
         UNROLL for (int p = 0; p < K; p++)
             if (first + p * step < end) squares = plus_squares(kept[p], squares);
 
-        for (i64 c = first + K * step; c < end; c += step) squares = plus_squares(taken<Residual, Whole, N>(x, residual, sum, from + c, width - c), squares);
+        for (i64 c = first + K * step; c < end; c += step)
+        {
+            Raw<T, N> beyond = fetch<N>(x + from + c, Whole, width - c);
+            if (Residual)
+            {
+                beyond = added(beyond, fetch<N>(residual + from + c, Whole, width - c));
+                put(sum + from + c, beyond, Whole, width - c);
+            }
+
+            squares = plus_squares(beyond, squares);
+        }
 
         const float r = 1.0f / sqrtf(reduce_row(squares, sums, turn++) / (float)width + eps);
         UNROLL for (int p = 0; p < K; p++)
         {
             const i64 c = first + p * step;
             if (c >= end) continue;
-            const Pack<T, N> result = normalised(kept[p], kept_w[p], r);
-            store<N>(y + from + c, result, Whole, width - c);
+            const Raw<T, N> result = normalised(kept[p], kept_w[p], r);
+            put(y + from + c, result, Whole, width - c);
             magnitudes = largest(magnitudes, result);
         }
 
         for (i64 c = first + K * step; c < end; c += step)
         {
-            const Pack<T, N> again = load<N>((Residual ? sum : x) + from + c, Whole, width - c);
-            const Pack<T, N> result = normalised(again, load<N>(w + c, Whole, width - c), r);
-            store<N>(y + from + c, result, Whole, width - c);
+            const Raw<T, N> again = fetch<N>((Residual ? sum : x) + from + c, Whole, width - c);
+            const Raw<T, N> result = normalised(again, fetch<N>(w + c, Whole, width - c), r);
+            put(y + from + c, result, Whole, width - c);
             magnitudes = largest(magnitudes, result);
         }
 
@@ -90,12 +114,12 @@ DEVICE void rms_norm_forward(const T* x, const T* residual, const T* w, i64 rows
     else rms_norm_forward<false, false>(x, residual, w, rows, width, eps, y, rstd, sum, amax);
 }
 
-KERNEL_OF(256, 4) rms_norm_forward_bf16(const bf16* x, const bf16* residual, const bf16* w, i64 rows, i64 width, float eps, bf16* y, float* rstd, bf16* sum, float* amax)
+KERNEL_OF(256, 3) rms_norm_forward_bf16(const bf16* x, const bf16* residual, const bf16* w, i64 rows, i64 width, float eps, bf16* y, float* rstd, bf16* sum, float* amax)
 {
     rms_norm_forward(x, residual, w, rows, width, eps, y, rstd, sum, amax);
 }
 
-KERNEL_OF(256, 4) rms_norm_forward_f32(const float* x, const float* residual, const float* w, i64 rows, i64 width, float eps, float* y, float* rstd, float* sum, float* amax)
+KERNEL_OF(256, 2) rms_norm_forward_f32(const float* x, const float* residual, const float* w, i64 rows, i64 width, float eps, float* y, float* rstd, float* sum, float* amax)
 {
     rms_norm_forward(x, residual, w, rows, width, eps, y, rstd, sum, amax);
 }

@@ -4,12 +4,15 @@
 
 struct Strides { i64 batch, position, head; };
 
-template <typename T, int N> DEVICE Pack<T, N> turned(const Pack<T, N>& x, const Pack<float, N / 2>& cos, const Pack<float, N / 2>& sin, float direction)
+template <typename T, int N> DEVICE Raw<T, N> turned(const Raw<T, N>& x, const Raw<float, N / 2>& cos, const Raw<float, N / 2>& sin, float direction)
 {
-    float y[N];
+    float y[N], c[N / 2], s[N / 2];
+    widen_all(x, y);
+    widen_all(cos, c);
+    widen_all(sin, s);
     UNROLL for (int k = 0; k < N; k += 2)
     {
-        const float a = widen(x.at[k]), b = widen(x.at[k + 1]), p = cos.at[k / 2], q = direction * sin.at[k / 2];
+        const float a = y[k], b = y[k + 1], p = c[k / 2], q = direction * s[k / 2];
         y[k] = plus(times(a, p), -times(b, q));
         y[k + 1] = plus(times(a, q), times(b, p));
     }
@@ -30,20 +33,20 @@ DEVICE u32 rotary(
             // In 32 bits, which divide in a fraction of the time; the host holds the number of positions to that.
             const u32 batch = (u32)at / (u32)length, position = (u32)at % (u32)length;
             const i64 angle = position * (width / 2) + c / 2, left = width - c;
-            const Pack<float, N / 2> p = load<N / 2>(cos + angle, Whole, left / 2), q = load<N / 2>(sin + angle, Whole, left / 2);
+            const Raw<float, N / 2> p = fetch<N / 2>(cos + angle, Whole, left / 2), q = fetch<N / 2>(sin + angle, Whole, left / 2);
             const T* source = x + batch * from.batch + position * from.position + c;
             T* target = y + batch * to.batch + position * to.position + c;
             for (i64 h = head; h < heads; h += K * across)
             {
-                Pack<T, N> kept[K];
+                Raw<T, N> kept[K];
                 UNROLL for (int k = 0; k < K; k++)
-                    if (h + k * across < heads) kept[k] = load<N>(source + (h + k * across) * from.head, Whole, left);
+                    if (h + k * across < heads) kept[k] = fetch<N>(source + (h + k * across) * from.head, Whole, left);
 
                 UNROLL for (int k = 0; k < K; k++)
                 {
                     if (h + k * across >= heads) continue;
-                    const Pack<T, N> result = turned(kept[k], p, q, direction);
-                    store<N>(target + (h + k * across) * to.head, result, Whole, left);
+                    const Raw<T, N> result = turned(kept[k], p, q, direction);
+                    put(target + (h + k * across) * to.head, result, Whole, left);
                     magnitudes = largest(magnitudes, result);
                 }
             }

@@ -1,7 +1,50 @@
 // Rows that stay in registers between two passes over them, and the magnitudes that a kernel leaves beside its result. Blocks have 256 threads: blockDim.x of them, one
-// warp or more, for each of blockDim.y rows at a time.
+// warp or more, for each of blockDim.y rows at a time. Elements stay in words as they came until they are used.
 #pragma once
+#include "access.cuh"
 #include "reduce.cuh"
+
+template <typename T, int N> DEVICE void widen_all(const Raw<T, N>& raw, float (&to)[N])
+{
+    const Pack<T, N> pack = unpack(raw);
+    UNROLL for (int k = 0; k < N; k++) to[k] = widen(pack.at[k]);
+}
+
+// Results, each rounded.
+template <typename T, int N> DEVICE Raw<T, N> narrow_all(const float (&from)[N])
+{
+    constexpr int each = 4 / (int)sizeof(T);
+    Pack<T, N> pack;
+    Raw<T, N> raw;
+    UNROLL for (int k = 0; k < N; k++) pack.at[k] = narrow<T>(from[k]);
+    UNROLL for (int k = 0; k < N / each; k++) raw.words[k] = join(pack.at + k * each);
+    return raw;
+}
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+// One instruction rounds two neighbours; a NaN is then 0x7fff.
+template <> DEVICE Raw<bf16, 8> narrow_all<bf16, 8>(const float (&from)[8])
+{
+    Raw<bf16, 8> raw;
+    UNROLL for (int k = 0; k < 4; k++) asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(raw.words[k]) : "f"(from[2 * k + 1]), "f"(from[2 * k]));
+    return raw;
+}
+#endif
+
+// `whole` as for `fetch`.
+template <typename T, int N> DEVICE void put(T* p, const Raw<T, N>& raw, bool whole, i64 count)
+{
+    if (whole) write_words(p, raw.words);
+    else store<N>(p, unpack(raw), count);
+}
+
+// The largest of a magnitude and those of N elements.
+template <typename T, int N> DEVICE u32 largest(u32 so_far, const Raw<T, N>& raw)
+{
+    const Pack<T, N> pack = unpack(raw);
+    UNROLL for (int k = 0; k < N; k++) so_far = Max::of(so_far, magnitude(pack.at[k]));
+    return so_far;
+}
 
 // Sums of the warps of a block's rows, twice: a row writes to one half while another thread may still read the other.
 struct RowSums { float at[2][8]; };

@@ -1,5 +1,5 @@
 // A gradient times the one that came into its backward, in place. That one is 1 in a training step: then nothing is read but the factor. The host need not know it.
-#include "types.cuh"
+#include "rows.cuh"
 
 // x [count], factor [1], amax [parts] or null: the magnitudes of x, whose largest follows it through the same rounding.
 template <typename T> DEVICE void scale_unless_one(T* x, i64 count, const float* factor, float* amax, i64 parts)
@@ -12,10 +12,10 @@ template <typename T> DEVICE void scale_unless_one(T* x, i64 count, const float*
     for (i64 i = thread * N; i < count; i += threads * N)
     {
         const bool all = whole && i + N <= count;
-        const Pack<T, N> pack = load<N>(x + i, all, count - i);
         float scaled[N];
-        UNROLL for (int k = 0; k < N; k++) scaled[k] = widen(pack.at[k]) * f;
-        store<N>(x + i, narrow_all<T, N>(scaled), all, count - i);
+        widen_all(fetch<N>(x + i, all, count - i), scaled);
+        UNROLL for (int k = 0; k < N; k++) scaled[k] *= f;
+        put(x + i, narrow_all<T, N>(scaled), all, count - i);
     }
 
     for (i64 p = thread; p < parts; p += threads) amax[p] = from_magnitude(magnitude(widen(narrow<T>(amax[p] * f))));

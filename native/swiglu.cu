@@ -3,16 +3,13 @@
 
 DEVICE float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-template <typename T, int N> DEVICE Pack<T, N> gated(const Pack<T, N>& a, const Pack<T, N>& b)
+template <typename T, int N> DEVICE Raw<T, N> gated(const Raw<T, N>& a, const Raw<T, N>& b)
 {
-    float y[N];
-    UNROLL for (int k = 0; k < N; k++)
-    {
-        const float u = widen(a.at[k]);
-        y[k] = u * sigmoid(u) * widen(b.at[k]);
-    }
-
-    return narrow_all<T, N>(y);
+    float u[N], v[N];
+    widen_all(a, u);
+    widen_all(b, v);
+    UNROLL for (int k = 0; k < N; k++) u[k] = u[k] * sigmoid(u[k]) * v[k];
+    return narrow_all<T, N>(u);
 }
 
 // a, b [count] -> y [count], amax [blocks] or null. Two packs at a time, so that four reads are under way together.
@@ -25,18 +22,18 @@ template <typename T> DEVICE void swiglu_forward(const T* a, const T* b, i64 cou
     i64 i = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * N;
     for (; whole && i + step + N <= count; i += 2 * step)
     {
-        const Pack<T, N> p = load<N>(a + i, true, N), q = load<N>(b + i, true, N), r = load<N>(a + i + step, true, N), s = load<N>(b + i + step, true, N);
-        const Pack<T, N> one = gated(p, q), two = gated(r, s);
-        store<N>(y + i, one, true, N);
-        store<N>(y + i + step, two, true, N);
+        const Raw<T, N> p = fetch<N>(a + i, true, N), q = fetch<N>(b + i, true, N), r = fetch<N>(a + i + step, true, N), s = fetch<N>(b + i + step, true, N);
+        const Raw<T, N> one = gated(p, q), two = gated(r, s);
+        put(y + i, one, true, N);
+        put(y + i + step, two, true, N);
         magnitudes = largest(largest(magnitudes, one), two);
     }
 
     for (; i < count; i += step)
     {
         const bool all = whole && i + N <= count;
-        const Pack<T, N> result = gated(load<N>(a + i, all, count - i), load<N>(b + i, all, count - i));
-        store<N>(y + i, result, all, count - i);
+        const Raw<T, N> result = gated(fetch<N>(a + i, all, count - i), fetch<N>(b + i, all, count - i));
+        put(y + i, result, all, count - i);
         magnitudes = largest(magnitudes, result);
     }
 
@@ -48,18 +45,21 @@ KERNEL swiglu_forward_f32(const float* a, const float* b, i64 count, float* y, f
 
 template <typename T, int N> DEVICE void swiglu_gradients(const T* g, const T* a, const T* b, T* da, T* db, bool all, i64 count, u32& magnitudes_a, u32& magnitudes_b)
 {
-    const Pack<T, N> p = load<N>(a, all, count), q = load<N>(b, all, count), r = load<N>(g, all, count);
-    float first[N], second[N];
+    const Raw<T, N> p = fetch<N>(a, all, count), q = fetch<N>(b, all, count), r = fetch<N>(g, all, count);
+    float u[N], v[N], d[N], first[N], second[N];
+    widen_all(p, u);
+    widen_all(q, v);
+    widen_all(r, d);
     UNROLL for (int k = 0; k < N; k++)
     {
-        const float u = widen(p.at[k]), v = widen(q.at[k]), d = widen(r.at[k]), s = sigmoid(u);
-        first[k] = d * v * s * (1.0f + u * (1.0f - s));
-        second[k] = d * u * s;
+        const float s = sigmoid(u[k]);
+        first[k] = d[k] * v[k] * s * (1.0f + u[k] * (1.0f - s));
+        second[k] = d[k] * u[k] * s;
     }
 
-    const Pack<T, N> one = narrow_all<T, N>(first), two = narrow_all<T, N>(second);
-    store<N>(da, one, all, count);
-    store<N>(db, two, all, count);
+    const Raw<T, N> one = narrow_all<T, N>(first), two = narrow_all<T, N>(second);
+    put(da, one, all, count);
+    put(db, two, all, count);
     magnitudes_a = largest(magnitudes_a, one);
     magnitudes_b = largest(magnitudes_b, two);
 }

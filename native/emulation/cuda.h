@@ -183,6 +183,15 @@ template <typename T> T __shfl_xor_sync(unsigned, T value, int mask)
     return value;
 }
 
+// Byte i of the result is byte (selector >> 4i) & 7 of the eight bytes of x and y.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector)
+{
+    const uint64_t both = (uint64_t)y << 32 | x;
+    unsigned result = 0;
+    for (int i = 0; i < 4; i++) result |= (unsigned)(both >> ((selector >> (4 * i) & 7) * 8) & 0xff) << (8 * i);
+    return result;
+}
+
 inline float __uint_as_float(unsigned bits)
 {
     float x;

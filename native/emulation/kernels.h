@@ -7,6 +7,8 @@
 #include "amax_rows.cu"
 #include "amax_tensor.cu"
 #include "cast_rowmajor.cu"
+#include "cast_rows.cu"
+#include "cast_tensor.cu"
 #include "cast_transposed.cu"
 #include "cross_entropy.cu"
 #include "decode.cu"
@@ -40,18 +42,35 @@ inline std::function<void()> find(const std::string& name, void** parameters)
 {
 #define ROW(kernel) \
     if (name == #kernel) return bind(kernel, parameters);
-    ROW(amax_columns_finish)
+    ROW(amax_columns_finish_bf16)
+    ROW(amax_columns_finish_f32)
     ROW(amax_columns_partial_bf16)
     ROW(amax_columns_partial_f32)
     ROW(amax_finish)
-    ROW(amax_partial_bf16)
-    ROW(amax_partial_f32)
+    ROW(amax_parts_bf16)
+    ROW(amax_parts_f32)
     ROW(amax_rows_bf16)
     ROW(amax_rows_f32)
     ROW(cast_rowmajor_bf16_e4m3)
     ROW(cast_rowmajor_bf16_e5m2)
     ROW(cast_rowmajor_f32_e4m3)
     ROW(cast_rowmajor_f32_e5m2)
+    ROW(cast_rows_bf16_e4m3)
+    ROW(cast_rows_bf16_e5m2)
+    ROW(cast_rows_columns_bf16_e4m3)
+    ROW(cast_rows_columns_bf16_e5m2)
+    ROW(cast_rows_columns_f32_e4m3)
+    ROW(cast_rows_columns_f32_e5m2)
+    ROW(cast_rows_f32_e4m3)
+    ROW(cast_rows_f32_e5m2)
+    ROW(cast_tensor_bf16_e4m3)
+    ROW(cast_tensor_bf16_e5m2)
+    ROW(cast_tensor_f32_e4m3)
+    ROW(cast_tensor_f32_e5m2)
+    ROW(cast_tensor_transposed_bf16_e4m3)
+    ROW(cast_tensor_transposed_bf16_e5m2)
+    ROW(cast_tensor_transposed_f32_e4m3)
+    ROW(cast_tensor_transposed_f32_e5m2)
     ROW(cast_transposed_bf16_e4m3)
     ROW(cast_transposed_bf16_e5m2)
     ROW(cast_transposed_f32_e4m3)

@@ -7,21 +7,20 @@ namespace Titan.Plugins.Parallelism;
 /// Forward: the parts [B, s, F] of the sequence become the whole [B, S, F], moved as the readers' codec says. Backward: every rank has gradients of the whole from its part of
 /// the readers; they are summed and each rank keeps its part.
 /// </summary>
-internal sealed class SequenceGather(IProcessGroup group, IActivationCodec? codec, Arrived arrived) : GuardedFunction
+internal sealed class SequenceGather(IProcessGroup group, IActivationCodec? codec, Tensor? amaxParts, Arrived arrived) : GuardedFunction
 {
     /// <summary>Gathers, and lets the readers find the bytes where they would cast the result.</summary>
-    public static Tensor Apply(Tensor part, IProcessGroup group, IActivationCodec? codec)
+    public static Activation Apply(Activation part, IProcessGroup group, IActivationCodec? codec)
     {
         var arrived = new Arrived();
-        var whole = new SequenceGather(group, codec, arrived).Apply(part);
+        var whole = new Activation(new SequenceGather(group, codec, part.AmaxParts, arrived).Apply(part.Values));
         if (arrived.Encoded is not { } encoded) return whole;
-        // Readers know an input by its handle, which is made when forward has returned.
-        codec!.Offer(whole, encoded);
+        codec!.Attach(whole, encoded);
         arrived.Release();
         return whole;
     }
 
-    protected override Tensor Forward(Tensor[] inputs) => EncodedGather.Run(inputs[0], group, codec, BackwardFollows, arrived);
+    protected override Tensor Forward(Tensor[] inputs) => EncodedGather.Run(inputs[0], amaxParts, group, codec, BackwardFollows, arrived);
 
     protected override Tensor?[] Backward(Tensor gradient) => [group.ReduceScatter(gradient)];
 }
@@ -43,10 +42,10 @@ internal sealed class Arrived
 internal static class EncodedGather
 {
     /// <summary>The whole activation; its bytes, which belong to no dispose scope, in <paramref name="arrived"/>.</summary>
-    public static Tensor Run(Tensor part, IProcessGroup group, IActivationCodec? codec, bool forBackward, Arrived arrived)
+    public static Tensor Run(Tensor part, Tensor? amaxParts, IProcessGroup group, IActivationCodec? codec, bool forBackward, Arrived arrived)
     {
         using var scope = NewDisposeScope();
-        if (codec?.Encode(part, forBackward, group.Max) is not { } encoded) return group.Gather([part])[0].MoveToOuterDisposeScope();
+        if (codec?.Encode(part, amaxParts, forBackward, group.Max) is not { } encoded) return group.Gather([part])[0].MoveToOuterDisposeScope();
         var whole = encoded with { Planes = group.Gather(encoded.Planes) };
         foreach (var plane in whole.Planes) plane.DetachFromDisposeScope();
         whole.Scale?.DetachFromDisposeScope();

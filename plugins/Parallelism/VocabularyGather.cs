@@ -10,7 +10,7 @@ namespace Titan.Plugins.Parallelism;
 internal sealed class VocabularyGather(IProcessGroup group) : GuardedFunction
 {
     /// <summary>Gathers.</summary>
-    public static Tensor Apply(Tensor logits, IProcessGroup group) => new VocabularyGather(group).Apply(logits);
+    public static Activation Apply(Activation logits, IProcessGroup group) => new(new VocabularyGather(group).Apply(logits.Values));
 
     protected override Tensor Forward(Tensor[] inputs)
     {

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Kernels.Activations;
 using Titan.Kernels.Aten;
 using Titan.Plugins.Parallelism;
 using Titan.Quantization.Linear;
@@ -29,15 +30,22 @@ public sealed class ActivationCodecTests
         {
             var group = mesh(MeshDimension.TensorParallel);
             var engine = Engine(recipe);
-            var input = Gather(x, group, engine.InputCodec, forBackward);
-            var found = new List<Operand?> { engine.Inputs.Find(input, casts.Output.Left, 1) };
-            if (forBackward) found.Add(engine.Inputs.Find(input, casts.GradWeight.Right, engine.SharesInputCast ? 1 : 0));
+            var (values, bytes) = Gather(x, group, engine.InputCodec, forBackward);
+            var input = new Activation(values);
+            engine.InputCodec.Attach(input, bytes);
+            var found = new List<Operand?> { input.Find<InputCast>(engine.Key(casts.Output.Left, 1))?.Take() };
+            if (forBackward) found.Add(input.Find<InputCast>(engine.Key(casts.GradWeight.Right, engine.SharesInputCast ? 1 : 0))?.Take());
             if (!forBackward) return found;
-            var gradient = Gather(g, group, engine.GradientCodec, true);
-            found.Add(engine.Gradients.Take(gradient, casts.GradInput.Left, 1));
+            var (gradient, planes) = Gather(g, group, engine.GradientCodec, true);
+            var note = new GradientNote(wantsAmax: false);
+            engine.GradientCodec.Attach(note, gradient, planes);
+            var known = KnownGradient.Of(note, gradient)!;
+            found.Add(Cast(casts.GradInput.Left, 1));
             // One cast serves both uses, or each has its own.
-            found.Add(engine.SharesGradientCast ? found[^1] : engine.Gradients.Take(gradient, casts.GradWeight.Left, 0));
-            Assert.Null(engine.Gradients.Take(gradient, casts.GradInput.Left, 1));
+            found.Add(engine.SharesGradientCast ? found[^1] : Cast(casts.GradWeight.Left, 0));
+
+            Operand? Cast(OperandCast cast, int contracted) => known.Casts.FirstOrDefault(c => c.Key.Equals(engine.Key(cast, contracted))).Cast as Operand;
+
             return found;
         });
         Tensor rows = x.reshape(-1, K), gradients = g.reshape(-1, N);
@@ -61,13 +69,13 @@ public sealed class ActivationCodecTests
     public void What_needs_the_other_ranks_tokens_travels_in_its_own_dtype(string recipe)
     {
         var engine = Engine(recipe);
-        Assert.Null(engine.InputCodec.Encode(Wave(K, 1), true, a => a.alias()));
-        Assert.Null(engine.GradientCodec.Encode(Wave(N, 1), true, a => a.alias()));
+        Assert.Null(engine.InputCodec.Encode(Wave(K, 1), null, true, a => a.alias()));
+        Assert.Null(engine.GradientCodec.Encode(Wave(N, 1), null, true, a => a.alias()));
         Assert.Equal("the compute dtype", engine.InputCodec.Describe(true));
     }
 
     [Fact]
-    public void Blocks_that_a_border_between_ranks_would_cut_do_not_travel() => Assert.Null(Engine("mxfp8_cublas").InputCodec.Encode(Wave(K, 1).narrow(1, 0, 48), true, a => a.alias()));
+    public void Blocks_that_a_border_between_ranks_would_cut_do_not_travel() => Assert.Null(Engine("mxfp8_cublas").InputCodec.Encode(Wave(K, 1).narrow(1, 0, 48), null, true, a => a.alias()));
 
     [Fact]
     public void A_layer_takes_the_bytes_that_came_and_not_a_cast_of_its_own()
@@ -77,8 +85,8 @@ public sealed class ActivationCodecTests
         var layer = new QuantizedLinear(Filled(), engine);
         var group = new SingleRankGroup("tp");
         var x = Wave(K, 1).requires_grad_(true);
-        var read = SequenceGather.Apply(x, group, new Zeroing(engine.InputCodec));
-        var y = SequenceScatter.Apply(layer.call(read), group, new Zeroing(engine.GradientCodec));
+        using var read = SequenceGather.Apply(new Activation(x), group, new Zeroing(engine.InputCodec));
+        var y = SequenceScatter.Apply(layer.Forward(read), group, new Zeroing(engine.GradientCodec)).Values;
         Assert.Equal(0, y.abs().max().item<float>());
         (y * Wave(N, 1)).sum().backward();
         BackwardFailure.ThrowIfAny();
@@ -92,27 +100,29 @@ public sealed class ActivationCodecTests
     {
         var one = Engine(recipe);
         var layer = Filled();
-        using var whole = one.CastWeight("w", null, layer.Weight.Parameter, use, layer.Weight);
+        using var whole = one.CastWeight("w", null, layer.Weight.Parameter, use, layer.Weight, bothWays: false);
         Assert.Equal(powerOfTwo, (BitConverter.SingleToUInt32Bits(whole.Quantized!.Scale.item<float>()) & 0x7fffff) == 0);
         var parts = ThreadRanks.Run(new ParallelDimensions(TensorParallel: 2), mesh =>
         {
             var group = mesh(MeshDimension.TensorParallel);
             var layout = layer.Weight.Layout.Narrow(0, group.Rank * N / 2, N / 2);
             var source = new SplitWeight(new TorchSharp.Modules.Parameter(layout.Of(layer.Weight.Parameter.detach()).clone()), layout, 1, group);
-            return Engine(recipe).CastWeight("w", null, source.Parameter, use, source).Quantized!;
+            return Engine(recipe).CastWeight("w", null, source.Parameter, use, source, bothWays: false).Quantized!;
         });
         Assert.All(parts, p => Assert.Equal(whole.Quantized.Scale.item<float>(), p.Scale.item<float>()));
         Assert.True(Bytes(whole.Quantized.Data).equal(cat([.. parts.Select(p => Bytes(p.Data))], 0)).all().item<bool>());
     }
 
-    private static Tensor Gather(Tensor whole, IProcessGroup group, IActivationCodec codec, bool forBackward)
+    private static (Tensor Values, EncodedActivation Bytes) Gather(Tensor whole, IProcessGroup group, IActivationCodec codec, bool forBackward)
     {
-        var part = S / group.Size;
+        var length = S / group.Size;
         var arrived = new Arrived();
-        var gathered = EncodedGather.Run(whole.narrow(1, group.Rank * part, part), group, codec, forBackward, arrived);
+        var part = whole.narrow(1, group.Rank * length, length);
+        // Known or looked for, the amax is the same.
+        var parts = group.Rank == 0 ? part.abs().amax([0, 2]) : null;
+        var gathered = EncodedGather.Run(part, parts, group, codec, forBackward, arrived);
         Assert.NotNull(arrived.Encoded);
-        codec.Offer(gathered, arrived.Encoded!);
-        return gathered;
+        return (gathered, arrived.Encoded!);
     }
 
     private static LinearEngine Engine(string recipe)
@@ -142,10 +152,14 @@ public sealed class ActivationCodecTests
     {
         public string Describe(bool forBackward) => inner.Describe(forBackward);
 
-        public EncodedActivation? Encode(Tensor part, bool forBackward, Func<Tensor, Tensor> reduceAmax) => inner.Encode(part, forBackward, reduceAmax);
+        public EncodedActivation? Encode(Tensor part, Tensor? amaxParts, bool forBackward, Func<Tensor, Tensor> reduceAmax) => inner.Encode(part, amaxParts, forBackward, reduceAmax);
 
         public Tensor Decode(EncodedActivation whole, ScalarType type) => inner.Decode(whole, type);
 
-        public void Offer(Tensor activation, EncodedActivation whole) => inner.Offer(activation, whole with { Planes = [.. whole.Planes.Select(p => zeros_like(p))] });
+        public void Attach(Activation activation, EncodedActivation whole) => inner.Attach(activation, Zeros(whole));
+
+        public void Attach(GradientNote note, Tensor gradient, EncodedActivation whole) => inner.Attach(note, gradient, Zeros(whole));
+
+        private static EncodedActivation Zeros(EncodedActivation whole) => whole with { Planes = [.. whole.Planes.Select(p => zeros_like(p))] };
     }
 }

@@ -5,7 +5,7 @@ using Titan.Kernels.Casts;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
 using Titan.Quantization.Scaling;
-using Titan.Training.Activation;
+using Titan.Training.Recomputation;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;
@@ -68,10 +68,10 @@ public sealed class RecomputationTests
         for (var iteration = 0; iteration < 2; iteration++)
         {
             var leaf = x.detach().clone().requires_grad_();
-            var y = again ? Recompute.Apply(layer.call, leaf) : layer.call(leaf);
+            var y = again ? Recompute.Apply(inputs => [layer.call(inputs[0])], leaf)[0] : layer.call(leaf);
             y.backward([(y.detach() * 0.7).cos()]);
             BackwardFailure.ThrowIfAny();
-            engine.ReleaseSharedCasts();
+            engine.AfterOptimizerStep();
             results.AddRange([y.detach(), leaf.grad!, layer.Weight.Parameter.grad!.clone(), layer.Bias!.grad!.clone()]);
         }
 

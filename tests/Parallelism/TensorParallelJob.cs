@@ -115,7 +115,7 @@ internal static class TensorParallelJob
         var (tokens, labels) = Data(options);
         using var mode = set_grad_enabled(options.Gradients);
         var logits = model.call(tokens);
-        var loss = CrossEntropy.For(new CompileSection { Enable = options.Fused }, group, !options.DisableLossParallel)(logits, labels) / labels.numel();
+        var loss = CrossEntropy.For(new CompileSection { Enable = options.Fused }, group, !options.DisableLossParallel)(logits.clone(), labels, labels.numel());
         if (options.Gradients)
         {
             loss.backward();

@@ -15,9 +15,9 @@ public sealed class VocabularyParallelLossTests
             var vocabulary = ranks * width;
             var x = tensor(Enumerable.Range(0, rows * vocabulary).Select(_ => (float)((random.NextDouble() - 0.5) * spread)).ToArray(), [1, rows, vocabulary]);
             var labels = tensor(Enumerable.Range(0, rows).Select(_ => random.Next(5) == 0 ? -100L : random.Next(vocabulary)).ToArray());
-            foreach (var whole in new Func<Tensor, Tensor, Tensor>[] { CrossEntropy.Plain, CrossEntropy.Chunked })
+            foreach (var whole in new LossFunction[] { CrossEntropy.Plain, CrossEntropy.Chunked })
             {
-                var (loss, gradient) = Run(x, labels, whole);
+                var (loss, gradient) = Run(x, labels, (l, t) => whole(l, t, 1));
                 var many = ThreadRanks.Run(new ParallelDimensions(TensorParallel: ranks), mesh =>
                 {
                     var group = mesh(MeshDimension.TensorParallel);
@@ -34,7 +34,7 @@ public sealed class VocabularyParallelLossTests
     {
         var x = (arange(2 * 300 * 8, dtype: ScalarType.Float32).sin() * 3).reshape(2, 300, 8).to(ScalarType.BFloat16);
         var labels = arange(600, dtype: ScalarType.Int64) % 8;
-        var (loss, gradient) = Run(x, labels, CrossEntropy.Plain);
+        var (loss, gradient) = Run(x, labels, (l, t) => CrossEntropy.Plain(l, t));
         var many = ThreadRanks.Run(new ParallelDimensions(TensorParallel: 2), mesh =>
         {
             var group = mesh(MeshDimension.TensorParallel);

@@ -44,7 +44,7 @@ public sealed class PluginFolderTests : IClassFixture<BuiltFixtures>, IDisposabl
         var record = PluginInspection.Inspect(plugin, PluginCatalog.Contract);
         Assert.Equal(PluginStatus.Malfunctioned, record.Status);
         Assert.Contains($"{file}", record.Reason, StringComparison.Ordinal);
-        Assert.Contains("is a link (to ", record.Reason, StringComparison.Ordinal);
+        Assert.Contains("it is a link", record.Reason, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -55,7 +55,7 @@ public sealed class PluginFolderTests : IClassFixture<BuiltFixtures>, IDisposabl
         var plugin = BuiltFixtures.Changed("TrainsAStep", folder, _ => { });
         Directory.CreateSymbolicLink(Path.Combine(plugin, "more"), target);
         var record = PluginInspection.Inspect(plugin, PluginCatalog.Contract);
-        Assert.Equal((PluginStatus.Malfunctioned, $"'more' in its folder is a link (to '{target}')"), (record.Status, record.Reason));
+        Assert.Equal((PluginStatus.Malfunctioned, $"its folder 'more': it is a link (to '{target}')"), (record.Status, record.Reason));
     }
 
     [Fact]

@@ -17,6 +17,9 @@ public abstract class DifferentiableCall
     /// <summary>Whether backward will be asked for the gradient of an input. Valid in forward and in backward; false for all where no backward can follow.</summary>
     protected bool NeedsGradient(int input) => needs![input];
 
+    /// <summary>Number of inputs. Valid in forward and in backward.</summary>
+    protected int InputCount => needs!.Length;
+
     /// <summary>Whether backward can follow at all.</summary>
     protected bool BackwardFollows => node is not null;
 

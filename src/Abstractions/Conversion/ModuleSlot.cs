@@ -39,23 +39,37 @@ public sealed class ModuleSlot : IActivationBoundary
     public string? ReplacedBy { get; private set; }
 
     /// <inheritdoc />
-    public Func<Tensor, Tensor>? BeforeForward { get; set; }
+    public Func<Activation, Activation>? BeforeForward { get; set; }
 
     /// <inheritdoc />
-    public Func<Tensor, Tensor>? AfterForward { get; set; }
+    public Func<Activation, Activation>? AfterForward { get; set; }
 
     /// <summary>The name within the whole model, once somebody has looked at it as a whole.</summary>
     internal string? Fqn { get; set; }
 
-    /// <summary>Calls the module.</summary>
+    /// <summary>Whether the module looks for the amax of its input.</summary>
+    public bool WantsInputAmax => Module is IActivationLayer { WantsInputAmax: true };
+
+    /// <summary>Calls the module on values of which nothing more is known.</summary>
     public Tensor forward(Tensor x)
+    {
+        using var input = new Activation(x);
+        return Forward(input).Values;
+    }
+
+    /// <summary>Calls the module.</summary>
+    public Activation Forward(Activation x)
     {
         try
         {
-            if (BeforeForward is null && AfterForward is null) return Call(x);
             using var scope = NewDisposeScope();
-            var y = Call(BeforeForward is { } before ? before(x) : x);
-            return (AfterForward is { } after ? after(y) : y).MoveToOuterDisposeScope();
+            var input = BeforeForward is { } before ? before(x) : x;
+            var output = Call(input);
+            // The casts of an input that was exchanged between ranks have had their only reader.
+            if (!ReferenceEquals(input, x)) input.Dispose();
+            if (AfterForward is { } after) output = after(output);
+            output.Values.MoveToOuterDisposeScope();
+            return output;
         }
         catch (Exception e) when (Note(e))
         {
@@ -81,11 +95,19 @@ public sealed class ModuleSlot : IActivationBoundary
         ReplacedBy = converter;
     }
 
-    /// <summary>Calls the module; a result that does not fit is an error here, where layer and converter are known.</summary>
-    private Tensor Call(Tensor x)
+    /// <summary>Calls the module.</summary>
+    private Activation Call(Activation x)
     {
-        var y = Module.call(x);
-        if (ReplacedBy is null || LayerResult.Fault(x, y, (Module as ILinear)?.LocalShape.N ?? replaced?.Shape.N) is not { } fault) return y;
+        if (Module is not IActivationLayer layer) return new Activation(Checked(x.Values, Module.call(x.Values)));
+        var y = layer.Forward(x);
+        Checked(x.Values, y?.Values);
+        return y!;
+    }
+
+    /// <summary>The result of the module; one that does not fit is an error here, where layer and converter are known.</summary>
+    private Tensor Checked(Tensor x, Tensor? y)
+    {
+        if (ReplacedBy is null || LayerResult.Fault(x, y, (Module as ILinear)?.LocalShape.N ?? replaced?.Shape.N) is not { } fault) return y!;
         throw new TitanException(ExitCode.Plugin, $"layer {Fqn ?? Name}, put there by converter '{ReplacedBy}': forward returned {fault}") { Data = { [FailedType] = Module.GetType() } };
     }
 

@@ -29,10 +29,10 @@ public sealed class Embedding : nn.Module<Tensor, Tensor>, IWeightedLayer, IActi
     public ShardLayout? Part { get; set; }
 
     /// <inheritdoc />
-    public Func<Tensor, Tensor>? BeforeForward { get; set; }
+    public Func<Activation, Activation>? BeforeForward { get; set; }
 
     /// <inheritdoc />
-    public Func<Tensor, Tensor>? AfterForward { get; set; }
+    public Func<Activation, Activation>? AfterForward { get; set; }
 
     /// <inheritdoc />
     /// <param name="ids">[..., ] int64, each in [0, V).</param>
@@ -40,9 +40,9 @@ public sealed class Embedding : nn.Module<Tensor, Tensor>, IWeightedLayer, IActi
     public override Tensor forward(Tensor ids)
     {
         using var scope = NewDisposeScope();
-        if (BeforeForward is { } before) ids = before(ids);
+        if (BeforeForward is { } before) ids = before(new Activation(ids)).Values;
         var rows = EmbeddingFunction.Rows(Weight, ids.reshape(-1), Part, ComputeType);
         var vectors = rows.reshape([.. ids.shape, rows.shape[1]]);
-        return (AfterForward is { } after ? after(vectors) : vectors).MoveToOuterDisposeScope();
+        return (AfterForward is { } after ? after(new Activation(vectors)).Values : vectors).MoveToOuterDisposeScope();
     }
 }

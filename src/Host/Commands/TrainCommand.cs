@@ -119,7 +119,7 @@ internal static class TrainCommand
 
             var device = TrainingDevice.Choose();
             using var trainer = new Trainer(new TrainerDependencies(
-                config, models, session.Converters.Choose(session.Job, session.Schema), session.Counter, session.PluginVersions, log.Info, log.Warn, log.Colour)
+                config, models, session.Converters.Choose(session.Job, session.Schema), session.Counter, session.Origin, log.Info, log.Warn, log.Colour)
             {
                 Device = device,
                 Ranks = TrainingRanks.Of(runtime, config, device.Device),

@@ -1,4 +1,6 @@
+using System.Text;
 using Titan.Abstractions;
+using Titan.Training.Files;
 using Tomlyn.Parsing;
 using Tomlyn.Syntax;
 
@@ -7,7 +9,7 @@ namespace Titan.Host.Configuration;
 /// <summary>Reads a job file into entries that know their line.</summary>
 public static class TomlSource
 {
-    private const long LargestFile = 1 << 20;
+    private const int LargestFile = 1 << 20;
 
     /// <summary>Reads the file.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>: file, line and column of the first syntax error, or why the file cannot be read.</exception>
@@ -18,8 +20,7 @@ public static class TomlSource
         {
             if (Directory.Exists(path)) throw new TitanException(ExitCode.Usage, $"job file '{path}' is a folder; name a .toml file in it");
             if (!File.Exists(path)) throw new TitanException(ExitCode.Usage, $"job file '{path}' does not exist; configs/llama3 holds some to start from");
-            if (new FileInfo(path).Length > LargestFile) throw new TitanException(ExitCode.Usage, $"job file '{path}' is larger than 1 MB, which no job file is");
-            text = File.ReadAllText(path);
+            text = Encoding.UTF8.GetString(RegularFile.ReadAllBytes(path, LargestFile)).TrimStart('\ufeff');
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

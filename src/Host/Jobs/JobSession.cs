@@ -52,6 +52,11 @@ public sealed class JobSession
     public IReadOnlyDictionary<string, string> Facts =>
         Schema.All.DistinctBy(k => k.FullName).ToDictionary(k => k.FullName, k => ValueConversion.Show(Job.Values[k.FullName])).Concat(PluginVersions).ToDictionary(StringComparer.Ordinal);
 
+    /// <summary>What a checkpoint says made it, besides the model: the plugins, and the options of the job's converters.</summary>
+    public IReadOnlyDictionary<string, string> Origin =>
+        Schema.All.Where(k => Job.Config.Model.Converters.Contains(k.Section)).DistinctBy(k => k.FullName).ToDictionary(k => k.FullName, k => ValueConversion.Show(Job.Values[k.FullName]))
+            .Concat(PluginVersions).ToDictionary(StringComparer.Ordinal);
+
     /// <summary>Finds the plugins and reads the job.</summary>
     /// <param name="args">The dotted flags.</param>
     /// <param name="world">The ranks of the job; null for one.</param>

@@ -1,14 +1,14 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
+using Titan.Training.Files;
 
 namespace Titan.Host.Plugins;
 
 /// <summary>Looks at a plugin folder without running any of its code, in this order: manifest, contract range, platform, files and hashes, metadata of the assembly.</summary>
 public static class PluginInspection
 {
-    private const long LargestManifest = 4 << 20;
-
     private static readonly string[] HostOwned = ["Titan.Abstractions.dll", "TorchSharp.dll", "System.Composition.AttributedModel.dll"];
 
     /// <summary>Looks at one folder.</summary>
@@ -36,14 +36,16 @@ public static class PluginInspection
     private static PluginRecord Inspect(PluginRecord record, Version contract)
     {
         var path = Path.Combine(record.Folder, PluginManifest.FileName);
-        if (new FileInfo(path) is { LinkTarget: { } target }) return record.As(PluginStatus.Malfunctioned, $"its {PluginManifest.FileName} is a link (to '{target}')", "copy the file itself");
         if (!File.Exists(path))
             return record.As(PluginStatus.Malfunctioned, $"the folder has no {PluginManifest.FileName}", "copy the whole folder that the plugin's build staged");
-        if (new FileInfo(path).Length > LargestManifest) return record.As(PluginStatus.Malfunctioned, $"its {PluginManifest.FileName} is larger than {LargestManifest >> 20} MB, which no manifest is", "build the plugin again; the build makes the manifest");
         PluginManifest manifest;
         try
         {
-            manifest = JsonSerializer.Deserialize<PluginManifest>(File.ReadAllText(path), PluginManifest.Json) ?? throw new JsonException("it is empty");
+            manifest = JsonSerializer.Deserialize<PluginManifest>(Encoding.UTF8.GetString(RegularFile.ReadAllBytes(path, PluginManifest.Largest, followLinks: false)).TrimStart('\ufeff'), PluginManifest.Json) ?? throw new JsonException("it is empty");
+        }
+        catch (IOException e)
+        {
+            return record.As(PluginStatus.Malfunctioned, $"{PluginManifest.FileName}: {e.Message}", "copy the whole folder that the plugin's build staged");
         }
         catch (JsonException e)
         {
@@ -79,6 +81,15 @@ public static class PluginInspection
             if (!full.StartsWith(record.Folder + Path.DirectorySeparatorChar, StringComparison.Ordinal))
                 return record.As(PluginStatus.Malfunctioned, $"its manifest names a file outside its folder: '{file.Path}'", "do not use this plugin");
             if (!File.Exists(full)) return record.As(PluginStatus.Malfunctioned, $"its file '{file.Path}' is missing", "copy the whole folder that the plugin's build staged");
+            try
+            {
+                RegularFile.ThrowIfOther(full, followLinks: false);
+            }
+            catch (IOException e)
+            {
+                return record.As(PluginStatus.Modified, $"its file '{file.Path}': {e.Message}", "copy the whole folder that the plugin's build staged");
+            }
+
             using var stream = File.OpenRead(full);
             if (System.Convert.ToHexStringLower(SHA256.HashData(stream)) != file.Sha256)
                 return record.As(PluginStatus.Modified, $"its file '{file.Path}' differs from the manifest's SHA-256", "get the plugin again from where it came from, or build it again");

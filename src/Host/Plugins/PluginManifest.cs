@@ -10,6 +10,9 @@ public sealed record PluginManifest
     /// <summary>The manifest's file name.</summary>
     public const string FileName = "titan-plugin.json";
 
+    /// <summary>Bytes that a manifest has at most.</summary>
+    public const int Largest = 1 << 20;
+
     /// <summary>The version of the manifest's format; docs/titan-plugin.schema.json describes it.</summary>
     public const int Format = 2;
 

@@ -21,7 +21,7 @@ internal static class PluginTree
             {
                 var name = Path.GetRelativePath(folder, entry.FullName).Replace('\\', '/');
                 if (++entries > MostEntries) return (files, $"its folder holds more than {MostEntries:N0} files and folders");
-                if (entry.LinkTarget is { } target) return (files, $"'{name}' in its folder is a link (to '{target}')");
+                if (entry.LinkTarget is { } target) return (files, $"its {(entry is DirectoryInfo ? "folder" : "file")} '{name}': it is a link (to '{target}')");
                 if (entry is not DirectoryInfo inner) files.Add(name);
                 else if (at.Depth == Deepest) return (files, $"its folder holds folders more than {Deepest} deep: '{name}'");
                 else left.Push((inner, at.Depth + 1));

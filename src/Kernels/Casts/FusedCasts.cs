@@ -7,20 +7,21 @@ namespace Titan.Kernels.Casts;
 
 /// <summary>The casts in one pass each. What the CPU code does not cover (another device, a strange layout) goes the plain way, with the same result.</summary>
 /// <param name="path">How wide; all give the same bits.</param>
-internal sealed class FusedCasts(SimdPath path) : ICastKernels
+internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
 {
     public string Name => "fused";
 
-    public unsafe Tensor Amax(Tensor x)
+    public Tensor Amax(Tensor x) => !Covers(x) || x.numel() == 0 ? CastKernels.Plain.Amax(x) : tensor(AmaxOf(x));
+
+    private unsafe float AmaxOf(Tensor x)
     {
-        if (!Covers(x) || x.numel() == 0) return CastKernels.Plain.Amax(x);
         var source = Pointer(x);
         var wide = x.dtype == ScalarType.Float32;
         var parts = new float[Environment.ProcessorCount];
         Parts.Split(x.numel(), 1, (index, start, count) =>
             parts[index] = wide ? Magnitude.Of<Float32Element>(source + 4 * start, count, path) : Magnitude.Of<BFloat16Element>(source + 2 * start, count, path));
         GC.KeepAlive(x);
-        return tensor(parts.Aggregate(Magnitude.Larger));
+        return parts.Aggregate(Magnitude.Larger);
     }
 
     public Tensor AmaxAlong(Tensor x, int dimension) =>
@@ -30,27 +31,12 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
     public Tensor Cast(Tensor x, Tensor scale, Float8Format format)
     {
         if (!Covers(x) || scale.dtype != ScalarType.Float32 || !IsElementFormat(format)) return CastKernels.Plain.Cast(x, scale, format);
-        if (scale.numel() == 1)
-        {
-            return (x.dtype == ScalarType.Float32, format == Float8Format.E4M3) switch
-            {
-                (true, true) => CastWithOneScale<Float32Element, E4M3Codec>(x, scale, format),
-                (true, false) => CastWithOneScale<Float32Element, E5M2Codec>(x, scale, format),
-                (false, true) => CastWithOneScale<BFloat16Element, E4M3Codec>(x, scale, format),
-                (false, false) => CastWithOneScale<BFloat16Element, E5M2Codec>(x, scale, format),
-            };
-        }
+        if (scale.numel() == 1) return CastWithOneScale(x, scale.item<float>(), format);
 
         // One scale per row or column of a matrix: the recipes need no other.
         if (x.dim() != 2 || scale.dim() != 2 || !scale.is_contiguous() || !(scale.numel() == x.shape[0] && scale.shape[1] == 1 || scale.numel() == x.shape[1] && scale.shape[0] == 1))
             return CastKernels.Plain.Cast(x, scale, format);
-        return (x.dtype == ScalarType.Float32, format == Float8Format.E4M3) switch
-        {
-            (true, true) => CastWithScales<Float32Element, E4M3Codec>(x, scale, format),
-            (true, false) => CastWithScales<Float32Element, E5M2Codec>(x, scale, format),
-            (false, true) => CastWithScales<BFloat16Element, E4M3Codec>(x, scale, format),
-            (false, false) => CastWithScales<BFloat16Element, E5M2Codec>(x, scale, format),
-        };
+        return CastWithScales(x, scale, format);
     }
 
     public (Tensor Data, Tensor Scale) CastBlocks(Tensor x, int dimension, int length, Float8Format format, ScaleRounding rounding)
@@ -151,9 +137,25 @@ internal sealed class FusedCasts(SimdPath path) : ICastKernels
         return result;
     }
 
-    private unsafe Tensor CastWithOneScale<TElement, TCodec>(Tensor x, Tensor scale, Float8Format format) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
+    private Tensor CastWithOneScale(Tensor x, float scale, Float8Format format) => (x.dtype == ScalarType.Float32, format == Float8Format.E4M3) switch
     {
-        var factor = new OneFactor(scale.item<float>());
+        (true, true) => CastWithOneScale<Float32Element, E4M3Codec>(x, scale, format),
+        (true, false) => CastWithOneScale<Float32Element, E5M2Codec>(x, scale, format),
+        (false, true) => CastWithOneScale<BFloat16Element, E4M3Codec>(x, scale, format),
+        (false, false) => CastWithOneScale<BFloat16Element, E5M2Codec>(x, scale, format),
+    };
+
+    private Tensor CastWithScales(Tensor x, Tensor scale, Float8Format format) => (x.dtype == ScalarType.Float32, format == Float8Format.E4M3) switch
+    {
+        (true, true) => CastWithScales<Float32Element, E4M3Codec>(x, scale, format),
+        (true, false) => CastWithScales<Float32Element, E5M2Codec>(x, scale, format),
+        (false, true) => CastWithScales<BFloat16Element, E4M3Codec>(x, scale, format),
+        (false, false) => CastWithScales<BFloat16Element, E5M2Codec>(x, scale, format),
+    };
+
+    private unsafe Tensor CastWithOneScale<TElement, TCodec>(Tensor x, float scale, Float8Format format) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
+    {
+        var factor = new OneFactor(scale);
         var result = empty(x.shape, dtype: format.Type);
         byte* source = Pointer(x), target = Pointer(result);
         Parts.Split(x.numel(), 1, (_, start, count) => Float8Encoder.Encode<TElement, OneFactor, TCodec>(source + start * TElement.Size, target + start, count, factor, path));

@@ -38,9 +38,24 @@ public static class ScaleMath
     /// <param name="parts">fp32, any shape, at least one element: magnitudes whose maximum is the amax.</param>
     public static Tensor AmaxOf(Tensor parts)
     {
+        CheckParts(parts);
+        return parts.numel() == 1 ? parts.reshape([]) : parts.max();
+    }
+
+    /// <summary>The same as a number; for parts in the CPU's memory.</summary>
+    /// <inheritdoc cref="AmaxOf" />
+    public static float LargestOf(Tensor parts)
+    {
+        CheckParts(parts);
+        if (parts.numel() == 1) return parts.item<float>();
+        using var whole = parts.contiguous();
+        return whole.data<float>().Aggregate(Magnitude.Larger);
+    }
+
+    private static void CheckParts(Tensor parts)
+    {
         if (parts.dtype != ScalarType.Float32 || parts.numel() == 0)
             throw new ArgumentException($"amax parts: {parts.dtype} [{string.Join(", ", parts.shape)}]; expected at least one fp32 magnitude");
-        return parts.numel() == 1 ? parts.reshape([]) : parts.max();
     }
 
     /// <summary>Refuses a rounding that makes no fp32 scale.</summary>

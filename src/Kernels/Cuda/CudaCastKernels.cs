@@ -34,6 +34,24 @@ internal sealed class CudaCastKernels(Func<CudaCasts> create) : ITransposingCast
         using (scales) return (data.t(), scales.t());
     }
 
+    public Tensor AmaxParts(Tensor x) => casts.Value.AmaxParts(x);
+
+    public ScaledCast CastTensor(Tensor x, Tensor? amaxParts, CastTarget target, OperandLayout layout) =>
+        x.numel() == 0 ? CastChain.WithOneScale(this, x, amaxParts, target, layout) : casts.Value.CastTensor(x, amaxParts, target, layout);
+
+    public ScaledCast CastRows(Tensor x, CastTarget target) =>
+        x.numel() == 0 ? CastChain.Along(this, x, 1, target, OperandLayout.Rows) : casts.Value.CastRows(x, target);
+
+    public ScaledCast CastColumns(Tensor x, CastTarget target, OperandLayout layout) =>
+        x.numel() == 0 ? CastChain.Along(this, x, 0, target, layout) : casts.Value.CastColumns(x, target, layout);
+
+    public (ScaledCast Rows, ScaledCast Columns) CastRowsAndColumns(Tensor x, CastTarget rows, CastTarget columns, OperandLayout columnLayout) =>
+        x.numel() == 0 ? (CastRows(x, rows), CastColumns(x, columns, columnLayout)) : casts.Value.CastRowsAndColumns(x, rows, columns, columnLayout);
+
+    public (BlockCast? Rows, BlockCast? Columns) CastBlocks(Tensor x, int length, CastTarget? rows, CastTarget? columns, bool swizzled) =>
+        length == 32 && x.numel() > 0 ? casts.Value.CastBlocks(x, rows, columns, swizzled)
+        : (rows is { } r ? CastChain.Blocks(this, x, 1, length, r, swizzled) : null, columns is { } c ? CastChain.Blocks(this, x, 0, length, c, swizzled) : null);
+
     public Tensor Decode(Tensor data, ScalarType type) => casts.Value.Decode(data, type);
 
     public Tensor DecodeBlocks(Tensor data, Tensor scale, ScalarType type) => casts.Value.DecodeBlocks(data, scale, type);

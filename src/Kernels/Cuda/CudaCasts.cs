@@ -1,15 +1,18 @@
 using Titan.Abstractions;
+using Titan.Kernels.Casts;
 using static TorchSharp.torch;
 
 namespace Titan.Kernels.Cuda;
 
 /// <summary>
 /// The casts of float8 and MX recipes on CUDA, one or two passes each, nothing waiting for the device. Bytes and scales equal those of the plain ATen chain.
-/// Methods named as those of <see cref="Casts.ICastKernels"/> mean the same.
+/// Methods named as those of <see cref="ICastKernels"/> mean the same.
 /// </summary>
 public sealed class CudaCasts
 {
-    private const long TileSide = 64;
+    // As in tile.cuh, loads.cuh and cast_rows.cu.
+    private const long TileSide = 128;
+    private const int Loads = 4, KeptElements = 32, MostThreads = 512;
 
     private readonly IKernelLauncher launcher;
 
@@ -27,14 +30,24 @@ public sealed class CudaCasts
     public Tensor Amax(Tensor x)
     {
         using var scope = NewDisposeScope();
-        var (source, type) = Input(x, "amax");
+        CheckDevice(x, "amax");
+        if (x.numel() == 0) return zeros([], dtype: ScalarType.Float32, device: x.device).MoveToOuterDisposeScope();
+        var parts = AmaxParts(x);
         var amax = New([], ScalarType.Float32, x);
-        if (x.numel() == 0) return amax.zero_().MoveToOuterDisposeScope();
-        var grid = LaunchGrid.Line(x.numel(), LaunchGrid.Threads * Lanes(x), launcher.BlocksToFill(x.device));
-        var partial = New([grid.X], ScalarType.Int32, x);
-        launcher.Launch("amax_tensor", $"amax_partial_{type}", x.device, grid, source, x.numel(), partial);
-        launcher.Launch("amax_tensor", "amax_finish", x.device, new LaunchGrid(1, 1, LaunchGrid.Threads, 1), partial, (long)grid.X, amax);
+        launcher.Launch("amax_tensor", "amax_finish", x.device, new LaunchGrid(1, 1, LaunchGrid.Threads, 1), parts, parts.numel(), amax);
         return amax.MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc cref="ICastKernels.AmaxParts" />
+    public Tensor AmaxParts(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        var (source, type) = Input(x, "amax");
+        if (x.numel() == 0) return zeros([1], dtype: ScalarType.Float32, device: x.device).MoveToOuterDisposeScope();
+        var grid = Flat(x, Lanes(x) * Loads);
+        var parts = New([grid.X], ScalarType.Float32, x);
+        launcher.Launch("amax_tensor", $"amax_parts_{type}", x.device, grid, source, x.numel(), parts);
+        return parts.MoveToOuterDisposeScope();
     }
 
     /// <summary>The largest magnitude of each row: x [R, C] to [R, 1] fp32.</summary>
@@ -59,11 +72,7 @@ public sealed class CudaCasts
         var amax = New([1, columns], ScalarType.Float32, x);
         if (columns == 0) return amax.MoveToOuterDisposeScope();
         if (rows == 0) return amax.zero_().MoveToOuterDisposeScope();
-        var blocks = launcher.BlocksToFill(x.device);
-        var grid = LaunchGrid.Partials(columns, LaunchGrid.Threads * Lanes(x), rows, blocks);
-        var partial = New([grid.Y, columns], ScalarType.Int32, x);
-        launcher.Launch("amax_columns", $"amax_columns_partial_{type}", x.device, grid, source, rows, columns, partial);
-        launcher.Launch("amax_columns", "amax_columns_finish", x.device, LaunchGrid.Line(columns, LaunchGrid.Threads, blocks), partial, (long)grid.Y, columns, amax);
+        Finish(ColumnParts(source, type), type, new CastTarget(Float8Format.E4M3, ScaleRounding.None), amax, null, null);
         return amax.MoveToOuterDisposeScope();
     }
 
@@ -74,8 +83,7 @@ public sealed class CudaCasts
     /// <returns>amax's shape.</returns>
     public Tensor ScaleFromAmax(Tensor amax, Float8Format format, ScaleRounding rounding = ScaleRounding.None)
     {
-        if (rounding is not (ScaleRounding.None or ScaleRounding.PowerOfTwo))
-            throw new TitanException(ExitCode.Plugin, $"scale rounding {rounding} belongs to block scales, not to a scale per tensor or row");
+        var power = PowerOfTwo(rounding);
         using var scope = NewDisposeScope();
         var (source, type) = Input(amax, "scale");
         if (type != "f32") throw new ArgumentException($"scale: amax is {amax.dtype}; expected fp32");
@@ -84,7 +92,7 @@ public sealed class CudaCasts
         if (amax.numel() > 0)
             launcher.Launch(
                 "scale_from_amax", "scale_from_amax", amax.device, LaunchGrid.Line(amax.numel(), LaunchGrid.Threads, launcher.BlocksToFill(amax.device)),
-                source, amax.numel(), (float)format.Max, rounding == ScaleRounding.PowerOfTwo ? 1 : 0, scale);
+                source, amax.numel(), (float)format.Max, ScaleOfZero(format), power, scale, KernelArgument.Of(null));
         return scale.MoveToOuterDisposeScope();
     }
 
@@ -99,12 +107,12 @@ public sealed class CudaCasts
         var (source, type) = Input(x, "cast");
         var result = New(x.shape, format.Type, x);
         var (factor, rowStep, columnStep) = Steps(x, scale);
-        // One scale: the shape does not matter, and one long row has the fewest ends.
-        var (rows, columns) = rowStep + columnStep == 0 ? (1, x.numel()) : (x.shape[0], x.shape[1]);
+        var one = rowStep + columnStep == 0;
+        var (rows, columns) = one ? (1, x.numel()) : (x.shape[0], x.shape[1]);
         if (x.numel() > 0)
             launcher.Launch(
-                "cast_rowmajor", $"cast_rowmajor_{type}_{Name8(format)}", x.device,
-                LaunchGrid.Plane(columns, LaunchGrid.Threads * Lanes(x), rows, launcher.BlocksToFill(x.device)), source, factor, rowStep, columnStep, rows, columns, result);
+                "cast_rowmajor", $"cast_rowmajor_{type}_{Name8(format)}", x.device, one ? Flat(x, Lanes(x) * Loads) : Rows(x, Lanes(x)),
+                source, factor, rowStep, columnStep, rows, columns, result);
         return result.MoveToOuterDisposeScope();
     }
 
@@ -118,6 +126,64 @@ public sealed class CudaCasts
         return (data!, transposed);
     }
 
+    /// <inheritdoc cref="ICastKernels.CastTensor" />
+    /// <remarks>x has elements. One launch, or two where the parts have to be found.</remarks>
+    public ScaledCast CastTensor(Tensor x, Tensor? amaxParts, CastTarget target, OperandLayout layout = OperandLayout.Rows)
+    {
+        var power = PowerOfTwo(target.Rounding);
+        using var scope = NewDisposeScope();
+        var (source, type) = Matrix(x, "cast");
+        if (amaxParts is not null && (amaxParts.dtype != ScalarType.Float32 || amaxParts.numel() == 0 || amaxParts.device_type != x.device_type))
+            throw new ArgumentException(
+                $"cast: amax parts {amaxParts.dtype} [{string.Join(", ", amaxParts.shape)}] on {amaxParts.device}; expected at least one fp32 magnitude on {x.device}");
+        var found = amaxParts is null ? AmaxParts(source) : null;
+        var parts = found ?? amaxParts!.contiguous();
+        Tensor scale = New([], ScalarType.Float32, x), inverse = New([], ScalarType.Float32, x);
+        var data = layout == OperandLayout.Columns ? null : New(x.shape, target.Format.Type, x);
+        var transposed = layout == OperandLayout.Rows ? null : New([x.shape[1], x.shape[0]], target.Format.Type, x);
+        if (transposed is null)
+            launcher.Launch(
+                "cast_tensor", $"cast_tensor_{type}_{Name8(target.Format)}", x.device, Flat(x, Lanes(x) * Loads),
+                source, parts, parts.numel(), power, x.numel(), data!, scale, inverse);
+        else
+            launcher.Launch(
+                "cast_tensor", $"cast_tensor_transposed_{type}_{Name8(target.Format)}", x.device, Tiles(x),
+                source, parts, parts.numel(), power, x.shape[0], x.shape[1], KernelArgument.Of(data), transposed, scale, inverse);
+        return new ScaledCast(data, transposed, scale, inverse, found).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc cref="ICastKernels.CastRows" />
+    /// <remarks>x has elements. One launch; rows of up to 16384 elements are read once.</remarks>
+    public ScaledCast CastRows(Tensor x, CastTarget target)
+    {
+        using var scope = NewDisposeScope();
+        var (source, type) = Matrix(x, "cast per row");
+        return CastRows(source, type, target, null).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc cref="ICastKernels.CastColumns" />
+    /// <remarks>x has elements. Two launches that read x, a small one in between.</remarks>
+    public ScaledCast CastColumns(Tensor x, CastTarget target, OperandLayout layout = OperandLayout.Columns)
+    {
+        PowerOfTwo(target.Rounding);
+        using var scope = NewDisposeScope();
+        var (source, type) = Matrix(x, "cast per column");
+        return CastColumns(source, type, ColumnParts(source, type), target, layout).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc cref="ICastKernels.CastRowsAndColumns" />
+    /// <remarks>x has elements. Two launches that read x, a small one in between; three where a row has more than 16384 elements.</remarks>
+    public (ScaledCast Rows, ScaledCast Columns) CastRowsAndColumns(Tensor x, CastTarget rows, CastTarget columns, OperandLayout columnLayout = OperandLayout.Columns)
+    {
+        PowerOfTwo(columns.Rounding);
+        using var scope = NewDisposeScope();
+        var (source, type) = Matrix(x, "cast per row and column");
+        var partial = x.shape[1] > KeptElements * MostThreads ? null : New([RowGrid(x, columns: true).X, x.shape[1]], x.dtype, x);
+        var along = CastRows(source, type, rows, partial);
+        var across = CastColumns(source, type, partial ?? ColumnParts(source, type), columns, columnLayout);
+        return (along.MoveToOuterDisposeScope(), across.MoveToOuterDisposeScope());
+    }
+
     /// <summary>MX cast with blocks of 32 along rows.</summary>
     /// <param name="x">[R, C], C a multiple of 32.</param>
     /// <param name="format">The element format.</param>
@@ -127,16 +193,8 @@ public sealed class CudaCasts
     public (Tensor Data, Tensor Scales) MxRows(Tensor x, Float8Format format, ScaleRounding rounding, bool swizzled = false)
     {
         using var scope = NewDisposeScope();
-        var (source, type) = Matrix(x, "MX cast along rows");
-        var (rows, columns) = (x.shape[0], x.shape[1]);
-        if (columns % 32 != 0) throw new ArgumentException($"MX cast along rows: {columns} columns; expected a multiple of 32");
-        var data = New([rows, columns], format.Type, x);
-        var scales = Scales(rows, columns / 32, swizzled, x);
-        if (x.numel() > 0)
-            launcher.Launch(
-                "mx_dim0", $"mx_dim0_{type}_{Name8(format)}", x.device, LaunchGrid.Line(x.numel(), LaunchGrid.Threads * Lanes(x), launcher.BlocksToFill(x.device)),
-                source, rows, columns, Mode(rounding), swizzled ? 1 : 0, data, scales);
-        return (data.MoveToOuterDisposeScope(), scales.MoveToOuterDisposeScope());
+        var (data, plain, blocked) = BlockRows(x, new CastTarget(format, rounding), !swizzled, swizzled);
+        return (data.MoveToOuterDisposeScope(), (plain ?? blocked)!.MoveToOuterDisposeScope());
     }
 
     /// <summary>MX cast with blocks of 32 along columns, written transposed: what <see cref="MxRows"/> makes of the contiguous transpose of x, in one pass.</summary>
@@ -147,16 +205,31 @@ public sealed class CudaCasts
     /// <returns>[C, R] float8 and e8m0 scales [C, R / 32] (or flat).</returns>
     public (Tensor Transposed, Tensor Scales) MxColumns(Tensor x, Float8Format format, ScaleRounding rounding, bool swizzled = false)
     {
+        if (x.dim() == 2 && x.shape[0] % 32 != 0) throw new ArgumentException($"MX cast along columns: {x.shape[0]} rows; expected a multiple of 32");
         using var scope = NewDisposeScope();
-        var (source, type) = Matrix(x, "MX cast along columns");
-        var (rows, columns) = (x.shape[0], x.shape[1]);
-        if (rows % 32 != 0) throw new ArgumentException($"MX cast along columns: {rows} rows; expected a multiple of 32");
-        var data = New([columns, rows], format.Type, x);
-        var scales = Scales(columns, rows / 32, swizzled, x);
-        if (x.numel() > 0)
-            launcher.Launch(
-                "mx_dim1", $"mx_dim1_{type}_{Name8(format)}", x.device, Tiles(x), source, rows, columns, Mode(rounding), swizzled ? 1 : 0, data, scales);
-        return (data.MoveToOuterDisposeScope(), scales.MoveToOuterDisposeScope());
+        var (columns, _) = BlockTiles(x, new CastTarget(format, rounding), null, !swizzled, swizzled);
+        return (columns.Data.MoveToOuterDisposeScope(), (columns.Plain ?? columns.Swizzled)!.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>As <see cref="ICastKernels.CastBlocks(Tensor, int, CastTarget?, CastTarget?, bool)"/> with blocks of 32: both directions in one pass where their formats are the same.</summary>
+    /// <remarks>x has elements.</remarks>
+    public (BlockCast? Rows, BlockCast? Columns) CastBlocks(Tensor x, CastTarget? rows, CastTarget? columns, bool swizzled = false)
+    {
+        using var scope = NewDisposeScope();
+        if (rows is { } r && columns is { } c && r.Format == c.Format && x.dim() == 2 && x.shape[1] % 32 == 0)
+        {
+            var (down, along) = BlockTiles(x, c, r, true, swizzled);
+            return (Rows(along!.Value), Columns(down));
+        }
+
+        return (
+            rows is { } one ? Rows(BlockRows(x.dim() == 2 ? ZeroFill.ToMultiple(x, 1, 32) : x, one, true, swizzled)) : null,
+            columns is { } other ? Columns(BlockTiles(x, other, null, true, swizzled).Columns) : null);
+
+        static BlockCast Rows((Tensor Data, Tensor? Plain, Tensor? Swizzled) b) => new BlockCast(b.Data, b.Plain!, b.Swizzled).MoveToOuterDisposeScope();
+
+        // Written transposed, which is how the tensor cores want the operands of grad_weight; seen here the right way round.
+        static BlockCast Columns((Tensor Data, Tensor? Plain, Tensor? Swizzled) b) => new BlockCast(b.Data.t(), b.Plain!.t(), b.Swizzled).MoveToOuterDisposeScope();
     }
 
     /// <summary>The exact bf16 values of float8 elements.</summary>
@@ -171,7 +244,7 @@ public sealed class CudaCasts
         var result = New(x.shape, type, x);
         if (x.numel() > 0)
             launcher.Launch(
-                "decode", $"decode_{format}_{to}", x.device, LaunchGrid.Line(x.numel(), LaunchGrid.Threads * 16, launcher.BlocksToFill(x.device)),
+                "decode", $"decode_{format}_{to}", x.device, Flat(x, Lanes(result) * 8),
                 x.contiguous(), x.numel(), result);
         return result.MoveToOuterDisposeScope();
     }
@@ -194,7 +267,7 @@ public sealed class CudaCasts
             throw new ArgumentException(
                 $"decode of blocks: scales {scales.dtype} [{string.Join(", ", scales.shape)}] on {scales.device} do not divide x [{rows}, {columns}] on {x.device} into blocks; expected e8m0");
         launcher.Launch(
-            "decode_blocks", $"decode_blocks_{format}_{to}", x.device, LaunchGrid.Plane(columns, LaunchGrid.Threads * 16, rows, launcher.BlocksToFill(x.device)),
+            "decode_blocks", $"decode_blocks_{format}_{to}", x.device, Rows(x, Lanes(result)),
             x.contiguous(), scales.contiguous(), rows / scales.shape[0], columns / scales.shape[1], rows, columns, result);
         return result.MoveToOuterDisposeScope();
     }
@@ -215,8 +288,7 @@ public sealed class CudaCasts
         var result = product.dtype == type && product.is_contiguous() ? product.alias() : New(product.shape, type, product);
         if (product.numel() > 0)
             launcher.Launch(
-                "rescale", $"rescale_{from}_{to}", product.device,
-                LaunchGrid.Plane(columns, LaunchGrid.Threads * Math.Min(Lanes(product), Lanes(result)), rows, launcher.BlocksToFill(product.device)),
+                "rescale", $"rescale_{from}_{to}", product.device, Rows(product, Math.Min(Lanes(product), Lanes(result))),
                 source, a.Values, a.Step, b.Values, b.Step, rows, columns, result);
         return result.MoveToOuterDisposeScope();
     }
@@ -245,8 +317,106 @@ public sealed class CudaCasts
         return (data?.MoveToOuterDisposeScope(), transposed.MoveToOuterDisposeScope());
     }
 
+    private ScaledCast CastRows(Tensor x, string type, CastTarget target, Tensor? partial)
+    {
+        var power = PowerOfTwo(target.Rounding);
+        long rows = x.shape[0], columns = x.shape[1];
+        var grid = RowGrid(x, partial is not null);
+        Tensor data = New([rows, columns], target.Format.Type, x), parts = New([grid.X], ScalarType.Float32, x);
+        Tensor scale = New([rows, 1], ScalarType.Float32, x), inverse = New([rows, 1], ScalarType.Float32, x);
+        if (partial is null)
+            launcher.Launch("cast_rows", $"cast_rows_{type}_{Name8(target.Format)}", x.device, grid, x, rows, columns, power, data, scale, inverse, parts);
+        else
+            launcher.Launch("cast_rows", $"cast_rows_columns_{type}_{Name8(target.Format)}", x.device, grid, x, rows, columns, power, data, scale, inverse, parts, partial);
+        return new ScaledCast(data, null, scale, inverse, parts);
+    }
+
+    private ScaledCast CastColumns(Tensor x, string type, Tensor partial, CastTarget target, OperandLayout layout)
+    {
+        Tensor scale = New([1, x.shape[1]], ScalarType.Float32, x), inverse = New([1, x.shape[1]], ScalarType.Float32, x);
+        Finish(partial, type, target, null, scale, inverse);
+        if (layout == OperandLayout.Rows) return new ScaledCast(Cast(x, scale, target.Format), null, scale, inverse);
+        var (data, transposed) = Transpose(x, scale, target.Format, layout == OperandLayout.Both);
+        return new ScaledCast(data, transposed, scale, inverse);
+    }
+
+    /// <summary>The largest magnitudes of columns over shares of the rows: [P, C] in x's dtype.</summary>
+    private Tensor ColumnParts(Tensor x, string type)
+    {
+        var grid = LaunchGrid.Matrix(Packs(x, Lanes(x)), x.shape[0], Loads, launcher.BlocksToFill(x.device), rowsOfBlock: 32);
+        var partial = New([grid.Y, x.shape[1]], x.dtype, x);
+        launcher.Launch("amax_columns", $"amax_columns_partial_{type}", x.device, grid, x, x.shape[0], x.shape[1], partial);
+        return partial;
+    }
+
+    /// <summary>Joins <see cref="ColumnParts"/> to amaxes or scales.</summary>
+    private void Finish(Tensor partial, string type, CastTarget target, Tensor? amax, Tensor? scale, Tensor? inverse)
+    {
+        const uint across = 8, down = LaunchGrid.Threads / across;
+        var grid = LaunchGrid.Line(Packs(partial, Lanes(partial)), across, launcher.BlocksToFill(partial.device)) with { BlockX = across, BlockY = down };
+        launcher.Launch(
+            "amax_columns", $"amax_columns_finish_{type}", partial.device, grid, partial, partial.shape[0], partial.shape[1], (float)target.Format.Max, ScaleOfZero(target.Format),
+            PowerOfTwo(target.Rounding), KernelArgument.Of(amax), KernelArgument.Of(scale), KernelArgument.Of(inverse));
+    }
+
+    private (Tensor Data, Tensor? Plain, Tensor? Swizzled) BlockRows(Tensor x, CastTarget target, bool plain, bool swizzled)
+    {
+        var (source, type) = Matrix(x, "MX cast along rows");
+        var (rows, columns) = (x.shape[0], x.shape[1]);
+        if (columns % 32 != 0) throw new ArgumentException($"MX cast along rows: {columns} columns; expected a multiple of 32");
+        var mode = Mode(target.Rounding);
+        var data = New([rows, columns], target.Format.Type, x);
+        var scales = plain ? Scales(rows, columns / 32, x) : null;
+        // The kernel writes scales that there are, not the zeros that fill the last tiles up.
+        var blocked = swizzled ? Swizzled(rows, columns / 32, x, whole: rows % 128 == 0 && columns % 128 == 0) : null;
+        if (x.numel() > 0)
+            launcher.Launch(
+                "mx_dim0", $"mx_dim0_{type}_{Name8(target.Format)}", x.device,
+                LaunchGrid.Matrix(Packs(x, Lanes(x)), rows, Loads, launcher.BlocksToFill(x.device), least: (uint)(32 / Lanes(x))),
+                source, rows, columns, mode, data, KernelArgument.Of(scales), KernelArgument.Of(blocked));
+        return (data, scales, blocked);
+    }
+
+    /// <summary>Blocks along columns, and with <paramref name="along"/> also along rows.</summary>
+    private ((Tensor Data, Tensor? Plain, Tensor? Swizzled) Columns, (Tensor Data, Tensor? Plain, Tensor? Swizzled)? Rows) BlockTiles(
+        Tensor x, CastTarget down, CastTarget? along, bool plain, bool swizzled)
+    {
+        var (source, type) = Matrix(x, "MX cast along columns");
+        long rows = x.shape[0], columns = x.shape[1], filled = (rows + 31) / 32 * 32;
+        int mode = Mode(down.Rounding), rowMode = along is { } target ? Mode(target.Rounding) : 0;
+        // The kernel writes whole tiles of swizzled scales.
+        var whole = x.numel() > 0;
+        var across = (Data: New([columns, filled], down.Format.Type, x), Plain: plain ? Scales(columns, filled / 32, x) : null, Swizzled: swizzled ? Swizzled(columns, filled / 32, x, whole) : null);
+        (Tensor Data, Tensor? Plain, Tensor? Swizzled)? own = along is null ? null
+            : (New([rows, columns], down.Format.Type, x), plain ? Scales(rows, columns / 32, x) : null, swizzled ? Swizzled(rows, columns / 32, x, whole) : null);
+        if (x.numel() > 0)
+            launcher.Launch(
+                "mx_dim1", $"mx_dim1_{type}_{Name8(down.Format)}", x.device, Tiles(x), source, rows, columns, mode, across.Data, KernelArgument.Of(across.Plain),
+                KernelArgument.Of(across.Swizzled), rowMode, KernelArgument.Of(own?.Data), KernelArgument.Of(own?.Plain), KernelArgument.Of(own?.Swizzled));
+        return (across, own);
+    }
+
     private LaunchGrid Tiles(Tensor x) =>
         LaunchGrid.Line((x.shape[0] + TileSide - 1) / TileSide * ((x.shape[1] + TileSide - 1) / TileSide), 1, launcher.BlocksToFill(x.device));
+
+    /// <summary>For kernels that take the elements as they come, so many to a thread at a time.</summary>
+    private LaunchGrid Flat(Tensor x, long each) => LaunchGrid.Line(x.numel(), LaunchGrid.Threads * each, launcher.BlocksToFill(x.device));
+
+    /// <summary>For kernels whose threads keep to their columns, so many to each.</summary>
+    private LaunchGrid Rows(Tensor x, long each) => LaunchGrid.Matrix(Packs(x, each), x.shape[0], Loads, launcher.BlocksToFill(x.device));
+
+    /// <summary>For kernels that keep a row in the registers of some warps.</summary>
+    private LaunchGrid RowGrid(Tensor x, bool columns)
+    {
+        var across = 32u;
+        while (across < MostThreads && across * KeptElements < x.shape[1]) across *= 2;
+        var down = Math.Max(LaunchGrid.Threads / across, 1);
+        // Amaxes of columns are left behind by every block: fewer of them, with rows enough that these stay small beside what was read.
+        long fill = launcher.BlocksToFill(x.device) * LaunchGrid.Threads / (across * down), rows = columns ? Math.Max(16, down) : down;
+        return LaunchGrid.Line(x.shape[0], rows, columns ? Math.Max(fill / 4, 1) : fill) with { BlockX = across, BlockY = down };
+    }
+
+    private static long Packs(Tensor x, long each) => (x.shape[1] + each - 1) / each;
 
     private static (Tensor Scale, long RowStep, long ColumnStep) Steps(Tensor x, Tensor scale)
     {
@@ -259,11 +429,24 @@ public sealed class CudaCasts
         throw new ArgumentException($"cast: scale [{string.Join(", ", s)}] does not fit x [{string.Join(", ", d)}]; expected one scale, [R, 1] or [1, C]");
     }
 
-    private static Tensor Scales(long rows, long blocks, bool swizzled, Tensor x)
+    private static Tensor Scales(long rows, long blocks, Tensor x) => New([rows, blocks], Float8Format.E8M0.Type, x);
+
+    /// <param name="rows">Rows of scales.</param>
+    /// <param name="blocks">Scales in a row.</param>
+    /// <param name="x">Where they lie.</param>
+    /// <param name="whole">Whether the kernel writes every byte.</param>
+    private static Tensor Swizzled(long rows, long blocks, Tensor x, bool whole)
     {
-        if (!swizzled) return New([rows, blocks], Float8Format.E8M0.Type, x);
-        var bytes = zeros([(rows + 127) / 128 * ((blocks + 3) / 4) * 512], dtype: ScalarType.Byte, device: x.device);
-        return Aten.AtenGateway.ViewDtype(bytes, Float8Format.E8M0.Type);
+        var size = ScaleSwizzle.Size(rows, blocks);
+        return Aten.AtenGateway.ViewDtype(whole ? New([size], ScalarType.Byte, x) : zeros([size], dtype: ScalarType.Byte, device: x.device), Float8Format.E8M0.Type);
+    }
+
+    private static float ScaleOfZero(Float8Format format) => ScaleMath.FromAmax(0f, format, ScaleRounding.None);
+
+    private static int PowerOfTwo(ScaleRounding rounding)
+    {
+        ScaleMath.CheckRounding(rounding);
+        return rounding == ScaleRounding.PowerOfTwo ? 1 : 0;
     }
 
     private static int Mode(ScaleRounding rounding) => rounding switch

@@ -24,19 +24,6 @@ internal readonly record struct LaunchGrid(uint X, uint Y, uint BlockX, uint Blo
     /// <param name="limit">Enough to fill the device; the rest is strided over.</param>
     public static LaunchGrid Line(long work, long perBlock, long limit) => new(Count(work, perBlock, limit), 1, Threads, 1);
 
-    /// <summary>Blocks for columns and, in the second dimension, rows.</summary>
-    public static LaunchGrid Plane(long work, long perBlock, long rows, long limit)
-    {
-        var x = Count(work, perBlock, limit);
-        return new LaunchGrid(x, (uint)Math.Clamp(Math.Min(rows, limit / x), 1, MaxY), Threads, 1);
-    }
-
-    /// <summary>
-    /// As <see cref="Plane"/>, for kernels that leave one partial result per block in the second dimension: each takes at least 32 rows, so that the partial results stay
-    /// small beside what was read.
-    /// </summary>
-    public static LaunchGrid Partials(long work, long perBlock, long rows, long limit) => Plane(work, perBlock, (rows + 31) / 32, limit);
-
     /// <summary>
     /// Rows that stay in registers: as many warps for each as its width asks for (<c>native/rows.cuh</c>), and as many rows to a block as make 256 threads. Blocks stride
     /// over the rest, so that each loads what all rows share once.
@@ -76,6 +63,24 @@ internal readonly record struct LaunchGrid(uint X, uint Y, uint BlockX, uint Blo
         var down = Threads / across;
         while (together < down && together * 4 < heads) together *= 2;
         return (new LaunchGrid(Count(positions, down / together, limit), 1, across, down), together);
+    }
+
+    /// <summary>
+    /// Blocks for kernels that cover all columns, keep each thread to its own, and take several rows at a time: as many threads across as a row has packs, the rest of the block
+    /// takes further rows.
+    /// </summary>
+    /// <param name="packs">Pieces of a row, one to a thread.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="rowsAtOnce">Rows that a thread takes before it goes on.</param>
+    /// <param name="limit">Enough to fill the device.</param>
+    /// <param name="least">Threads across at least, a power of two.</param>
+    /// <param name="rowsOfBlock">Rows that a block takes at least, where it leaves a partial result behind.</param>
+    public static LaunchGrid Matrix(long packs, long rows, int rowsAtOnce, long limit, uint least = 1, long rowsOfBlock = 1)
+    {
+        var across = least;
+        while (across < packs && across < Threads) across *= 2;
+        long down = Threads / across, x = Math.Max((packs + across - 1) / across, 1), each = Math.Max(down * rowsAtOnce, rowsOfBlock);
+        return new LaunchGrid((uint)x, (uint)Math.Clamp((rows + each - 1) / each, 1, Math.Clamp(limit / x, 1, MaxY)), across, (uint)down);
     }
 
     private static uint Count(long work, long perBlock, long limit) => (uint)Math.Clamp((work + perBlock - 1) / perBlock, 1, Math.Max(limit, 1));

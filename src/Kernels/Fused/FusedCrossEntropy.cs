@@ -11,11 +11,13 @@ namespace Titan.Kernels.Fused;
 public sealed class FusedCrossEntropy : GuardedFunction
 {
     private readonly float factor;
+    private readonly long count;
     private readonly bool mayOverwrite;
     private readonly GradientAmax? offer;
     private bool hasAmax;
 
-    private FusedCrossEntropy(float factor, bool mayOverwrite, GradientAmax? offer) => (this.factor, this.mayOverwrite, this.offer) = (factor, mayOverwrite, offer);
+    private FusedCrossEntropy(float factor, long count, bool mayOverwrite, GradientAmax? offer) =>
+        (this.factor, this.count, this.mayOverwrite, this.offer) = (factor, count, mayOverwrite, offer);
 
     /// <summary>Whether this kernel can read the logits.</summary>
     public static bool Covers(Tensor logits) => CrossEntropyKernel.Covers(logits);
@@ -30,7 +32,14 @@ public sealed class FusedCrossEntropy : GuardedFunction
     /// </param>
     /// <param name="offer">Told the gradient's amax in backward; null where nobody asks.</param>
     public static Tensor Sum(Tensor logits, Tensor labels, float factor = 1, bool mayOverwrite = false, GradientAmax? offer = null) =>
-        new FusedCrossEntropy(factor, mayOverwrite, offer).Apply(logits, labels);
+        new FusedCrossEntropy(factor, 1, mayOverwrite, offer).Apply(logits, labels);
+
+    /// <summary>The sum over all rows divided by <paramref name="count"/>, with the gradient of that: nothing is left to multiply in backward.</summary>
+    /// <param name="logits">[..., V].</param>
+    /// <param name="labels">[rows] int64.</param>
+    /// <param name="count">Labels that count, over all micro-batches and ranks.</param>
+    /// <param name="mayOverwrite">As in <see cref="Sum"/>.</param>
+    public static Tensor Mean(Tensor logits, Tensor labels, long count, bool mayOverwrite) => new FusedCrossEntropy(1f / count, count, mayOverwrite, null).Apply(logits, labels);
 
     /// <inheritdoc />
     protected override Tensor Forward(Tensor[] inputs)
@@ -41,7 +50,7 @@ public sealed class FusedCrossEntropy : GuardedFunction
         if (result.Gradient is not null) SaveForBackward(result.Gradient);
         if (result.Amax is not null) SaveForBackward(result.Amax);
         hasAmax = result.Amax is not null;
-        return result.Sum;
+        return count == 1 ? result.Sum : result.Sum / count;
     }
 
     /// <inheritdoc />

@@ -47,6 +47,8 @@ public sealed class FusedRmsNorm : GuardedMultiFunction
         Tensor x, Tensor residual, Tensor weight, double epsilon, bool wantsAmax = false, GradientAmax? offer = null)
     {
         Check(x, weight);
+        if (!x.shape.AsSpan().SequenceEqual(residual.shape) || x.dtype != residual.dtype)
+            throw new ArgumentException($"rms_norm: x {x.dtype} [{string.Join(", ", x.shape)}] and residual {residual.dtype} [{string.Join(", ", residual.shape)}]; expected two of one shape and dtype");
         if (!RmsNormKernel.Covers(x) || x.numel() == 0)
         {
             var plain = x + residual;

@@ -8,26 +8,28 @@ namespace Titan.Kernels.Fused;
 public sealed class FusedSwiGlu : GuardedFunction
 {
     private readonly bool wantsAmax;
-    private readonly GradientAmax? offer;
+    private readonly GradientAmax? offerA;
+    private readonly GradientAmax? offerB;
     private Tensor? amax;
 
-    private FusedSwiGlu(bool wantsAmax, GradientAmax? offer) => (this.wantsAmax, this.offer) = (wantsAmax, offer);
+    private FusedSwiGlu(bool wantsAmax, GradientAmax? offerA, GradientAmax? offerB) => (this.wantsAmax, this.offerA, this.offerB) = (wantsAmax, offerA, offerB);
 
     /// <summary>silu(a) · b.</summary>
-    public static Tensor Multiply(Tensor a, Tensor b) => Multiply(a, b, wantsAmax: false, null).Y;
+    public static Tensor Multiply(Tensor a, Tensor b) => Multiply(a, b, wantsAmax: false, null, null).Y;
 
     /// <summary>The same, with the magnitudes whose maximum is the amax of the result.</summary>
     /// <param name="a">[...].</param>
     /// <param name="b">As a.</param>
     /// <param name="wantsAmax">Whether they are wanted; they are null otherwise, and where ATen computes.</param>
-    /// <param name="offer">Told those of both gradients in backward; null where nobody asks.</param>
-    public static (Tensor Y, Tensor? Amax) Multiply(Tensor a, Tensor b, bool wantsAmax, GradientAmax? offer)
+    /// <param name="offerA">Told those of a's gradient in backward; null where nobody asks.</param>
+    /// <param name="offerB">Told those of b's.</param>
+    public static (Tensor Y, Tensor? Amax) Multiply(Tensor a, Tensor b, bool wantsAmax, GradientAmax? offerA, GradientAmax? offerB)
     {
         if (!a.shape.AsSpan().SequenceEqual(b.shape) || a.dtype != b.dtype)
             throw new ArgumentException($"swiglu: {a.dtype} [{string.Join(", ", a.shape)}] and {b.dtype} [{string.Join(", ", b.shape)}]; expected two of one shape and dtype");
         if (SwiGluKernel.Covers(a))
         {
-            var call = new FusedSwiGlu(wantsAmax, offer);
+            var call = new FusedSwiGlu(wantsAmax, offerA, offerB);
             var y = call.Apply(a, b);
             return (y, call.amax);
         }
@@ -49,9 +51,9 @@ public sealed class FusedSwiGlu : GuardedFunction
     /// <inheritdoc />
     protected override Tensor?[] Backward(Tensor gradient)
     {
-        var result = SwiGluKernel.Backward(gradient, Saved(0), Saved(1), offer is not null);
-        offer?.Invoke(result.A, result.AmaxOfA!);
-        offer?.Invoke(result.B, result.AmaxOfB!);
+        var result = SwiGluKernel.Backward(gradient, Saved(0), Saved(1), offerA is not null || offerB is not null);
+        offerA?.Invoke(result.A, result.AmaxOfA!);
+        offerB?.Invoke(result.B, result.AmaxOfB!);
         return [result.A, result.B];
     }
 }

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Activations;
 using Titan.Kernels.Aten;
 using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
@@ -14,8 +15,7 @@ namespace Titan.Quantization.Linear;
 /// two copies that need an amax per column besides are more than bf16.</item>
 /// </list>
 /// </summary>
-internal sealed class ActivationCodec(
-    LinearEngine engine, OperandCast rows, OperandCast columns, Action<Tensor, IReadOnlyList<(OperandCast Cast, int Contracted, Operand Operand)>> offer) : IActivationCodec
+internal sealed class ActivationCodec(LinearEngine engine, OperandCast rows, OperandCast columns) : IActivationCodec
 {
     private static readonly (OperandCast Cast, int Contracted)[] Nothing = [];
 
@@ -23,7 +23,7 @@ internal sealed class ActivationCodec(
         ? "the compute dtype"
         : string.Join(" and ", uses.Select(u => $"{u.Cast}{(u.Contracted == LinearEngine.AlongColumns ? " for the weight's gradient" : "")}"));
 
-    public EncodedActivation? Encode(Tensor part, bool forBackward, Func<Tensor, Tensor> reduceAmax)
+    public EncodedActivation? Encode(Tensor part, Tensor? amaxParts, bool forBackward, Func<Tensor, Tensor> reduceAmax)
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
@@ -35,7 +35,7 @@ internal sealed class ActivationCodec(
         Tensor? one = null;
         foreach (var (cast, contracted) in uses)
         {
-            var quantized = QuantizedTensor.Cast(matrix, (OperandCast.Scaled)cast, contracted, engine.Kernels, reduceAmax);
+            var quantized = QuantizedTensor.Cast(matrix, (OperandCast.Scaled)cast, contracted, engine.Kernels, reduceAmax, IsOneScale(cast) ? LinearEngine.Reduced(amaxParts, reduceAmax) : null);
             planes.Add(AtenGateway.ViewDtype(quantized.Data.contiguous(), ScalarType.Byte).reshape(b, s, f));
             if (IsOneScale(cast)) one = quantized.Scale;
             else planes.Add(Bytes(quantized).reshape(b, -1, quantized.Scale.shape[1]));
@@ -51,11 +51,29 @@ internal sealed class ActivationCodec(
         return Operands(whole)[0].Operand.InHighPrecision(type).reshape(whole.Planes[0].shape).MoveToOuterDisposeScope();
     }
 
-    public void Offer(Tensor activation, EncodedActivation whole)
+    public void Attach(Activation activation, EncodedActivation whole)
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
-        offer(activation, Operands(whole));
+        foreach (var (cast, contracted, operand) in Operands(whole))
+        {
+            operand.Detach();
+            activation.Attach(engine.Key(cast, contracted), new InputCast(operand));
+        }
+    }
+
+    public void Attach(GradientNote note, Tensor gradient, EncodedActivation whole)
+    {
+        using var none = no_grad();
+        using var scope = NewDisposeScope();
+        var casts = new List<(object, IDisposable)>();
+        foreach (var (cast, contracted, operand) in Operands(whole))
+        {
+            operand.Detach();
+            casts.Add((engine.Key(cast, contracted), operand));
+        }
+
+        KnownGradient.Put(note, gradient, amaxParts: null, casts);
     }
 
     /// <summary>The casts that travel; none where the activation itself has to.</summary>

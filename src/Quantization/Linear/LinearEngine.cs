@@ -39,8 +39,8 @@ public sealed class LinearEngine
     {
         (Name, Recipe, Counter, Kernels, this.matmul) = (name, recipe, counter, kernels, matmul(kernels));
         WeightAmaxes = new WeightAmaxes(Kernels);
-        InputCodec = new ActivationCodec(this, recipe.Output.Left, recipe.GradWeight.Right, Inputs.Offer);
-        GradientCodec = new ActivationCodec(this, recipe.GradInput.Left, recipe.GradWeight.Left, Gradients.Offer);
+        InputCodec = new ActivationCodec(this, recipe.Output.Left, recipe.GradWeight.Right);
+        GradientCodec = new ActivationCodec(this, recipe.GradInput.Left, recipe.GradWeight.Left);
         // Who wants plain casts wants plain products too.
         Product = kernels == CastKernels.Plain ? Abstractions.Matmul.Multiply : HighPrecisionProduct.Multiply;
     }
@@ -68,11 +68,8 @@ public sealed class LinearEngine
     /// <summary>What multiplies operands in high precision.</summary>
     internal MatrixProduct Product { get; }
 
-    /// <summary>Casts of layer inputs that several layers read.</summary>
-    internal SharedInputCast Inputs { get; } = new();
-
-    /// <summary>Casts of gradients that came from other ranks as bytes.</summary>
-    internal OfferedGradientCast Gradients { get; } = new();
+    /// <summary>Casts of weights, made once for all micro-batches of a step.</summary>
+    internal WeightCasts WeightCasts { get; } = new();
 
     /// <summary>Amaxes of weights that are split over ranks.</summary>
     internal WeightAmaxes WeightAmaxes { get; }
@@ -83,18 +80,28 @@ public sealed class LinearEngine
     /// <summary>How gradients of their outputs travel.</summary>
     internal ActivationCodec GradientCodec { get; }
 
-    /// <summary>Drops the casts that wait for a reader, so that their memory is free between steps.</summary>
-    public void ReleaseSharedCasts()
+    /// <summary>The weights have changed.</summary>
+    public void AfterOptimizerStep()
     {
-        Inputs.Release();
-        Gradients.Release();
+        WeightCasts.Release();
+        WeightAmaxes.Refresh();
     }
 
-    /// <summary>The weights have changed.</summary>
-    internal void AfterOptimizerStep()
+    /// <summary>Whether X is cast with one scale, so that its maker had better find the amax.</summary>
+    internal bool WantsInputAmax => IsSameBothWays(Recipe.Output.Left) || IsSameBothWays(Recipe.GradWeight.Right);
+
+    /// <summary>Whether G is.</summary>
+    internal bool WantsGradientAmax => IsSameBothWays(Recipe.GradInput.Left) || IsSameBothWays(Recipe.GradWeight.Left);
+
+    /// <summary>What a cast is attached under, so that the layers of this engine find it.</summary>
+    internal object Key(OperandCast cast, int contracted) => (this, cast, contracted);
+
+    /// <summary>The amax of a whole tensor whose parts other ranks hold, from the magnitudes of the part here; without ranks those themselves. Null for not known.</summary>
+    internal static Tensor? Reduced(Tensor? amaxParts, Func<Tensor, Tensor>? reduceAmax)
     {
-        ReleaseSharedCasts();
-        WeightAmaxes.Refresh();
+        if (amaxParts is null || reduceAmax is null) return amaxParts;
+        using var own = amaxParts.max();
+        return reduceAmax(own);
     }
 
     /// <summary>Whether the weight is cast with one scale in one of its matmuls.</summary>
@@ -116,7 +123,7 @@ public sealed class LinearEngine
     /// <summary>Casts an operand; the result holds either a quantised tensor or one in high precision.</summary>
     internal Operand Cast(Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null, Tensor? amax = null, bool bothWays = false) => cast switch
     {
-        OperandCast.Scaled scaled => new Operand(QuantizedTensor.Cast(x, scaled, contracted, Kernels, reduceAmax, amax, Layout(contracted, bothWays)), null),
+        OperandCast.Scaled scaled => new Operand(QuantizedTensor.Cast(x, scaled, contracted, Kernels, reduceAmax, amax, Layout(contracted, bothWays), swizzled: ReadsAlongContracted), null),
         OperandCast.Custom custom => new Operand(null, contracted == 1 ? custom.Quantizer.QuantizeDequantize(x) : Transposed(x, custom.Quantizer)),
         _ => new Operand(null, x.alias()),
     };
@@ -128,7 +135,7 @@ public sealed class LinearEngine
     /// <param name="cast">The cast.</param>
     /// <param name="contracted">The dimension that the matmul contracts.</param>
     /// <param name="reduceAmax">Where ranks hold parts of x; null where this is all of it.</param>
-    /// <param name="amax">That of all of x, where it is known already.</param>
+    /// <param name="amax">Magnitudes whose maximum is that of all of x, where they are known already.</param>
     /// <param name="bothWays">Whether a second matmul contracts the other dimension of this cast.</param>
     internal Operand Cast(
         string layer, string? name, Tensor x, OperandCast cast, int contracted, Func<Tensor, Tensor>? reduceAmax = null, Tensor? amax = null, bool bothWays = false)
@@ -138,11 +145,37 @@ public sealed class LinearEngine
         return operand;
     }
 
-    /// <summary>Casts a layer's weight for one of its two matmuls.</summary>
-    internal Operand CastWeight(string layer, string? name, Tensor w, WeightUse use, IWeightSource source) =>
-        Cast(layer, name, w, WeightCast(use), Contracted(use), source.ReduceAmax, WeightAmaxes.Of(source));
+    /// <summary>
+    /// Casts an operand that two matmuls read, along rows for one and along columns for the other, together: fewer passes over it. Null where the casts are not of one kind,
+    /// or one is enough for both.
+    /// </summary>
+    internal (Operand Rows, Operand Columns)? CastTwice(Tensor x, OperandCast rows, OperandCast columns)
+    {
+        if (rows is not OperandCast.Scaled r || columns is not OperandCast.Scaled c) return null;
+        CastTarget forRows = new(r.Format, r.Rounding), forColumns = new(c.Format, c.Rounding);
+        switch (r.Granularity, c.Granularity)
+        {
+            case (ScaleGranularity.Rowwise, ScaleGranularity.Rowwise):
+                var scaled = Kernels.CastRowsAndColumns(x, forRows, forColumns, Layout(AlongColumns, bothWays: false));
+                return (new Operand(QuantizedTensor.From(scaled.Rows, r.Format), null), new Operand(QuantizedTensor.From(scaled.Columns, c.Format), null));
+            case (ScaleGranularity.Block one, ScaleGranularity.Block other) when one == other && QuantizedTensor.IsMicroscaling(r.Rounding) && QuantizedTensor.IsMicroscaling(c.Rounding):
+                var (along, across) = Kernels.CastBlocks(x, one.Length, forRows, forColumns, swizzled: ReadsAlongContracted);
+                return (new Operand(QuantizedTensor.From(along!, r.Format), null), new Operand(QuantizedTensor.From(across!, c.Format), null));
+            default:
+                return null;
+        }
+    }
 
-    /// <summary>A matmul reads both its operands along the dimension that it contracts.</summary>
+    /// <summary>Casts a layer's weight for one of its two matmuls, or for both at once where one cast serves both.</summary>
+    internal Operand CastWeight(string layer, string? name, Tensor w, WeightUse use, IWeightSource source, bool bothWays) =>
+        Cast(layer, name, w, WeightCast(use), Contracted(use), source.PartsGroup is null ? null : source.ReduceAmax, WeightAmaxes.Of(source), bothWays);
+
+    /// <summary>Whether one cast of the weight, in the layouts that the matmuls read, serves both.</summary>
+    internal bool SharesWeightCast => Recipe.GradInput.Right == Recipe.Output.Right && IsSameBothWays(Recipe.Output.Right);
+
+    /// <summary>Whether the matmul reads both its operands along the dimension that it contracts.</summary>
+    internal bool ReadsAlongContracted => matmul.ReadsAlongContracted;
+
     private OperandLayout Layout(int contracted, bool bothWays) => !matmul.ReadsAlongContracted ? OperandLayout.Rows
         : bothWays ? OperandLayout.Both : contracted == AlongRows ? OperandLayout.Rows : OperandLayout.Columns;
 

@@ -8,7 +8,7 @@ namespace Titan.Quantization.Linear;
 /// A linear layer that executes a recipe. It takes over the parameters of the layer that it replaces, under the same names: the master weight stays in high precision,
 /// is cast directly from it, and checkpoints do not change.
 /// </summary>
-public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
+public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear, IActivationLayer
 {
     private Parameter? bias;
     private readonly LinearEngine engine;
@@ -41,6 +41,9 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
 
     /// <summary>Whether the input is split over ranks as the weight is.</summary>
     internal bool SplitsInput => LocalShape.K != Shape.K;
+
+    /// <summary>Whether the weight that the layer multiplies with lies here as it is, not gathered on use.</summary>
+    internal bool HasResidentWeight => Weight.Parameter.numel() == LocalShape.K * LocalShape.N;
 
     /// <summary>Whether the output is split over ranks as the weight is.</summary>
     internal bool SplitsOutput => LocalShape.N != Shape.N;
@@ -78,11 +81,23 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear
     /// <returns>[..., N], of x's dtype.</returns>
     public override Tensor forward(Tensor x)
     {
-        if (x.dim() < 1 || x.shape[^1] != LocalShape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", x.shape)}]; expected [..., {LocalShape.K}]");
-        var y = QuantizedLinearFunction.Multiply(x, this, engine);
-        if (bias is null) return y;
+        using var input = new Activation(x);
+        return Forward(input).Values;
+    }
+
+    /// <inheritdoc />
+    public bool WantsInputAmax => engine.WantsInputAmax;
+
+    /// <inheritdoc />
+    public Activation Forward(Activation x)
+    {
+        var shape = x.Values.shape;
+        if (shape.Length < 1 || shape[^1] != LocalShape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", shape)}]; expected [..., {LocalShape.K}]");
+        var note = new GradientNote(engine.WantsGradientAmax);
+        var y = QuantizedLinearFunction.Multiply(x, this, engine, note);
+        if (bias is null) return new Activation(y, gradient: note);
         using (y)
-        using (var b = bias.to(y.dtype)) return y + b;
+        using (var b = bias.to(y.dtype)) return new Activation(y + b, gradient: note);
     }
 
     /// <inheritdoc />

@@ -29,7 +29,7 @@ internal sealed class WeightAmaxes(ICastKernels kernels)
         foreach (var (amax, _) in known.Values) amax.Dispose();
         known.Clear();
         // A layer whose part is itself shared out, to be gathered on use, has only some rows here.
-        foreach (var parts in layers.Where(l => l.Weight.Parameter.numel() == l.LocalShape.K * l.LocalShape.N).GroupBy(l => l.Weight.PartsGroup))
+        foreach (var parts in layers.Where(l => l.HasResidentWeight).GroupBy(l => l.Weight.PartsGroup))
         {
             if (parts.Key is not { } group) continue;
             var split = parts.Select(l => l.Weight).ToList();

@@ -10,11 +10,15 @@ namespace Titan.Quantization.Matmuls;
 /// (a weight that travelled in float8, a number of tokens that is no multiple of 16) is copied, in float8.
 /// </summary>
 /// <param name="kernels">What gives a product its scales back.</param>
-internal sealed class ScaledMmMatmul(ICastKernels kernels) : IFloat8Matmul
+/// <param name="rowScales">Where scales per row go; null for <see cref="RowScales.Default"/>.</param>
+internal sealed class ScaledMmMatmul(ICastKernels kernels, RowScales? rowScales = null) : IFloat8Matmul
 {
     private const long Multiple = 16;
 
-    public string Name => "_scaled_mm";
+    private readonly RowScales rowScales = rowScales ?? RowScales.Default;
+    private readonly Dictionary<string, Tensor> units = [];
+
+    public string Name => $"_scaled_mm ({rowScales.Name})";
 
     public bool ReadsAlongContracted => true;
 
@@ -25,12 +29,12 @@ internal sealed class ScaledMmMatmul(ICastKernels kernels) : IFloat8Matmul
         if (left.HasBlocks && right.HasBlocks) return MultiplyBlocks(left, right, type).MoveToOuterDisposeScope();
         long rows = left.Data.shape[0], columns = right.Data.shape[1];
         var (a, b) = Oriented(left, right);
-        Tensor inverseA = left.Scale.reciprocal(), inverseB = right.Scale.reciprocal();
         if (rows == 0 || columns == 0 || a.shape[1] == 0) return zeros([rows, columns], dtype: type, device: left.Data.device).MoveToOuterDisposeScope();
+        Tensor inverseA = left.FactorOutside(), inverseB = right.FactorOutside();
         if (inverseA.numel() == 1 && inverseB.numel() == 1)
             return AtenGateway.ScaledMm(a, b, inverseA, inverseB, type, fastAccumulation).MoveToOuterDisposeScope();
 
-        if (fastAccumulation)
+        if (rowScales.Inside(new RowScaledProduct(rows, a.shape[1], columns, fastAccumulation, type)))
         {
             // The kernel with a scale per row writes bf16.
             var scaled = AtenGateway.ScaledMm(
@@ -38,10 +42,22 @@ internal sealed class ScaledMmMatmul(ICastKernels kernels) : IFloat8Matmul
             return scaled.to(type).MoveToOuterDisposeScope();
         }
 
-        // Without fast accumulation that kernel is slower than bf16: multiply with unit scales and apply the real ones to the product, as the reference does.
-        var one = ones([], dtype: ScalarType.Float32, device: left.Data.device);
-        var product = AtenGateway.ScaledMm(a, b, one, one, ScalarType.BFloat16);
-        return kernels.Rescale(product, inverseA, inverseB, type).MoveToOuterDisposeScope();
+        // A bf16 product is rounded, then rounded again with its scales, as the reference does; an fp32 one is rounded nowhere in between. What is neither is rounded from fp32.
+        var written = type == ScalarType.BFloat16 ? type : ScalarType.Float32;
+        var one = Unit(left.Data.device);
+        var product = AtenGateway.ScaledMm(a, b, one, one, written, fastAccumulation);
+        return kernels.Rescale(product, inverseA, inverseB, written).to(type).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The scale 1 on a device: one kernel in the life of the process, not one for every product.</summary>
+    private Tensor Unit(Device device)
+    {
+        lock (units)
+        {
+            var name = device.ToString();
+            if (!units.TryGetValue(name, out var unit)) units.Add(name, unit = ones([], dtype: ScalarType.Float32, device: device).DetachFromDisposeScope());
+            return unit;
+        }
     }
 
     /// <summary>The elements of both as the tensor cores want them; no copies where they lie so.</summary>
@@ -52,7 +68,7 @@ internal sealed class ScaledMmMatmul(ICastKernels kernels) : IFloat8Matmul
     {
         if (left.Data.numel() == 0 || right.Data.numel() == 0) return zeros([left.Data.shape[0], right.Data.shape[1]], dtype: type, device: left.Data.device);
         var product = AtenGateway.ScaledMmBlocks(
-            left.Data.contiguous(), right.Data.t().contiguous().t(), ScaleSwizzle.ToBlocked(left.Scale), ScaleSwizzle.ToBlocked(right.Scale.t()));
+            left.Data.contiguous(), right.Data.t().contiguous().t(), left.Swizzled ?? ScaleSwizzle.ToBlocked(left.Scale), right.Swizzled ?? ScaleSwizzle.ToBlocked(right.Scale.t()));
         return product.to(type);
     }
 

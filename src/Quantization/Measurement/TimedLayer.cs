@@ -56,7 +56,7 @@ public sealed class TimedLayer : IDisposable
         return () =>
         {
             Run(quantized);
-            engine.ReleaseSharedCasts();
+            engine.AfterOptimizerStep();
         };
     }
 

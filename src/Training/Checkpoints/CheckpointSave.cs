@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using Titan.Abstractions;
 
 namespace Titan.Training.Checkpoints;
@@ -10,15 +9,16 @@ namespace Titan.Training.Checkpoints;
 /// </summary>
 /// <param name="folders">Where.</param>
 /// <param name="step">The step.</param>
+/// <param name="branch">The step after which checkpoints are superseded by this one; null for none.</param>
 /// <param name="createFile">Makes a new file.</param>
 /// <param name="world">All ranks.</param>
-internal sealed class CheckpointSave(StepFolders folders, long step, Func<string, FileStream> createFile, IProcessGroup world)
+internal sealed class CheckpointSave(StepFolders folders, long step, long? branch, Func<string, FileStream> createFile, IProcessGroup world)
 {
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
-
     /// <summary>Saves it. What was written is removed again when something fails.</summary>
     /// <exception cref="IOException">On all ranks, when a rank's disk is full or refuses.</exception>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when the ranks together do not hold all of a tensor.</exception>
+    /// <exception cref="TitanException">
+    /// With <see cref="ExitCode.Plugin"/> when the ranks together do not hold all of a tensor; with <see cref="ExitCode.RunFailed"/> when a tensor is not finite.
+    /// </exception>
     public void Run(CheckpointContents contents)
     {
         string? temporary = null;
@@ -41,6 +41,9 @@ internal sealed class CheckpointSave(StepFolders folders, long step, Func<string
     {
         if (plan.Lacking is not null)
             throw new TitanException(ExitCode.Plugin, $"checkpoint step-{step}: the ranks together do not hold all of {plan.Lacking}; report it to the author of the parallelism, which says which part of a parameter each rank holds");
+        if (plan.NonFinite is not null)
+            throw new TitanException(ExitCode.RunFailed,
+                $"step {step}: {plan.NonFinite} holds NaN or infinity, so no checkpoint is saved: {Newest()}; go on from there with a lower optimizer.lr or a longer lr_scheduler.warmup_steps");
         var needed = (long)(1.2 * plan.Bytes);
         var free = new DriveInfo(Path.GetFullPath(folders.Root)).AvailableFreeSpace;
         if (free < needed) throw new IOException($"it needs {needed / 1e6:F0} MB, {free / 1e6:F0} MB are free");
@@ -52,18 +55,21 @@ internal sealed class CheckpointSave(StepFolders folders, long step, Func<string
     /// <summary>Writes what tells that the checkpoint is whole, and gives it its name.</summary>
     private void Finish(string temporary, CheckpointContents contents, List<CheckpointFile> files)
     {
-        var isSplit = files.Any(f => !contents.Tensors.ContainsKey(f.Name));
+        var isSplit = files.Any(f => SavePlan.IsNumbered(f.Name));
         foreach (var (name, content) in contents.Texts) files.Add(Describe(temporary, name, WriteText(Path.Combine(temporary, name), content)));
         Failpoint.Hit("before-manifest");
         var manifest = new CheckpointManifest { Format = isSplit ? CheckpointManifest.CurrentFormat : CheckpointManifest.PlainFormat, Step = step, Files = files, Metadata = contents.Metadata };
-        var text = JsonSerializer.Serialize(manifest, Json);
+        var text = manifest.ToJson();
         WriteText(Path.Combine(temporary, CheckpointManifest.FileName), text);
         WriteText(Path.Combine(temporary, CheckpointManifest.SealName), OpenedCheckpoint.Seal(Encoding.UTF8.GetBytes(text)));
         DirectorySync.Flush(temporary);
         Failpoint.Hit("before-rename");
+        if (branch is { } after) folders.Supersede(after);
         folders.Commit(temporary, step);
         Failpoint.Hit("after-rename");
     }
+
+    private string Newest() => folders.Committed is [var newest, ..] ? $"step-{newest} stays the newest" : "there is none yet";
 
     private CheckpointFile WriteTensors(string folder, string name, IReadOnlyList<TensorPart> parts)
     {
@@ -73,6 +79,8 @@ internal sealed class CheckpointSave(StepFolders folders, long step, Func<string
 
     private string WriteText(string path, string text)
     {
+        if (Encoding.UTF8.GetByteCount(text) is var length && length > OpenedCheckpoint.LargestText)
+            throw new IOException($"{Path.GetFileName(path)} would have {length:N0} bytes, and is read up to {OpenedCheckpoint.LargestText:N0}");
         using var file = new SafetensorsFile.HashedFile(createFile(path));
         var bytes = Encoding.UTF8.GetBytes(text);
         file.Write(bytes.AsSpan(0, bytes.Length / 2));

@@ -10,6 +10,9 @@ namespace Titan.Training.Checkpoints;
 /// </summary>
 public sealed class CheckpointStore : IDisposable
 {
+    // Links may lead anywhere, or round in a circle.
+    private static readonly EnumerationOptions Near = new() { RecurseSubdirectories = true, MaxRecursionDepth = 3, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = true };
+
     private readonly StepFolders folders;
     private readonly int keep;
     private readonly Action<string> warn;
@@ -59,12 +62,19 @@ public sealed class CheckpointStore : IDisposable
     /// Saves a checkpoint and removes those beyond the ones to keep. A file of tensors is written as one file of that name where one rank holds all of it, else as one for each
     /// rank that holds something, numbered. The manifest is written when all ranks have synced their files; then the rename commits.
     /// </summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when a rank's disk is full or refuses; what was there before is untouched.</exception>
-    public void Save(long step, CheckpointContents contents)
+    /// <param name="step">The step.</param>
+    /// <param name="contents">What to save.</param>
+    /// <param name="branch">For a run that went back: the step that it went back to. Later checkpoints, which others of its line left, are renamed to
+    /// <c>step-N.superseded</c> before the commit, with a warning: no start sees them, and nobody removes them. Null where the run goes on from the newest.</param>
+    /// <exception cref="TitanException">
+    /// With <see cref="ExitCode.Data"/> when a rank's disk is full or refuses; with <see cref="ExitCode.RunFailed"/> when a tensor of floats holds NaN or infinity on some rank. What
+    /// was there before is untouched.
+    /// </exception>
+    public void Save(long step, CheckpointContents contents, long? branch = null)
     {
         try
         {
-            new CheckpointSave(folders, step, CreateFile, world).Run(contents);
+            new CheckpointSave(folders, step, branch, CreateFile, world).Run(contents);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -165,7 +175,8 @@ public sealed class CheckpointStore : IDisposable
         foreach (var step in Steps.Where(s => s != saved).Skip(keep - 1)) folders.Remove(step);
     }
 
+    /// <summary>The first file, not far below a folder, that another program saves its checkpoints in.</summary>
     private static string? Foreign(string folder) =>
-        Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Select(Path.GetFileName)
+        Directory.EnumerateFiles(folder, "*", Near).Select(Path.GetFileName)
             .FirstOrDefault(f => f!.EndsWith(".distcp", StringComparison.Ordinal) || f.EndsWith(".pt", StringComparison.Ordinal) || f.EndsWith(".bin", StringComparison.Ordinal) || f.EndsWith(".pkl", StringComparison.Ordinal));
 }

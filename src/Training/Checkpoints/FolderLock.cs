@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Titan.Abstractions;
+using Titan.Training.Files;
 
 namespace Titan.Training.Checkpoints;
 
@@ -15,6 +16,16 @@ internal static class FolderLock
     public static FileStream Take(string folder)
     {
         var path = Path.Combine(folder, ".lock");
+        try
+        {
+            // What a link points to is somebody's file, and would be emptied.
+            RegularFile.ThrowIfOther(path, followLinks: false);
+        }
+        catch (IOException e)
+        {
+            throw new IOException($"'{path}' cannot be a lock: {e.Message}", e);
+        }
+
         try
         {
             // None, because on Unix only that locks out others.

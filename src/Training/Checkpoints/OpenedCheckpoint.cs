@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using Titan.Abstractions;
+using Titan.Training.Files;
 
 namespace Titan.Training.Checkpoints;
 
@@ -10,9 +12,10 @@ internal sealed class CorruptCheckpointException(string message) : Exception(mes
 /// <summary>A checkpoint whose files all have the length and SHA-256 that its manifest records.</summary>
 public sealed class OpenedCheckpoint
 {
-    private const long LargestManifest = 16 << 20;
+    /// <summary>Bytes that a file of text has at most.</summary>
+    internal const int LargestText = 256 << 20;
 
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
+    private const int LargestSeal = 1024;
 
     private readonly IProcessGroup world;
 
@@ -28,7 +31,7 @@ public sealed class OpenedCheckpoint
     public bool Has(string file) => FilesOf(file).Any();
 
     /// <summary>A file's text. All ranks call it; rank 0 reads.</summary>
-    public string ReadText(string file) => Agreement.OnFirst(world, () => File.ReadAllText(Path.Combine(Folder, file)));
+    public string ReadText(string file) => Agreement.OnFirst(world, () => Encoding.UTF8.GetString(RegularFile.ReadAllBytes(Path.Combine(Folder, file), LargestText, followLinks: false)));
 
     /// <summary>The tensors of a file, wherever their parts are.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when a header is none or the parts of a tensor contradict each other.</exception>
@@ -49,31 +52,29 @@ public sealed class OpenedCheckpoint
         return tensors;
     }
 
+    /// <summary>Copies a file's tensors into this rank's parts of tensors of the same names and shapes: <see cref="Prepare"/>, and then its read.</summary>
+    /// <exception cref="TitanException">As <see cref="Prepare"/>; then nothing was copied.</exception>
+    public void ReadInto(string file, IReadOnlyList<TensorPart> targets) => Prepare(file, targets)();
+
     /// <summary>
-    /// Copies a file's tensors into this rank's parts of tensors of the same names and shapes, however they were split when they were saved. All ranks call it; each reads what
-    /// its own parts need.
+    /// Finds a file's tensors for this rank's parts of tensors of the same names and shapes, however they were split when they were saved. All ranks call it, and then what it
+    /// returns; each reads what its own parts need.
     /// </summary>
+    /// <returns>Copies them.</returns>
     /// <exception cref="TitanException">
-    /// With <see cref="ExitCode.Data"/>, on all ranks alike, when names or shapes differ or a part is in no file, listing the first; then nothing was copied.
+    /// With <see cref="ExitCode.Data"/>, on all ranks alike, when names, shapes or kinds of numbers differ or a part is in no file, listing the first.
     /// </exception>
-    public void ReadInto(string file, IReadOnlyList<TensorPart> targets)
+    public Action Prepare(string file, IReadOnlyList<TensorPart> targets)
     {
-        try
+        IReadOnlyList<PartRead> reads = [];
+        Readable(() => Agreement.All(world, () =>
         {
-            IReadOnlyList<PartRead> reads = [];
-            Agreement.All(world, () =>
-            {
-                var stored = Tensors(file);
-                ThrowIfDifferent(file, stored, targets);
-                reads = [.. targets.SelectMany(t => PartRead.Plan(stored[t.Name], t, missing => new TitanException(ExitCode.Data,
-                    $"checkpoint '{Folder}' ({file}) is incomplete: {missing} of {t.Name} [{string.Join(", ", t.Layout.GlobalShape)}] is in none of its files; choose another step")))];
-            });
-            Agreement.All(world, () => PartRead.Run(reads));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw Unreadable(Folder, e);
-        }
+            var stored = Tensors(file);
+            ThrowIfDifferent(file, stored, targets);
+            reads = [.. targets.SelectMany(t => PartRead.Plan(stored[t.Name], t, missing => new TitanException(ExitCode.Data,
+                $"checkpoint '{Folder}' ({file}) is incomplete: {missing} of {t.Name} [{string.Join(", ", t.Layout.GlobalShape)}] is in none of its files; choose another step")))];
+        }));
+        return () => Readable(() => Agreement.All(world, () => PartRead.Run(reads)));
     }
 
     /// <summary>Opens a folder whose every byte is what was saved.</summary>
@@ -93,7 +94,7 @@ public sealed class OpenedCheckpoint
                 CheckListing(folder, read);
                 return read;
             });
-            Agreement.All(world, () => CheckHashes(folder, Share(manifest.Files, world)));
+            Agreement.All(world, () => Share(manifest.Files, world).ToList().ForEach(f => CheckedFile.Read(folder, f)));
             return new OpenedCheckpoint(folder, manifest, world);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -106,6 +107,18 @@ public sealed class OpenedCheckpoint
     private static TitanException Unreadable(string folder, Exception e) =>
         new(ExitCode.Data, $"checkpoint '{folder}' cannot be read: {e.Message}; nothing was changed, try again or choose another step with checkpoint.load_step", e);
 
+    private void Readable(Action read)
+    {
+        try
+        {
+            read();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unreadable(Folder, e);
+        }
+    }
+
     private IEnumerable<string> FilesOf(string file) => Manifest.Files.Select(f => f.Name).Where(f => SavePlan.IsPartOf(file, f));
 
     private void ThrowIfDifferent(string file, IReadOnlyDictionary<string, StoredTensor> stored, IReadOnlyList<TensorPart> targets)
@@ -115,6 +128,10 @@ public sealed class OpenedCheckpoint
         var unexpected = stored.Keys.Where(k => !names.Contains(k)).ToList();
         var different = targets.Where(t => stored.TryGetValue(t.Name, out var s) && !s.Shape.SequenceEqual(t.Layout.GlobalShape))
             .Select(t => $"{t.Name} is [{string.Join(", ", stored[t.Name].Shape)}], expected [{string.Join(", ", t.Layout.GlobalShape)}]").ToList();
+        var kinds = targets.Where(t => stored.TryGetValue(t.Name, out var s) && s.Type != t.Tensor.dtype && !(Finiteness.IsFloat(s.Type) && Finiteness.IsFloat(t.Tensor.dtype)))
+            .Select(t => $"{t.Name} is {stored[t.Name].Type}, expected {t.Tensor.dtype}").ToList();
+        if (kinds.Count > 0)
+            throw new TitanException(ExitCode.Data, $"checkpoint '{Folder}' ({file}) is not what this program saves: {Few("of another kind of numbers", kinds)}choose another step");
         if (missing.Count + unexpected.Count + different.Count > 0)
             throw new TitanException(ExitCode.Data,
                 $"checkpoint '{Folder}' ({file}) does not fit this model: {Few("missing", missing)}{Few("unexpected", unexpected)}{Few("of another shape", different)}use the model.flavor that it was saved with");
@@ -122,50 +139,34 @@ public sealed class OpenedCheckpoint
 
     private static CheckpointManifest ReadManifest(string folder)
     {
-        var bytes = File.ReadAllBytes(Regular(folder, CheckpointManifest.FileName, LargestManifest).FullName);
-        var seal = new FileInfo(Path.Combine(folder, CheckpointManifest.SealName));
-        var isSealed = seal.Exists && File.ReadAllText(Regular(folder, seal.Name, 1024).FullName) == Seal(bytes);
-        if (seal.Exists && !isSealed) throw new CorruptCheckpointException("the SHA-256 of its manifest differs");
+        var bytes = ReadSmall(folder, CheckpointManifest.FileName, CheckpointManifest.Largest);
+        var hasSeal = Path.Exists(Path.Combine(folder, CheckpointManifest.SealName));
+        var isSealed = hasSeal && Encoding.UTF8.GetString(ReadSmall(folder, CheckpointManifest.SealName, LargestSeal)) == Seal(bytes);
+        if (hasSeal && !isSealed) throw new CorruptCheckpointException("the SHA-256 of its manifest differs");
         try
         {
-            using var document = JsonDocument.Parse(bytes);
-            if (document.RootElement.TryGetProperty("format", out var format) && format.TryGetInt64(out var number) && number > CheckpointManifest.CurrentFormat)
-                throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' has format {number}, this program reads up to {CheckpointManifest.CurrentFormat}; use a newer Titan");
-            if (!isSealed) throw new CorruptCheckpointException($"{CheckpointManifest.SealName} is missing");
-            return document.Deserialize<CheckpointManifest>(Json) is { Files: not null, Metadata: not null, Format: CheckpointManifest.PlainFormat or CheckpointManifest.CurrentFormat } manifest
-                ? manifest
-                : throw new CorruptCheckpointException("its manifest lacks format, files or metadata");
+            if (CheckpointManifest.FormatOf(bytes) is var format and > CheckpointManifest.CurrentFormat)
+                throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' has format {format}, this program reads up to {CheckpointManifest.CurrentFormat}; use a newer Titan");
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        catch (JsonException e)
         {
-            throw new CorruptCheckpointException($"its manifest is not the JSON that was expected: {e.Message}");
+            throw new CorruptCheckpointException($"its manifest is no JSON: {e.Message}");
         }
+
+        return isSealed ? CheckpointManifest.Parse(bytes) : throw new CorruptCheckpointException($"{CheckpointManifest.SealName} is missing");
     }
 
     private static void CheckListing(string folder, CheckpointManifest manifest)
     {
-        if (manifest.Files.Count == 0) throw new CorruptCheckpointException("its manifest lists no files");
-        var listed = new HashSet<string>(StringComparer.Ordinal) { CheckpointManifest.FileName, CheckpointManifest.SealName };
         foreach (var file in manifest.Files)
         {
-            if (file is not { Name.Length: > 0, Sha256.Length: 64 }) throw new CorruptCheckpointException($"its manifest lists {file?.Name ?? "a file"} without name or SHA-256");
-            if (file.Name != Path.GetFileName(file.Name) || file.Name is "." or "..") throw new CorruptCheckpointException($"its manifest names '{file.Name}', which is not in the folder");
-            if (!listed.Add(file.Name)) throw new CorruptCheckpointException($"its manifest lists {file.Name} twice");
-            var info = Regular(folder, file.Name, long.MaxValue);
+            var info = Regular(folder, file.Name);
             if (info.Length != file.Length) throw new CorruptCheckpointException($"{file.Name} has {info.Length} bytes, expected {file.Length}");
         }
 
-        if (Directory.EnumerateFiles(folder).Select(f => Path.GetFileName(f)).FirstOrDefault(f => !listed.Contains(f)) is { } extra)
+        var listed = manifest.Files.Select(f => f.Name).ToHashSet(StringComparer.Ordinal);
+        if (Directory.EnumerateFiles(folder).Select(f => Path.GetFileName(f)).FirstOrDefault(f => f is not (CheckpointManifest.FileName or CheckpointManifest.SealName) && !listed.Contains(f)) is { } extra)
             throw new CorruptCheckpointException($"{extra} is not in its manifest");
-    }
-
-    private static void CheckHashes(string folder, IEnumerable<CheckpointFile> files)
-    {
-        foreach (var file in files)
-        {
-            using var stream = File.OpenRead(Path.Combine(folder, file.Name));
-            if (System.Convert.ToHexStringLower(SHA256.HashData(stream)) != file.Sha256) throw new CorruptCheckpointException($"the SHA-256 of {file.Name} differs");
-        }
     }
 
     /// <summary>This rank's share of the files: the largest first, each to whoever has least so far. No file is read for it by two.</summary>
@@ -180,13 +181,28 @@ public sealed class OpenedCheckpoint
         }
     }
 
+    private static byte[] ReadSmall(string folder, string name, int largest)
+    {
+        var length = Regular(folder, name).Length;
+        return length <= largest
+            ? RegularFile.ReadAllBytes(Path.Combine(folder, name), largest, followLinks: false)
+            : throw new CorruptCheckpointException($"{name} has {length} bytes, expected {largest} at most");
+    }
+
     /// <summary>A file of the folder itself: what a link points to may be anything, and a pipe never ends.</summary>
-    private static FileInfo Regular(string folder, string name, long largest)
+    private static FileInfo Regular(string folder, string name)
     {
         var info = new FileInfo(Path.Combine(folder, name));
-        if (info.LinkTarget is not null) throw new CorruptCheckpointException($"{name} is a link");
-        if (!info.Exists) throw new CorruptCheckpointException($"{name} is missing");
-        return info.Length <= largest ? info : throw new CorruptCheckpointException($"{name} has {info.Length} bytes, expected {largest} at most");
+        try
+        {
+            RegularFile.ThrowIfOther(info.FullName, followLinks: false);
+        }
+        catch (IOException e)
+        {
+            throw new CorruptCheckpointException($"{name} is not what was saved: {e.Message}");
+        }
+
+        return info.Exists ? info : throw new CorruptCheckpointException($"{name} is missing");
     }
 
     /// <summary>The line that seals a manifest.</summary>

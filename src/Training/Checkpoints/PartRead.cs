@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Training.Files;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Checkpoints;
@@ -53,14 +54,14 @@ internal sealed record PartRead(string Path, SafetensorsFile.Entry Entry, Box Bo
     {
         foreach (var file in reads.GroupBy(r => r.Path))
         {
-            using var handle = File.OpenHandle(file.Key);
+            using var stream = RegularFile.OpenRead(file.Key, followLinks: false);
             foreach (var read in file.OrderBy(r => r.Entry.Begin))
             {
                 using var none = no_grad();
                 using var scope = NewDisposeScope();
                 var layout = read.Target.Layout;
                 var place = new ShardLayout(layout.Shape, Relative(read.Box.Offset, layout.Offset), read.Box.Shape).Of(read.Target.Tensor);
-                SafetensorsFile.ReadInto(handle, read.Entry, read.Box with { Offset = Relative(read.Box.Offset, read.Entry.Layout.Offset) }, place);
+                SafetensorsFile.ReadInto(stream.SafeFileHandle, read.Entry, read.Box with { Offset = Relative(read.Box.Offset, read.Entry.Layout.Offset) }, place);
             }
         }
     }

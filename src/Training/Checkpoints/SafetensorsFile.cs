@@ -4,6 +4,7 @@ using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
+using Titan.Training.Files;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Checkpoints;
@@ -15,18 +16,7 @@ namespace Titan.Training.Checkpoints;
 /// </summary>
 public static class SafetensorsFile
 {
-    private const long LargestHeader = 100L << 20;
     private const int Chunk = 1 << 24;
-    private const string Metadata = "__metadata__", PartKey = "part.";
-
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
-
-    private static readonly Dictionary<string, (ScalarType Type, int Size)> Types = new()
-    {
-        ["F64"] = (ScalarType.Float64, 8), ["F32"] = (ScalarType.Float32, 4), ["F16"] = (ScalarType.Float16, 2), ["BF16"] = (ScalarType.BFloat16, 2),
-        ["I64"] = (ScalarType.Int64, 8), ["I32"] = (ScalarType.Int32, 4), ["I16"] = (ScalarType.Int16, 2), ["I8"] = (ScalarType.Int8, 1),
-        ["U8"] = (ScalarType.Byte, 1), ["BOOL"] = (ScalarType.Bool, 1), ["F8_E4M3"] = (Float8Format.E4M3.Type, 1), ["F8_E5M2"] = (Float8Format.E5M2.Type, 1),
-    };
 
     /// <summary>A tensor's place in a file.</summary>
     /// <param name="Type">Its dtype.</param>
@@ -38,8 +28,6 @@ public static class SafetensorsFile
         /// <summary>Which part of a whole tensor it is.</summary>
         public ShardLayout Layout { get; init; } = ShardLayout.Whole(Shape);
     }
-
-    private sealed record Part(long[] Shape, long[] Offset);
 
     /// <summary>Writes tensors and returns the file's SHA-256. The file is on the disk when this returns.</summary>
     /// <param name="path">A new file.</param>
@@ -54,11 +42,12 @@ public static class SafetensorsFile
     {
         var header = new Dictionary<string, object>();
         if (tensors.Any(t => !t.Layout.IsWhole))
-            header[Metadata] = tensors.Where(t => !t.Layout.IsWhole).ToDictionary(t => PartKey + t.Name, t => JsonSerializer.Serialize(new Part([.. t.Layout.GlobalShape], [.. t.Layout.Offset]), Json));
+            header[SafetensorsHeader.Metadata] = tensors.Where(t => !t.Layout.IsWhole)
+                .ToDictionary(t => SafetensorsHeader.PartKey + t.Name, t => SafetensorsHeader.ToText(new SafetensorsHeader.Part([.. t.Layout.GlobalShape], [.. t.Layout.Offset])));
         long offset = 0;
         foreach (var (name, tensor, _, _) in tensors)
         {
-            var type = Types.First(t => t.Value.Type == tensor.dtype);
+            var type = SafetensorsHeader.Types.First(t => t.Value.Type == tensor.dtype);
             var length = tensor.numel() * type.Value.Size;
             header[name] = new { dtype = type.Key, shape = tensor.shape, data_offsets = new[] { offset, offset + length } };
             offset += length;
@@ -87,10 +76,10 @@ public static class SafetensorsFile
     {
         try
         {
-            using var stream = File.OpenRead(path);
-            return ReadHeader(stream);
+            using var stream = RegularFile.OpenRead(path);
+            return SafetensorsHeader.Read(stream);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException or KeyNotFoundException or FormatException or InvalidDataException or OverflowException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException or InvalidDataException)
         {
             throw new TitanException(ExitCode.Data, $"'{path}' is not a readable safetensors file: {e.Message}", e);
         }
@@ -99,8 +88,8 @@ public static class SafetensorsFile
     /// <summary>Copies one tensor's bytes into <paramref name="target"/>, which has its shape, and any dtype.</summary>
     public static void ReadInto(string path, Entry entry, Tensor target)
     {
-        using var file = File.OpenHandle(path);
-        ReadInto(file, entry, new Box(new long[entry.Shape.Length], entry.Shape), target);
+        using var file = RegularFile.OpenRead(path);
+        ReadInto(file.SafeFileHandle, entry, new Box(new long[entry.Shape.Length], entry.Shape), target);
     }
 
     /// <summary>Copies a box of one tensor into <paramref name="target"/>, which has the box's shape, and any dtype. Nothing but the box is read.</summary>
@@ -122,71 +111,6 @@ public static class SafetensorsFile
         var target = empty(entry.Shape, dtype: entry.Type);
         ReadInto(path, entry, target);
         return target;
-    }
-
-    private static Dictionary<string, Entry> ReadHeader(Stream stream)
-    {
-        Span<byte> size = stackalloc byte[8];
-        stream.ReadExactly(size);
-        var length = BinaryPrimitives.ReadInt64LittleEndian(size);
-        if (length is < 2 or > LargestHeader || length > stream.Length - 8) throw new InvalidDataException($"its header claims {length} bytes");
-        var bytes = new byte[length];
-        stream.ReadExactly(bytes);
-        using var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { MaxDepth = 8 });
-        var parts = Parts(document.RootElement);
-        var entries = new Dictionary<string, Entry>(StringComparer.Ordinal);
-        var start = 8 + length;
-        var data = stream.Length - start;
-        foreach (var item in document.RootElement.EnumerateObject())
-        {
-            if (item.Name == Metadata) continue;
-            var dtype = item.Value.GetProperty("dtype").GetString()!;
-            if (!Types.TryGetValue(dtype, out var type)) throw new InvalidDataException($"tensor '{item.Name}' has the unknown dtype '{dtype}'");
-            var shape = item.Value.GetProperty("shape").EnumerateArray().Select(d => d.GetInt64()).ToArray();
-            if (shape.Any(d => d < 0)) throw new InvalidDataException($"tensor '{item.Name}' has a negative dimension");
-            var expected = shape.Aggregate((long)type.Size, (a, b) => checked(a * b));
-            var offsets = item.Value.GetProperty("data_offsets");
-            long begin = offsets[0].GetInt64(), end = offsets[1].GetInt64();
-            if (begin < 0 || end < begin || end > data || end - begin != expected) throw new InvalidDataException($"tensor '{item.Name}' claims bytes {begin} to {end} of {data}");
-            var entry = new Entry(type.Type, shape, start + begin, expected);
-            if (parts.Remove(item.Name, out var part)) entry = entry with { Layout = LayoutOf(item.Name, part, shape) };
-            if (!entries.TryAdd(item.Name, entry)) throw new InvalidDataException($"tensor '{item.Name}' is there twice");
-        }
-
-        if (parts.Count > 0) throw new InvalidDataException($"it says which part '{parts.Keys.First()}' is, and does not have it");
-        long at = start;
-        foreach (var entry in entries.Values.OrderBy(e => e.Begin).ThenBy(e => e.Length))
-        {
-            if (entry.Begin != at) throw new InvalidDataException("its tensors overlap or leave gaps");
-            at += entry.Length;
-        }
-
-        return at == stream.Length ? entries : throw new InvalidDataException($"{stream.Length - at} bytes belong to no tensor");
-    }
-
-    /// <summary>What the metadata says of parts; other programs' metadata may be anything.</summary>
-    private static Dictionary<string, Part> Parts(JsonElement header)
-    {
-        var parts = new Dictionary<string, Part>(StringComparer.Ordinal);
-        if (!header.TryGetProperty(Metadata, out var metadata) || metadata.ValueKind != JsonValueKind.Object) return parts;
-        foreach (var item in metadata.EnumerateObject().Where(i => i.Name.StartsWith(PartKey, StringComparison.Ordinal)))
-        {
-            var part = JsonSerializer.Deserialize<Part>(item.Value.GetString() ?? "", Json);
-            if (part is not { Shape: not null, Offset: not null }) throw new InvalidDataException($"'{item.Name}' lacks shape or offset");
-            parts[item.Name[PartKey.Length..]] = part;
-        }
-
-        return parts;
-    }
-
-    private static ShardLayout LayoutOf(string name, Part part, long[] shape)
-    {
-        var layout = new ShardLayout(part.Shape, part.Offset, shape);
-        var fits = part.Shape.Length == shape.Length && part.Offset.Length == shape.Length
-            && Enumerable.Range(0, shape.Length).All(d => part.Offset[d] >= 0 && part.Offset[d] <= part.Shape[d] - shape[d]);
-        // The size of the whole in bytes must be a number.
-        _ = part.Shape.Aggregate(8L, (a, b) => checked(a * b));
-        return fits ? layout : throw new InvalidDataException($"tensor '{name}' of [{string.Join(", ", shape)}] claims to begin at [{string.Join(", ", part.Offset)}] of [{string.Join(", ", part.Shape)}]");
     }
 
     private static unsafe void WriteBytes(HashedFile file, Tensor tensor)

@@ -58,7 +58,19 @@ internal sealed partial class StepFolders(string root, Action<string> warn)
         if (old is not null) Discard(old);
     }
 
+    /// <summary>Renames the checkpoints after a step to <c>step-N.superseded</c>: they are of a line that a run left when it went back to the step.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when one cannot be renamed.</exception>
+    public void Supersede(long after)
+    {
+        // The newest last: where this is cut off, a start goes on with it, as if nobody had gone back.
+        var renamed = Committed.Where(s => s > after).Order().Select(s => Path.GetFileName(SetAside(s, "superseded"))).ToList();
+        if (renamed.Count == 0) return;
+        DirectorySync.Flush(root);
+        warn($"training went back to step {after}, and the later checkpoints in '{root}' were renamed to {string.Join(", ", renamed)}; remove them when they are not wanted any more");
+    }
+
     /// <summary>Renames a step's folder to a name that no checkpoint has.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when that may not be done.</exception>
     public string SetAside(long step, string why)
     {
         var aside = $"{Of(step)}.{why}";
@@ -70,7 +82,7 @@ internal sealed partial class StepFolders(string root, Action<string> warn)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new TitanException(ExitCode.Data, $"'{Of(step)}' is damaged and cannot be renamed: {e.Message}; move it away", e);
+            throw new TitanException(ExitCode.Data, $"'{Of(step)}' cannot be renamed to {Path.GetFileName(aside)}: {e.Message}; move it away", e);
         }
     }
 

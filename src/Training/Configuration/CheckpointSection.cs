@@ -68,8 +68,8 @@ public sealed record CheckpointSection
     [Description("The step to load; -1 for the newest.")]
     public int LoadStep { get; init; } = -1;
 
-    /// <summary>Parts not to load: model, optimizer, lr_scheduler, dataloader, train_state.</summary>
-    [Description("Parts not to load: model, optimizer, lr_scheduler, dataloader, train_state.")]
+    /// <summary>Parts not to load, each of which starts over by itself: model, optimizer, lr_scheduler, dataloader, train_state (docs/operations.md).</summary>
+    [Description("Parts not to load, each of which starts over by itself: model, optimizer, lr_scheduler, dataloader, train_state (docs/operations.md).")]
     public IReadOnlyList<string> ExcludeFromLoading { get; init; } = [];
 
     /// <summary>Also save after step 1.</summary>

@@ -9,8 +9,8 @@ public sealed record TrainingSection
     [Description("Dataset: titan_sample (shipped), text (your files), c4, c4_test, c4_validation (need dataset_path).")]
     public string Dataset { get; init; } = "titan_sample";
 
-    /// <summary>File or folder of .txt, .jsonl, .json (also .gz) or .parquet.</summary>
-    [Description("File or folder of .txt, .jsonl, .json (also .gz) or .parquet.")]
+    /// <summary>File or folder of .txt, .jsonl, .json (also .gz) or .parquet, with documents of up to 16 Mi characters.</summary>
+    [Description("File or folder of .txt, .jsonl, .json (also .gz) or .parquet, with documents of up to 16 Mi characters.")]
     public string? DatasetPath { get; init; }
 
     /// <summary>Sequences per data-parallel rank and micro-batch.</summary>

@@ -32,8 +32,8 @@ public sealed record ValidationSection
     [AtLeast(1)]
     public int Freq { get; init; } = 10;
 
-    /// <summary>Batches; -1 for the whole set.</summary>
-    [Description("Batches; -1 for the whole set.")]
+    /// <summary>Batches; -1 for the whole set, in which every token counts once.</summary>
+    [Description("Batches; -1 for the whole set, in which every token counts once.")]
     public int Steps { get; init; } = -1;
 
     /// <summary>Loading.</summary>

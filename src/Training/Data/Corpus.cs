@@ -1,28 +1,33 @@
 using System.Security.Cryptography;
 using System.Text;
 using Titan.Abstractions;
+using Titan.Training.Files;
 
 namespace Titan.Training.Data;
 
 /// <summary>An ordered set of files with documents.</summary>
 /// <param name="name">The dataset's name, for messages.</param>
 /// <param name="files">The files, in order.</param>
-public sealed class Corpus(string name, IReadOnlyList<string> files)
+/// <param name="key">The configuration key that names them, for messages.</param>
+public sealed class Corpus(string name, IReadOnlyList<string> files, string key = TextFiles.DefaultKey)
 {
     private const int Sampled = 1 << 16;
 
     /// <summary>The dataset's name.</summary>
     public string Name => name;
 
+    /// <summary>The configuration key that names the files.</summary>
+    public string Key => key;
+
     /// <summary>SHA-256 over names, lengths, and the first and last 64 KiB of the files: a position in a corpus makes no sense in another.</summary>
-    public string Fingerprint { get; } = Hash(files);
+    public string Fingerprint { get; } = Hash(files, key);
 
     /// <summary>The documents from the <paramref name="skip"/>-th on; those before are passed over without being tokenised.</summary>
     public IEnumerable<string> Documents(long skip = 0)
     {
         foreach (var file in files)
         {
-            foreach (var document in TextFiles.Read(file))
+            foreach (var document in TextFiles.Read(file, key))
             {
                 if (skip > 0) skip--;
                 else yield return document;
@@ -30,24 +35,24 @@ public sealed class Corpus(string name, IReadOnlyList<string> files)
         }
     }
 
-    private static string Hash(IReadOnlyList<string> files)
+    private static string Hash(IReadOnlyList<string> files, string key)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = new byte[Sampled];
-        try
+        foreach (var file in files)
         {
-            foreach (var file in files)
+            try
             {
-                using var stream = File.OpenRead(file);
+                using var stream = RegularFile.OpenRead(file);
                 hash.AppendData(Encoding.UTF8.GetBytes($"{Path.GetFileName(file)}:{stream.Length};"));
                 hash.AppendData(buffer, 0, stream.ReadAtLeast(buffer, Sampled, throwOnEndOfStream: false));
                 stream.Seek(-Math.Min(Sampled, stream.Length), SeekOrigin.End);
                 hash.AppendData(buffer, 0, stream.ReadAtLeast(buffer, Sampled, throwOnEndOfStream: false));
             }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new TitanException(ExitCode.Data, $"a dataset file cannot be read: {e.Message}", e);
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new TitanException(ExitCode.Data, $"dataset file '{file}' cannot be read: {e.Message}; replace it, or set {key} to another", e);
+            }
         }
 
         return System.Convert.ToHexStringLower(hash.GetHashAndReset());

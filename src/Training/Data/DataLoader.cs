@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Titan.Abstractions;
 using Titan.Training.Tokenizers;
 using static TorchSharp.torch;
@@ -6,11 +7,17 @@ namespace Titan.Training.Data;
 
 /// <summary>A micro-batch.</summary>
 /// <param name="Inputs">[B * S] token ids.</param>
-/// <param name="Labels">[B * S]: the next token of each.</param>
+/// <param name="Labels">[B * S]: the next token of each, or <see cref="Ignored"/>.</param>
 /// <param name="BatchSize">B.</param>
 /// <param name="SeqLen">S.</param>
 public sealed record Batch(long[] Inputs, long[] Labels, int BatchSize, int SeqLen)
 {
+    /// <summary>The label that counts for nothing.</summary>
+    public const long Ignored = -100;
+
+    /// <summary>Labels that count.</summary>
+    public long Counted => Labels.LongCount(l => l != Ignored);
+
     /// <summary>The inputs as a tensor [B, S] int64.</summary>
     public Tensor InputsOn(Device device) => tensor(Inputs, [BatchSize, SeqLen], device: device);
 
@@ -24,9 +31,15 @@ public sealed record Batch(long[] Inputs, long[] Labels, int BatchSize, int SeqL
 /// rank r gets those from r * batchSize on. So which sequences a step trains on, and in which order, depends on the global batch alone, and a position of one number of ranks
 /// is a position of any other. The price: every rank reads and tokenises all documents, since only their tokens tell where sequences begin; the others' sequences are passed
 /// over without being copied.
+/// <para>
+/// A finite stream, as a validation set is, leaves nothing out: a sequence begins with the last token of the one before, so that every token but the first is a label once, and the
+/// end is filled up with labels that are ignored, to whole batches on every rank.
+/// </para>
 /// </summary>
 public sealed class DataLoader : IDisposable
 {
+    private const string StartOver = "start the data over with --checkpoint.exclude_from_loading dataloader";
+
     private readonly Corpus corpus;
     private readonly ITokenizer tokenizer;
     private readonly int rank;
@@ -60,34 +73,43 @@ public sealed class DataLoader : IDisposable
     /// <summary>Raised when the corpus starts over, with the number of the epoch that begins.</summary>
     public event Action<int>? Repeated;
 
-    /// <summary>This rank's part of the next global micro-batch; null, on all ranks alike, where a finite stream has no whole one left.</summary>
+    /// <summary>How many tokens were made of text so far, and how long that took.</summary>
+    public (long Tokens, double Seconds) Tokenised { get; private set; }
+
+    /// <summary>This rank's part of the next global micro-batch; null, on all ranks alike, where a finite stream has no label left.</summary>
     public Batch? Next()
     {
         var batch = new Batch(new long[batchSize * seqLen], new long[batchSize * seqLen], batchSize, seqLen);
         var first = (long)rank * batchSize;
+        var any = false;
         for (long i = 0; i < (long)world * batchSize; i++)
         {
-            while (tokens.Count - given <= seqLen)
-                if (!ReadDocument()) return null;
-            if (i >= first && i < first + batchSize) Copy(batch, (int)(i - first));
-            given += seqLen + 1;
+            while (tokens.Count - given <= seqLen && ReadDocument()) { }
+            var labels = Math.Min(seqLen, Math.Max(0, tokens.Count - given - 1));
+            any |= labels > 0;
+            if (i >= first && i < first + batchSize) Copy(batch, (int)(i - first), labels);
+            given += infinite ? seqLen + 1 : labels;
         }
 
-        return batch;
+        return any ? batch : null;
     }
 
     /// <summary>Where the stream is: the same on all ranks that gave out as many micro-batches.</summary>
     public DataState Save() => new(corpus.Fingerprint, tokenizer.Hash, epoch, document, [.. tokens.Skip(given)]);
 
     /// <summary>Goes to a saved position, of any rank of any number of ranks.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the position is of another corpus or tokenizer.</exception>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the position is of another corpus or tokenizer, or in neither; then the loader is where it was.</exception>
     public void Restore(DataState state)
     {
         var different = state.Fingerprint != corpus.Fingerprint ? $"the files of dataset '{corpus.Name}'" : state.Tokenizer != tokenizer.Hash ? "the tokenizer" : null;
         if (different is not null)
-            throw new TitanException(ExitCode.Data, $"the checkpoint's data position does not fit: {different} changed since; start the data over with --checkpoint.exclude_from_loading dataloader");
+            throw new TitanException(ExitCode.Data, $"the checkpoint's data position does not fit: {different} changed since; {StartOver}");
+        foreach (var token in state.Buffer)
+            if (token < 0 || token >= tokenizer.VocabularySize)
+                throw new TitanException(ExitCode.Data, $"the checkpoint's data position holds token {token}, the tokenizer has 0 to {tokenizer.VocabularySize - 1}; {StartOver}");
+        var position = DocumentsFrom(state.Document);
         documents.Dispose();
-        documents = corpus.Documents(state.Document).GetEnumerator();
+        documents = position;
         // What of this epoch was before the position may have held all of its text.
         (epoch, document, isWholeEpoch, hasTokens) = (state.Epoch, state.Document, false, false);
         tokens.Clear();
@@ -98,13 +120,34 @@ public sealed class DataLoader : IDisposable
     /// <inheritdoc />
     public void Dispose() => documents.Dispose();
 
-    private void Copy(Batch batch, int row)
+    /// <summary>The documents after the first <paramref name="count"/>, which are read here, so that it is known that there are so many.</summary>
+    private IEnumerator<string> DocumentsFrom(long count)
     {
-        for (var s = 0; s < seqLen; s++)
+        var documents = corpus.Documents().GetEnumerator();
+        try
+        {
+            for (long read = 0; read < count; read++)
+                if (!documents.MoveNext())
+                    throw new TitanException(ExitCode.Data, $"the checkpoint's data position is after document {count}, dataset '{corpus.Name}' has {read}; {StartOver}");
+            return documents;
+        }
+        catch
+        {
+            documents.Dispose();
+            throw;
+        }
+    }
+
+    private void Copy(Batch batch, int row, int labels)
+    {
+        for (var s = 0; s < labels; s++)
         {
             batch.Inputs[row * seqLen + s] = tokens[given + s];
             batch.Labels[row * seqLen + s] = tokens[given + s + 1];
         }
+
+        // The inputs that are left are token 0, which every vocabulary has.
+        batch.Labels.AsSpan(row * seqLen + labels, seqLen - labels).Fill(Batch.Ignored);
     }
 
     private bool ReadDocument()
@@ -121,7 +164,10 @@ public sealed class DataLoader : IDisposable
             document++;
             var before = tokens.Count;
             if (tokenizer.BosId is { } bos) tokens.Add(bos);
-            tokens.AddRange(tokenizer.Encode(documents.Current));
+            var watch = Stopwatch.StartNew();
+            var encoded = tokenizer.Encode(documents.Current);
+            Tokenised = (Tokenised.Tokens + encoded.Count, Tokenised.Seconds + watch.Elapsed.TotalSeconds);
+            tokens.AddRange(encoded);
             if (tokenizer.EosId is { } eos) tokens.Add(eos);
             hasTokens |= tokens.Count > before;
             return true;
@@ -130,7 +176,7 @@ public sealed class DataLoader : IDisposable
         // Without this, starting over would go on for ever.
         if (isWholeEpoch && !hasTokens)
             throw new TitanException(ExitCode.Data,
-                $"dataset '{corpus.Name}' has {(document == 0 ? "no document" : $"no text in its {document} documents")}; check training.dataset_path");
+                $"dataset '{corpus.Name}' has {(document == 0 ? "no document" : $"no text in its {document} documents")}; check {corpus.Key}");
         if (!infinite) return false;
         documents.Dispose();
         documents = corpus.Documents().GetEnumerator();

@@ -11,19 +11,21 @@ public static class Datasets
     /// <summary>Opens a dataset.</summary>
     /// <param name="name">Its name, in any case.</param>
     /// <param name="path">Where its files are; null for a shipped dataset.</param>
+    /// <param name="section">The configuration section that names it, for messages.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> or <see cref="ExitCode.Usage"/>.</exception>
-    public static Corpus Open(string name, string? path)
+    public static Corpus Open(string name, string? path, string section = "training")
     {
+        var key = $"{section}.dataset_path";
         name = name.ToLowerInvariant();
         if (!Names.Contains(name))
-            throw new TitanException(ExitCode.Usage, $"training.dataset = '{name}': no such dataset; known: {string.Join(", ", Names)}{Nearest.Hint(name, Names)}");
-        if (path is not null) return new Corpus(name, TextFiles.Find(path));
+            throw new TitanException(ExitCode.Usage, $"{section}.dataset = '{name}': no such dataset; known: {string.Join(", ", Names)}{Nearest.Hint(name, Names)}");
+        if (path is not null) return new Corpus(name, TextFiles.Find(path, key), key);
         return name switch
         {
-            "titan_sample" => new Corpus(name, [Path.Combine(SampleAssets.Root, "sample", "train.jsonl.gz")]),
-            "titan_sample_validation" => new Corpus(name, [Path.Combine(SampleAssets.Root, "sample", "validation.jsonl.gz")]),
+            "titan_sample" => new Corpus(name, [Path.Combine(SampleAssets.Root, "sample", "train.jsonl.gz")], key),
+            "titan_sample_validation" => new Corpus(name, [Path.Combine(SampleAssets.Root, "sample", "validation.jsonl.gz")], key),
             _ => throw new TitanException(ExitCode.Data,
-                $"dataset '{name}' is not shipped: set training.dataset_path to its files (.txt, .jsonl, .json, .parquet), or use training.dataset titan_sample"),
+                $"dataset '{name}' is not shipped: set {key} to its files (.txt, .jsonl, .json, .parquet), or use {section}.dataset titan_sample"),
         };
     }
 }

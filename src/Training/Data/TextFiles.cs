@@ -1,25 +1,32 @@
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
-using Parquet;
-using Parquet.Schema;
 using Titan.Abstractions;
+using Titan.Training.Files;
 
 namespace Titan.Training.Data;
 
 /// <summary>
-/// Documents in files. <c>.jsonl</c> and <c>.json</c>: one object with a <c>text</c> field per line. <c>.txt</c>: paragraphs between blank lines. Both also with
-/// <c>.gz</c>. <c>.parquet</c>: a string column <c>text</c>.
+/// Documents in files. <c>.jsonl</c> and <c>.json</c>: one object with a <c>text</c> field per line. <c>.txt</c>: paragraphs between blank lines.
+/// Both also with <c>.gz</c>. <c>.parquet</c>: a string column <c>text</c>. Files are read as they are needed; a document has 16 Mi characters at
+/// most.
 /// </summary>
 public static class TextFiles
 {
+    /// <summary>The configuration key that errors name where a caller names none.</summary>
+    public const string DefaultKey = "training.dataset_path";
+
     private const string Expected = "expected one object with a string field \"text\" per line";
+
+    private const int MostEntries = 1_000_000, DeepestFolder = 64;
 
     private static readonly string[] Extensions = [".txt", ".jsonl", ".json", ".txt.gz", ".jsonl.gz", ".json.gz", ".parquet"];
 
     /// <summary>The files that a path names: itself, or all in the folder and below, in ordinal order.</summary>
+    /// <param name="path">A file or folder.</param>
+    /// <param name="key">The configuration key that names it, for messages.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when there is none.</exception>
-    public static IReadOnlyList<string> Find(string path)
+    public static IReadOnlyList<string> Find(string path, string key = DefaultKey)
     {
         if (File.Exists(path))
         {
@@ -27,32 +34,42 @@ public static class TextFiles
             return [path];
         }
 
-        if (!Directory.Exists(path)) throw new TitanException(ExitCode.Data, $"dataset path '{path}' does not exist; set training.dataset_path to a file or folder of text");
+        if (!Directory.Exists(path)) throw new TitanException(ExitCode.Data, $"dataset path '{path}' does not exist; set {key} to a file or folder of text");
         try
         {
-            var files = Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Where(IsKnown).Order(StringComparer.Ordinal).ToList();
-            return files.Count > 0 ? files : throw new TitanException(ExitCode.Data, $"dataset folder '{path}' holds no file that ends in one of: {string.Join(", ", Extensions)}");
+            var files = new List<string>();
+            var entries = 0;
+            Walk(path, [], files, ref entries);
+            if (files.Count == 0)
+                throw new TitanException(ExitCode.Data, $"dataset folder '{path}' holds no file that ends in one of: {string.Join(", ", Extensions)}");
+            files.Sort(StringComparer.Ordinal);
+            return files;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new TitanException(ExitCode.Data, $"dataset folder '{path}' cannot be listed: {e.Message}", e);
+            throw new TitanException(ExitCode.Data, $"dataset folder '{path}' cannot be listed: {e.Message}; set {key} to another", e);
         }
     }
 
     /// <summary>The documents of a file, in order.</summary>
-    public static IEnumerable<string> Read(string path)
+    /// <param name="path">The file.</param>
+    /// <param name="key">The configuration key that names it, for messages.</param>
+    public static IEnumerable<string> Read(string path, string key = DefaultKey)
     {
-        var documents = path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) ? ReadParquet(path) : ReadLines(path);
+        var documents = path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) ? ParquetText.Read(path) : ReadLines(path);
         using var each = documents.GetEnumerator();
         while (true)
         {
             try
             {
                 if (!each.MoveNext()) yield break;
+                if (each.Current.Length > BoundedLines.Longest)
+                    throw new InvalidDataException($"a document has {each.Current.Length:N0} characters; expected at most {BoundedLines.Longest:N0}: cut it into several");
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException or DecoderFallbackException)
             {
-                throw new TitanException(ExitCode.Data, $"dataset file '{path}' cannot be read: {(e is DecoderFallbackException ? "it is not UTF-8 text" : e.Message)}; replace it, or set training.dataset_path to another", e);
+                var why = e is DecoderFallbackException ? "it is not UTF-8 text" : e.Message;
+                throw new TitanException(ExitCode.Data, $"dataset file '{path}' cannot be read: {why}; replace it, or set {key} to another", e);
             }
 
             yield return each.Current;
@@ -61,25 +78,47 @@ public static class TextFiles
 
     private static bool IsKnown(string path) => Extensions.Any(e => path.EndsWith(e, StringComparison.OrdinalIgnoreCase));
 
+    /// <summary>Lists the text in a folder and below. Links are followed, except to a folder that the link itself is in.</summary>
+    private static void Walk(string path, IReadOnlyList<string> above, List<string> files, ref int entries)
+    {
+        var folder = new DirectoryInfo(path);
+        var real = folder.ResolveLinkTarget(returnFinalTarget: true)?.FullName
+            ?? (above.Count > 0 ? Path.Combine(above[^1], folder.Name) : folder.FullName);
+        if (above.Contains(real, StringComparer.Ordinal)) return;
+        if (above.Count >= DeepestFolder) throw new IOException($"'{path}' is more than {DeepestFolder} folders deep");
+        foreach (var entry in folder.EnumerateFileSystemInfos())
+        {
+            if (++entries > MostEntries) throw new IOException($"it holds more than {MostEntries:N0} files and folders");
+            var name = Path.Combine(path, entry.Name);
+            if (entry is DirectoryInfo) Walk(name, [.. above, real], files, ref entries);
+            else if (IsKnown(name)) files.Add(name);
+        }
+    }
+
     private static IEnumerable<string> ReadLines(string path)
     {
         var zipped = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
         var plain = zipped ? path[..^3] : path;
-        using Stream file = File.OpenRead(path);
+        using Stream file = RegularFile.OpenRead(path);
         using var stream = zipped ? new GZipStream(file, CompressionMode.Decompress) : file;
         using var reader = new StreamReader(stream, new UTF8Encoding(false, throwOnInvalidBytes: true));
-        var documents = plain.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) ? Paragraphs(reader, path) : JsonLines(reader, path);
+        var lines = new BoundedLines(reader);
+        var documents = plain.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) ? Paragraphs(lines) : JsonLines(lines, path);
         foreach (var document in documents) yield return document;
     }
 
-    private static IEnumerable<string> Paragraphs(StreamReader reader, string path)
+    private static IEnumerable<string> Paragraphs(BoundedLines lines)
     {
         var text = new StringBuilder();
-        while (reader.ReadLine() is { } line)
+        var first = 1L;
+        while (lines.Next() is { } line)
         {
-            if (line.Contains('\0')) throw new TitanException(ExitCode.Data, $"dataset file '{path}' is binary, not text");
             if (!string.IsNullOrWhiteSpace(line))
             {
+                if (text.Length == 0) first = lines.Number;
+                if (text.Length + line.Length >= BoundedLines.Longest)
+                    throw new InvalidDataException($"the paragraph that begins at line {first} has more than {BoundedLines.Longest:N0} characters; "
+                        + "blank lines part documents: put some in, or use .jsonl");
                 text.Append(line).Append('\n');
                 continue;
             }
@@ -91,18 +130,13 @@ public static class TextFiles
         if (text.Length > 0) yield return text.ToString();
     }
 
-    private static IEnumerable<string> JsonLines(StreamReader reader, string path)
+    private static IEnumerable<string> JsonLines(BoundedLines lines, string path)
     {
-        var number = 0;
-        while (reader.ReadLine() is { } line)
-        {
-            number++;
-            if (string.IsNullOrWhiteSpace(line)) continue;
-            yield return Text(line, path, number);
-        }
+        while (lines.Next() is { } line)
+            if (!string.IsNullOrWhiteSpace(line)) yield return Text(line, path, lines.Number);
     }
 
-    private static string Text(string line, string path, int number)
+    private static string Text(string line, string path, long number)
     {
         try
         {
@@ -121,54 +155,5 @@ public static class TextFiles
         }
 
         throw new TitanException(ExitCode.Data, $"{path}:{number}: no such object: {Expected}");
-    }
-
-    /// <summary>How long a row group may take.</summary>
-    internal static TimeSpan ParquetPatience { get; set; } = TimeSpan.FromMinutes(5);
-
-    /// <summary>A row group at a time, so that a file may be larger than memory.</summary>
-    private static IEnumerable<string> ReadParquet(string path)
-    {
-        var reader = Parquet(path, () => ParquetReader.CreateAsync(path));
-        try
-        {
-            var fields = Parquet(path, () => Task.FromResult(reader.Schema.GetDataFields()));
-            var field = fields.FirstOrDefault(f => f is { Name: "text", IsArray: false } && (f.ClrType == typeof(string) || f.ClrType == typeof(ReadOnlyMemory<char>)))
-                ?? throw new TitanException(ExitCode.Data, $"dataset file '{path}' has no string column \"text\"; it has: {string.Join(", ", fields.Select(f => f.Name))}");
-            for (var i = 0; i < reader.RowGroupCount; i++)
-            {
-                var group = i;
-                foreach (var text in Parquet(path, () => ReadGroup(reader, group, field)))
-                    if (text is not null) yield return text;
-            }
-        }
-        finally
-        {
-            reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
-        }
-    }
-
-    private static async Task<string?[]> ReadGroup(ParquetReader reader, int index, DataField field)
-    {
-        using var group = reader.OpenRowGroupReader(index);
-        var rows = new string?[group.RowCount];
-        await group.ReadAsync(field, rows.AsMemory(), null, CancellationToken.None);
-        return rows;
-    }
-
-    /// <summary>The reader throws exceptions of every kind at damaged files, and at some damage it never returns.</summary>
-    private static T Parquet<T>(string path, Func<Task<T>> read)
-    {
-        try
-        {
-            var reading = Task.Run(read);
-            if (!((IAsyncResult)reading).AsyncWaitHandle.WaitOne(ParquetPatience))
-                throw new TitanException(ExitCode.Data, $"dataset file '{path}': a row group was not read within {ParquetPatience.TotalMinutes:0.#} minutes: the file is damaged, or its row groups are too large; write it again, with smaller ones");
-            return reading.GetAwaiter().GetResult();
-        }
-        catch (Exception e) when (e is not TitanException)
-        {
-            throw new TitanException(ExitCode.Data, $"dataset file '{path}' is not a Parquet file that can be read: {e.Message}", e);
-        }
     }
 }

@@ -1,35 +1,42 @@
 using Titan.Abstractions;
 using Titan.Kernels.Fused;
 using Titan.Training.Configuration;
+using Titan.Training.Data;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
 
-/// <summary>The sum of the tokens' cross-entropies, in fp32. Logits [B,S,V], labels [B*S] int64; label -100 is ignored.</summary>
+/// <summary>A loss: the sum of the tokens' cross-entropies divided by a count, 0-d fp32.</summary>
+/// <param name="logits">[B, S, V], or this rank's part of the vocabulary. May be overwritten: nobody else reads them.</param>
+/// <param name="labels">[B * S] int64; -100 is ignored.</param>
+/// <param name="count">What the sum is divided by.</param>
+internal delegate Tensor LossFunction(Tensor logits, Tensor labels, long count);
+
+/// <summary>The forms of the cross-entropy, all in fp32.</summary>
 internal static class CrossEntropy
 {
-    public const long Ignored = -100;
+    public const long Ignored = Batch.Ignored;
 
     /// <summary>The form that a job asks for: <c>compile.enable</c> with the component <c>loss</c>, or plain.</summary>
-    public static Func<Tensor, Tensor, Tensor> For(CompileSection compile) => compile.Enable && compile.Components.Contains("loss") ? Chunked : Plain;
+    public static LossFunction For(CompileSection compile) => compile.Enable && compile.Components.Contains("loss") ? Chunked : Plain;
 
     /// <summary>The same where ranks share the head: on parts of the vocabulary, or on gathered logits where <paramref name="lossParallel"/> is off (<c>disable_loss_parallel</c>).</summary>
     /// <param name="compile">The form on one rank.</param>
     /// <param name="tensorParallel">The ranks that share the head; null or one for none.</param>
     /// <param name="lossParallel">Whether the logits are parts of the vocabulary.</param>
-    public static Func<Tensor, Tensor, Tensor> For(CompileSection compile, IProcessGroup? tensorParallel, bool lossParallel) =>
-        lossParallel && tensorParallel is { Size: > 1 } group ? (logits, labels) => VocabularyParallelCrossEntropy.Sum(logits, labels, group) : For(compile);
+    public static LossFunction For(CompileSection compile, IProcessGroup? tensorParallel, bool lossParallel) =>
+        lossParallel && tensorParallel is { Size: > 1 } group ? (logits, labels, count) => VocabularyParallelCrossEntropy.Sum(logits, labels, group) / count : For(compile);
 
     /// <summary>Plain ATen operations on all logits at once.</summary>
-    public static Tensor Plain(Tensor logits, Tensor labels)
+    public static Tensor Plain(Tensor logits, Tensor labels, long count = 1)
     {
         using var scope = NewDisposeScope();
-        return nn.functional.cross_entropy(logits.reshape(-1, logits.shape[^1]).to(ScalarType.Float32), labels, null, Ignored, nn.Reduction.Sum).MoveToOuterDisposeScope();
+        return nn.functional.cross_entropy(logits.reshape(-1, logits.shape[^1]).to(ScalarType.Float32), labels, null, Ignored, nn.Reduction.Sum).div(count).MoveToOuterDisposeScope();
     }
 
     /// <summary>The same, forward and gradient together, a few rows at a time, so that no fp32 copy of all logits is ever made.</summary>
-    public static Tensor Chunked(Tensor logits, Tensor labels) =>
-        FusedCrossEntropy.Covers(logits) ? FusedCrossEntropy.Sum(logits, labels) : ChunkedCrossEntropy.Sum(logits, labels);
+    public static Tensor Chunked(Tensor logits, Tensor labels, long count = 1) =>
+        FusedCrossEntropy.Covers(logits) ? FusedCrossEntropy.Mean(logits, labels, count, mayOverwrite: true) : ChunkedCrossEntropy.Sum(logits, labels) / count;
 
     private sealed class ChunkedCrossEntropy : GuardedFunction
     {

@@ -6,9 +6,9 @@ namespace Titan.Training.Loop;
 
 /// <summary>A forward and backward pass over a batch: adds to the parameters' gradients.</summary>
 /// <param name="model">The model.</param>
-/// <param name="loss">Sum over the labels, of logits and labels.</param>
+/// <param name="loss">The loss.</param>
 /// <param name="afterBackward">Runs when the gradients of this rank are there.</param>
-internal sealed class ForwardBackward(LanguageModel model, Func<Tensor, Tensor, Tensor> loss, Action? afterBackward = null)
+internal sealed class ForwardBackward(LanguageModel model, LossFunction loss, Action? afterBackward = null)
 {
     /// <summary>Runs it.</summary>
     /// <param name="tokens">[B, S] int64.</param>
@@ -19,7 +19,7 @@ internal sealed class ForwardBackward(LanguageModel model, Func<Tensor, Tensor, 
     {
         using var scope = NewDisposeScope();
         var logits = model.call(tokens);
-        var mean = loss(logits, labels) / count;
+        var mean = loss(logits, labels, count);
         logits.Dispose();
         mean.backward();
         BackwardFailure.ThrowIfAny();

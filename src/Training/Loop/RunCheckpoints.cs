@@ -27,26 +27,36 @@ internal sealed class RunCheckpoints : IDisposable
     private readonly IProcessGroup world;
     private readonly CheckpointStore? store;
 
+    // From which counts this run goes on.
+    private TrainState start = new(0, 0, 0) { SchedulerSteps = 0 };
+
+    // The step of its own that it goes on from, and what is not yet superseded after it; null for a fresh start.
+    private long? loadedStep, branch;
+
     /// <param name="config">The job.</param>
     /// <param name="parameters">The parts that this rank holds.</param>
     /// <param name="optimizer">Its moments are split as their parameters are.</param>
-    /// <param name="metadata">What made the run.</param>
+    /// <param name="metadata">What made the run besides the job: plugins, and the options of converters.</param>
     /// <param name="warn">Receives warnings, on rank 0.</param>
     /// <param name="world">All ranks, in a group that carries CPU tensors; null for one rank.</param>
     public RunCheckpoints(
         JobConfig config, IReadOnlyList<ModelParameter> parameters, FusedAdam optimizer, IReadOnlyDictionary<string, string> metadata, Action<string> warn, IProcessGroup? world = null)
     {
         this.world = world ?? new SingleRankGroup("world");
-        (section, this.parameters, this.optimizer, this.metadata, this.warn) = (config.Checkpoint, parameters, optimizer, metadata, this.world.Rank == 0 ? warn : _ => { });
+        (section, this.parameters, this.optimizer, this.warn) = (config.Checkpoint, parameters, optimizer, this.world.Rank == 0 ? warn : _ => { });
+        this.metadata = CheckpointOrigin.Of(config, metadata);
         lastStep = config.Training.Steps;
         root = Path.Combine(config.Job.DumpFolder, section.Folder);
         if (section.Enable || section.CreateSeedCheckpoint) store = new CheckpointStore(root, section.KeepLatestK, writable: !section.LoadOnly, this.warn, this.world);
     }
 
     /// <summary>Where a loaded checkpoint left off.</summary>
-    public sealed record Loaded(string Folder, long Step, long TokensSeen);
-
-    private sealed record TrainState(long Step, long TokensSeen, long OptimizerSteps);
+    /// <param name="Folder">The checkpoint.</param>
+    /// <param name="Step">The step to count from.</param>
+    /// <param name="TokensSeen">The tokens to count from.</param>
+    /// <param name="SchedulerSteps">Steps of the learning rate's schedule that are behind.</param>
+    /// <param name="Without">The parts that were not loaded.</param>
+    public sealed record Loaded(string Folder, long Step, long TokensSeen, long SchedulerSteps, IReadOnlyList<string> Without);
 
     /// <summary>Loads the run's own newest checkpoint, else <c>initial_load_path</c>; null for a fresh start.</summary>
     public Loaded? Load(DataLoader data)
@@ -56,7 +66,10 @@ internal sealed class RunCheckpoints : IDisposable
         if (own is not null)
         {
             if (section.InitialLoadPath is not null) warn($"checkpoint.initial_load_path is not used: '{root}' has a checkpoint of this run");
-            return LoadAll(own, data, modelOnly: own.Manifest.Step == 0);
+            var loaded = LoadAll(own, data, modelOnly: own.Manifest.Step == 0 && !own.Has(StateFile));
+            loadedStep = branch = loaded.Step;
+            WarnOfBranch(own.Manifest.Step, loaded.Step);
+            return loaded;
         }
 
         if (section.InitialLoadPath is not { } path) return null;
@@ -70,7 +83,8 @@ internal sealed class RunCheckpoints : IDisposable
 
     public void Save(long step, long tokens, DataState data, bool isLast)
     {
-        if (section.LoadOnly) return;
+        // What was loaded is there, with all its parts, and whoever took no step has nothing to put in its place.
+        if (section.LoadOnly || step == loadedStep) return;
         if (isLast && section.LastSaveModelOnly)
         {
             SaveModel(step);
@@ -82,10 +96,11 @@ internal sealed class RunCheckpoints : IDisposable
             new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = Weights, [OptimizerFile] = Moments, [RandomFile] = [Random(random)] },
             new Dictionary<string, string>
             {
-                [StateFile] = JsonSerializer.Serialize(new TrainState(step, tokens, optimizer.Steps)),
+                [StateFile] = (start with { Step = step, TokensSeen = tokens, OptimizerSteps = optimizer.Steps, SchedulerSteps = start.SchedulerSteps + step - start.Step }).ToJson(),
                 [DataFile] = JsonSerializer.Serialize(data),
             },
-            metadata));
+            metadata), branch);
+        branch = null;
     }
 
     public void SaveSeed() => SaveModel(0);
@@ -111,19 +126,22 @@ internal sealed class RunCheckpoints : IDisposable
     /// </summary>
     private TensorPart Random(Tensor state) => TensorPart.Whole("torch", state, world.Size);
 
-    /// <summary>The weights alone, in the dtype to export.</summary>
+    /// <summary>The weights alone, in the dtype to export; in their own where that cannot hold them, since there is nothing else of them.</summary>
     private void SaveModel(long step)
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
         var type = ModelBuilder.TypeOf(section.ExportDtype);
+        IReadOnlyList<TensorPart> weights = Weights, exported = [.. weights.Select(w => w with { Tensor = w.Tensor.to(type) })];
+        var tooLarge = Agreement.All(world, () => Finiteness.FirstNonFinite(weights) is null ? Finiteness.FirstNonFinite(exported) : null).FirstOrDefault(t => t is not null);
+        if (tooLarge is not null) warn($"checkpoint.export_dtype = {section.ExportDtype} cannot hold the values of {tooLarge}: step-{step} is saved in the dtype of the weights");
         store!.Save(step, new CheckpointContents(
-            new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = [.. Weights.Select(w => w with { Tensor = w.Tensor.to(type) })] }, new Dictionary<string, string>(), metadata));
+            new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = tooLarge is null ? exported : weights }, new Dictionary<string, string>(), metadata), branch);
+        branch = null;
     }
 
     private Loaded LoadAll(OpenedCheckpoint checkpoint, DataLoader data, bool modelOnly)
     {
-        var excluded = section.ExcludeFromLoading;
         if (!modelOnly && !checkpoint.Has(StateFile))
         {
             if (checkpoint.Manifest.Step >= lastStep)
@@ -133,39 +151,82 @@ internal sealed class RunCheckpoints : IDisposable
                 $"'{checkpoint.Folder}' holds the weights alone and cannot be resumed; resume an earlier one (checkpoint.load_step), or start from it in a new job.dump_folder with checkpoint.initial_load_path");
         }
 
-        foreach (var (plugin, version) in metadata)
-            if (checkpoint.Manifest.Metadata.TryGetValue(plugin, out var saved) && saved != version) warn($"the checkpoint was saved with {plugin} {saved}, this run has {version}");
-        if (!excluded.Contains("model")) checkpoint.ReadInto(ModelFile, Weights);
-        if (modelOnly) return new Loaded(checkpoint.Folder, 0, 0);
-
-        var state = Parse(checkpoint, StateFile, text => JsonSerializer.Deserialize<TrainState>(text) ?? throw new JsonException("it is empty"));
-        if (!excluded.Contains("optimizer"))
+        // All that is wanted is read and checked; then it is taken.
+        var take = new List<Action>();
+        if (Wants("model")) take.Add(checkpoint.Prepare(ModelFile, Weights));
+        CheckpointOrigin.Compare(checkpoint.Folder, checkpoint.Manifest.Metadata, metadata, modelOnly, warn);
+        if (modelOnly)
         {
-            checkpoint.ReadInto(OptimizerFile, Moments);
-            optimizer.Steps = state.OptimizerSteps;
+            take.ForEach(t => t());
+            return new Loaded(checkpoint.Folder, 0, 0, 0, [.. section.ExcludeFromLoading.Where(e => e == "model")]);
         }
 
-        if (!excluded.Contains("dataloader"))
+        var state = Parse(checkpoint, StateFile, text => TrainState.Parse(text, checkpoint.Manifest.Step));
+        start = Wants("train_state") ? state : new TrainState(0, 0, 0) { EarlierSteps = state.Step + state.EarlierSteps, EarlierTokens = state.TokensSeen + state.EarlierTokens };
+        start = start with { SchedulerSteps = Wants("lr_scheduler") ? state.SchedulerSteps ?? state.Step : 0 };
+        if (Wants("optimizer"))
         {
-            var position = Parse(checkpoint, DataFile, DataState.Parse);
-            // The files may have changed on one machine alone.
+            take.Add(checkpoint.Prepare(OptimizerFile, Moments));
+            take.Add(() => TakeMoments(checkpoint, state.OptimizerSteps));
+        }
+
+        if (Wants("train_state")) take.Add(PrepareRandom(checkpoint));
+        if (Wants("dataloader"))
+        {
+            var position = Parse(checkpoint, DataFile, text =>
+            {
+                var read = DataState.Parse(text);
+                if (state.AllTokens is { } tokens) read.ThrowIfBeyond(tokens);
+                return read;
+            });
+            // The files may have changed on one machine alone. The loader checks before it moves.
             Agreement.All(world, () => data.Restore(position));
         }
 
-        using var random = get_rng_state();
-        checkpoint.ReadInto(RandomFile, [Random(random)]);
-        set_rng_state(random);
-        // The schedule follows from the step, so excluding either starts both over.
-        return excluded.Contains("train_state") || excluded.Contains("lr_scheduler") ? new Loaded(checkpoint.Folder, 0, 0) : new Loaded(checkpoint.Folder, state.Step, state.TokensSeen);
+        take.ForEach(t => t());
+        return new Loaded(checkpoint.Folder, start.Step, start.TokensSeen, start.SchedulerSteps!.Value, section.ExcludeFromLoading);
+
+        bool Wants(string part) => !section.ExcludeFromLoading.Contains(part);
+    }
+
+    /// <summary>No step makes a mean of squares negative, and the root of one would make the weights NaN.</summary>
+    private void TakeMoments(OpenedCheckpoint checkpoint, long steps)
+    {
+        var negative = Agreement.All(world, () => Finiteness.FirstNegative(Moments.Where(m => FusedAdam.IsSquare(m.Name)))).FirstOrDefault(n => n is not null);
+        if (negative is not null) throw new TitanException(ExitCode.Data, $"checkpoint '{checkpoint.Folder}' ({OptimizerFile}): {negative} is negative, a mean of squares never is; choose another step");
+        optimizer.Steps = steps;
+    }
+
+    private Action PrepareRandom(OpenedCheckpoint checkpoint)
+    {
+        var state = get_rng_state();
+        checkpoint.ReadInto(RandomFile, [Random(state)]);
+        if (RandomState.Fault(state.bytes) is { } fault)
+            throw new TitanException(ExitCode.Data, $"checkpoint '{checkpoint.Folder}' ({RandomFile}) holds no state of a generator: {fault}; choose another step, or go without with --checkpoint.exclude_from_loading train_state");
+        return () =>
+        {
+            set_rng_state(state);
+            state.Dispose();
+        };
+    }
+
+    /// <summary>Going on from an earlier place than the newest leaves what is later; the first save says under which name.</summary>
+    private void WarnOfBranch(long saved, long from)
+    {
+        if (section.LoadOnly) return;
+        var left = Agreement.OnFirst(world, () => store!.Steps.Where(s => s > from).ToArray());
+        if (left.Length == 0) return;
+        var why = from < saved ? "checkpoint.exclude_from_loading train_state counts the steps anew" : $"checkpoint.load_step = {section.LoadStep}";
+        warn($"{why}: training leaves {string.Join(", ", left.Select(s => $"step-{s}"))}, which become step-N.superseded when this run first saves; the next start without this key goes on with what this run saves");
     }
 
     private static T Parse<T>(OpenedCheckpoint checkpoint, string file, Func<string, T> parse)
     {
         try
         {
-            return parse(checkpoint.ReadText(file));
+            return checkpoint.Has(file) ? parse(checkpoint.ReadText(file)) : throw new JsonException("it is missing");
         }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException or InvalidOperationException)
         {
             throw new TitanException(ExitCode.Data, $"'{Path.Combine(checkpoint.Folder, file)}' is not what this program saves there: {e.Message}; choose another step", e);
         }

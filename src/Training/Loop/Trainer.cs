@@ -28,7 +28,7 @@ public sealed class Trainer : IDisposable
     private readonly CommunicationReport? communication;
     private readonly IReadOnlyList<ModelParameter> parameters;
     private readonly FusedAdam optimizer;
-    private readonly LrSchedule schedule;
+    private LrSchedule? schedule;
     private readonly HuggingFaceTokenizer tokenizer;
     private readonly DataLoader data;
     private readonly LeakWatch leaks;
@@ -42,9 +42,11 @@ public sealed class Trainer : IDisposable
     private readonly Stopwatch watch = Stopwatch.StartNew();
     private long step;
     private long firstStep;
+    private long scheduleAhead;
     private long tokensSeen;
     private long tokensSinceLog;
     private double dataSeconds;
+    private (long Tokens, double Seconds) tokenised;
     private readonly CommunicationInterval? talk;
 
     /// <summary>Builds everything.</summary>
@@ -60,6 +62,7 @@ public sealed class Trainer : IDisposable
         var dimensions = ranks.Dimensions;
         accumulation = Accumulation(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
+        tokenizer.RequireDocumentEnd(config.Model.HfAssetsPath, given.Warn);
         data = Open(Datasets.Open(config.Training.Dataset, config.Training.DatasetPath), config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
         // A tiny corpus repeats all the time: warn at epochs 1, 2, 4, 8, ...
         data.Repeated += epoch =>
@@ -72,7 +75,7 @@ public sealed class Trainer : IDisposable
         if (tokenizer.VocabularySize > vocabulary)
             throw new TitanException(ExitCode.Data,
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
-        var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath) : null;
+        var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath, "validation") : null;
         (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
         ModelBuilder.ThrowIfNothingConverted(Reports);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(WirePlan.Of(model, config, dimensions)), new CommunicationInterval());
@@ -87,8 +90,6 @@ public sealed class Trainer : IDisposable
         var named = parameters.Select(p => (p.Fqn, p.Parameter)).ToList();
         var o = config.Optimizer;
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
-        var s = config.LrScheduler;
-        schedule = new LrSchedule(s.TotalSteps ?? config.Training.Steps, s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
         var loss = CrossEntropy.For(config.Compile, ranks.Along(MeshDimension.TensorParallel), !config.Parallelism.DisableLossParallel);
         pass = new ForwardBackward(model, loss, parallelisms.AfterBackward);
         validator = heldOut is null
@@ -179,9 +180,12 @@ public sealed class Trainer : IDisposable
     {
         var loaded = checkpoints.Load(data);
         WeightsChanged();
-        if (loaded is null) return;
-        (step, tokensSeen) = (loaded.Step, loaded.TokensSeen);
-        given.Log($"Loaded the checkpoint {loaded.Folder}");
+        (step, tokensSeen) = (loaded?.Step ?? 0, loaded?.TokensSeen ?? 0);
+        // Where the schedule and the steps were counted apart, it ends with the run all the same.
+        scheduleAhead = (loaded?.SchedulerSteps ?? 0) - step;
+        var s = config.LrScheduler;
+        schedule = new LrSchedule(s.TotalSteps ?? Math.Max(1, config.Training.Steps + scheduleAhead), s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
+        if (loaded is not null) given.Log($"Loaded the checkpoint {loaded.Folder}{(loaded.Without.Count > 0 ? $" without {string.Join(", ", loaded.Without)}" : "")}");
     }
 
     private void Announce()
@@ -212,12 +216,12 @@ public sealed class Trainer : IDisposable
         Gradients.Clear(parameters);
         given.Counter.Take();
         ranks.Counter?.Take();
-        var lr = config.Optimizer.Lr * schedule.Factor(step);
+        var lr = config.Optimizer.Lr * schedule!.Factor(step + scheduleAhead);
         var loading = Stopwatch.StartNew();
         var batches = Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList();
         dataSeconds += loading.Elapsed.TotalSeconds;
         // Ranks must leave at the same step: what one was asked, all do.
-        if (ranks.Sum(batches.Sum(b => b.Labels.LongCount(l => l != CrossEntropy.Ignored)), stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
+        if (ranks.Sum(batches.Sum(b => b.Counted), stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
         var tokens = (long)counted / ranks.SameData;
         double sum = 0;
         float8Stats.Begin(step + 1);
@@ -284,10 +288,18 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
         var metrics = new StepMetrics(step, sum, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            Reports.Count > 0 ? given.Counter.Take() : null, deviceMemory?.Invoke());
+            Reports.Count > 0 ? given.Counter.Take() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond());
         (tokensSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
         sinks.Write(step, [.. metrics.Named(), .. talk?.Take() ?? []]);
+    }
+
+    /// <summary>Since the last time; null where no text was tokenised.</summary>
+    private double? TokenizerTokensPerSecond()
+    {
+        var (before, now) = (tokenised, data.Tokenised);
+        tokenised = now;
+        return now.Seconds > before.Seconds ? (now.Tokens - before.Tokens) / (now.Seconds - before.Seconds) : null;
     }
 
     private void Validate()

@@ -7,10 +7,13 @@ using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
 
-/// <summary>Measures the loss on held-out text, without gradients.</summary>
-internal sealed class Validator(ValidationSection section, Func<DataLoader> open, Func<Tensor, Tensor, Tensor> loss, Device device, TrainingRanks ranks)
+/// <summary>
+/// Measures the loss on held-out text, without gradients. The whole set (<c>validation.steps</c> -1) gives the same value whatever the batch size and
+/// the number of ranks: every token counts once, and sums differ by rounding alone.
+/// </summary>
+internal sealed class Validator(ValidationSection section, Func<DataLoader> open, LossFunction loss, Device device, TrainingRanks ranks)
 {
-    /// <summary>The mean of all ranks' batches' losses per token, and tokens per second and rank.</summary>
+    /// <summary>The mean loss per token over all ranks, and tokens per second and rank.</summary>
     public (double Loss, double TokensPerSecond) Run(LanguageModel model)
     {
         using var none = no_grad();
@@ -22,15 +25,13 @@ internal sealed class Validator(ValidationSection section, Func<DataLoader> open
         {
             using var scope = NewDisposeScope();
             var logits = model.call(batch.InputsOn(device));
-            sum += loss(logits, batch.LabelsOn(device)).item<float>() / batch.Labels.Length;
+            sum += loss(logits, batch.LabelsOn(device), 1).item<float>();
             batches++;
-            tokens += batch.Labels.Length;
+            tokens += batch.Counted;
         }
 
-        if (batches == 0)
-            throw new TitanException(ExitCode.Data,
-                $"the validation data does not fill one batch of {section.LocalBatchSize} sequences of {section.SeqLen} tokens; give more text (validation.dataset_path), or lower validation.local_batch_size or validation.seq_len");
-        if (ranks.Sum(sum, batches, tokens) is not [var losses, var all, var read]) throw new InvalidOperationException("a sum of three values");
-        return (losses / all, read / ranks.SameData / watch.Elapsed.TotalSeconds / ranks.World.Size);
+        if (ranks.Sum(sum, tokens) is not [var losses, var read]) throw new InvalidOperationException("a sum of two values");
+        if (read == 0) throw new TitanException(ExitCode.Data, "the validation data has no token that follows another; give more text (validation.dataset_path)");
+        return (losses / read, read / ranks.SameData / watch.Elapsed.TotalSeconds / ranks.World.Size);
     }
 }

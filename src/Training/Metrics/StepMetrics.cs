@@ -16,9 +16,10 @@ namespace Titan.Training.Metrics;
 /// <param name="MemoryPercent">Of the machine's.</param>
 /// <param name="Float8Matmuls">Float8 matmuls executed in the step; null when no layer is converted.</param>
 /// <param name="Device">The device's memory that is in use; null on the CPU.</param>
+/// <param name="TokenizerTokensPerSecond">Tokens that this rank made of text, per second that it took; null where none was read since the last log line.</param>
 public sealed record StepMetrics(
     long Step, double Loss, double GradNorm, double LearningRate, long TokensSeen, double TokensPerSecond, double Tflops,
-    double SecondsPerStep, double DataSeconds, double MemoryGiB, double MemoryPercent, long? Float8Matmuls, DeviceMemory? Device = null)
+    double SecondsPerStep, double DataSeconds, double MemoryGiB, double MemoryPercent, long? Float8Matmuls, DeviceMemory? Device = null, double? TokenizerTokensPerSecond = null)
 {
     /// <summary>Upstream's log line. MFU is not given: there is no peak to compare a CPU with.</summary>
     public string Line(bool colour)
@@ -48,6 +49,7 @@ public sealed record StepMetrics(
             ("memory/max_reserved(GiB)", MemoryGiB), ("memory/max_reserved(%)", MemoryPercent), ("n_tokens_seen", TokensSeen), ("lr", LearningRate),
         ];
         if (Device is { } device) named.AddRange([("memory/device_in_use(GiB)", device.GiB), ("memory/device_in_use(%)", device.Percent)]);
+        if (TokenizerTokensPerSecond is { } tokenizer) named.Add(("tokenizer/throughput(tps)", tokenizer));
         if (Float8Matmuls is { } count) named.Add(("float8_matmuls", count));
         return named;
     }

@@ -7,6 +7,8 @@ namespace Titan.Training.Optimization;
 /// <summary>Adam and AdamW over named parameters, all in one pass through libtorch's fused kernel.</summary>
 public sealed class FusedAdam
 {
+    private const string Average = "exp_avg.", Square = "exp_avg_sq.";
+
     private readonly List<(string Fqn, Parameter Parameter, Tensor Average, Tensor Square)> states = [];
     private readonly (double Beta1, double Beta2, double Epsilon, double WeightDecay) settings;
     private readonly bool decoupled;
@@ -26,7 +28,10 @@ public sealed class FusedAdam
 
     /// <summary>The moments under their checkpoint names: <c>exp_avg.FQN</c> and <c>exp_avg_sq.FQN</c>.</summary>
     public IReadOnlyList<(string Name, Tensor Tensor)> Moments =>
-        [.. states.SelectMany(s => new[] { ($"exp_avg.{s.Fqn}", s.Average), ($"exp_avg_sq.{s.Fqn}", s.Square) })];
+        [.. states.SelectMany(s => new[] { (Average + s.Fqn, s.Average), (Square + s.Fqn, s.Square) })];
+
+    /// <summary>Whether a moment's name is that of a mean of squares.</summary>
+    public static bool IsSquare(string name) => name.StartsWith(Square, StringComparison.Ordinal);
 
     /// <summary>Updates all parameters that have a gradient.</summary>
     public void Step(double lr)

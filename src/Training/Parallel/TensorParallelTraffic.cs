@@ -133,7 +133,7 @@ internal sealed class TensorParallelTraffic(TensorParallelSplit split, JobConfig
         // As divisible as the true number, and no more than needed.
         var tokens = part <= 512 ? part : 256 + part % 256;
         var amaxes = 0;
-        var planes = codec.Encode(zeros(1, tokens, features, dtype: type), forBackward, amax =>
+        var planes = codec.Encode(zeros(1, tokens, features, dtype: type), null, forBackward, amax =>
         {
             amaxes++;
             return amax.clone();

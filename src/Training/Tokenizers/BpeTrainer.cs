@@ -1,5 +1,5 @@
 using System.Text;
-using System.Text.RegularExpressions;
+using Titan.Training.Tokenizers.Patterns;
 
 namespace Titan.Training.Tokenizers;
 
@@ -8,6 +8,10 @@ public static class BpeTrainer
 {
     /// <summary>The characters that stand for the 256 bytes in a byte-level vocabulary: printable ones for themselves, the others from U+0100 on (GPT-2's rule).</summary>
     public static IReadOnlyList<char> ByteSymbols { get; } = MakeByteSymbols();
+
+    /// <summary>The bytes that the characters stand for.</summary>
+    public static IReadOnlyDictionary<char, byte> ByteOf { get; } =
+        ByteSymbols.Select((symbol, value) => (symbol, value)).ToDictionary(p => p.symbol, p => (byte)p.value);
 
     /// <summary>Trains until the vocabulary has <paramref name="size"/> entries.</summary>
     /// <param name="documents">The text.</param>
@@ -46,11 +50,17 @@ public static class BpeTrainer
 
     private static List<(List<string> Parts, long Count)> Count(IEnumerable<string> documents)
     {
-        var pattern = new Regex(HuggingFaceTokenizer.Gpt2Pattern, RegexOptions.CultureInvariant);
+        var pattern = TextPattern.Parse(HuggingFaceTokenizer.Gpt2Pattern);
         var counts = new Dictionary<string, long>(StringComparer.Ordinal);
         foreach (var document in documents)
-            foreach (Match match in pattern.Matches(document))
-                counts[match.Value] = counts.GetValueOrDefault(match.Value) + 1;
+        {
+            foreach (var stretch in pattern.Cut(document))
+            {
+                var word = document[stretch.Start..stretch.End];
+                counts[word] = counts.GetValueOrDefault(word) + 1;
+            }
+        }
+
         return [.. counts.OrderBy(c => c.Key, StringComparer.Ordinal)
             .Select(c => (Encoding.UTF8.GetBytes(c.Key).Select(b => ByteSymbols[b].ToString()).ToList(), c.Value))];
     }

@@ -18,6 +18,6 @@ public interface ITokenizer
     /// <summary>Encodes text, without BOS and EOS.</summary>
     IReadOnlyList<int> Encode(string text);
 
-    /// <summary>Decodes ids.</summary>
+    /// <summary>Decodes ids, each of which must be one of the tokenizer's.</summary>
     string Decode(IEnumerable<int> ids);
 }

@@ -42,13 +42,13 @@ public sealed unsafe class CudaLauncherTests : IDisposable
             "cuDeviceGet 0", "cuDevicePrimaryCtxRetain 100", "cuDeviceGetAttribute 16 of 100", "cuDeviceGetAttribute 75 of 100", "cuDeviceGetAttribute 76 of 100",
             "cuCtxSetCurrent 1600",
             "cuModuleLoadData image 1 of cast_rowmajor.cu for sm_90", "cuModuleGetFunction cast_rowmajor_bf16_e5m2",
-            "cuLaunchKernel cast_rowmajor_bf16_e5m2 grid 2 1 1 block 256 1 1 shared 0 stream 4711",
-            "cuLaunchKernel cast_rowmajor_bf16_e5m2 grid 2 1 1 block 256 1 1 shared 0 stream 4711",
-            "cuModuleLoadData image 2 of amax_tensor.cu for sm_90", "cuModuleGetFunction amax_partial_bf16",
-            "cuLaunchKernel amax_partial_bf16 grid 2 1 1 block 256 1 1 shared 0 stream 4711",
+            "cuLaunchKernel cast_rowmajor_bf16_e5m2 grid 1 1 1 block 256 1 1 shared 0 stream 4711",
+            "cuLaunchKernel cast_rowmajor_bf16_e5m2 grid 1 1 1 block 256 1 1 shared 0 stream 4711",
+            "cuModuleLoadData image 2 of amax_tensor.cu for sm_90", "cuModuleGetFunction amax_parts_bf16",
+            "cuLaunchKernel amax_parts_bf16 grid 1 1 1 block 256 1 1 shared 0 stream 4711",
             "cuModuleGetFunction amax_finish", "cuLaunchKernel amax_finish grid 1 1 1 block 256 1 1 shared 0 stream 4711",
             "cuModuleLoadData image 3 of cast_transposed.cu for sm_90", "cuModuleGetFunction cast_transposed_bf16_e5m2",
-            "cuLaunchKernel cast_transposed_bf16_e5m2 grid 2 1 1 block 256 1 1 shared 0 stream 4711",
+            "cuLaunchKernel cast_transposed_bf16_e5m2 grid 1 1 1 block 256 1 1 shared 0 stream 4711",
         ];
         Assert.Equal(expected, Calls());
     }

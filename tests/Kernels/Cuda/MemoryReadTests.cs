@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 
 namespace Titan.Kernels.Tests.Cuda;
 
-/// <summary>How many elements the kernels that need a row twice read from memory: counted where the sources load a pack.</summary>
+/// <summary>How many elements the kernels that need a row twice read from memory: counted where the sources fetch a pack.</summary>
 public sealed unsafe class MemoryReadTests : IDisposable
 {
     private readonly AlteredNative native = new(
-        "types.cuh", "template <int N, typename T> DEVICE Pack<T, N> load(const T* p, bool whole, i64 count)\n{\n",
+        "access.cuh", "template <int N, typename T> DEVICE Raw<T, N> fetch(const T* p, bool whole, i64 count)\n{\n",
         """
         static i64 loaded;
         extern "C" __attribute__((used)) i64 emulation_loaded() { const i64 all = loaded; loaded = 0; return all; }
-        template <int N, typename T> DEVICE Pack<T, N> load(const T* p, bool whole, i64 count)
+        template <int N, typename T> DEVICE Raw<T, N> fetch(const T* p, bool whole, i64 count)
         {
             loaded += whole || count > N ? N : count;
 

@@ -66,6 +66,18 @@ public sealed class FusedFunctionTests
     }
 
     [Fact]
+    public void Where_ATen_computes_a_sum_and_its_norm_are_the_same_and_another_shape_is_refused()
+    {
+        using var scope = NewDisposeScope();
+        Tensor x = randn(3, 8, dtype: ScalarType.Float64), residual = randn(3, 8, dtype: ScalarType.Float64), w = ones(8, dtype: ScalarType.Float64);
+        var (y, sum, amax) = FusedRmsNorm.NormalizeSum(x, residual, w, 1e-5, true);
+        Assert.Null(amax);
+        Samples.AssertSameFloats(x + residual, sum);
+        Samples.AssertSameFloats(FusedRmsNorm.Normalize(x + residual, w, 1e-5), y);
+        Assert.Contains("one shape", Assert.Throws<ArgumentException>(() => FusedRmsNorm.NormalizeSum(x, residual[0], w, 1e-5)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Magnitudes_are_given_with_results_and_told_with_gradients()
     {
         using var scope = NewDisposeScope();
@@ -73,7 +85,7 @@ public sealed class FusedFunctionTests
         GradientAmax offer = (gradient, amax) => told.Add((gradient.abs().max().item<float>(), amax.max().item<float>()));
         Tensor a = randn(2, 4, 3, 8).requires_grad_(), b = randn(2, 4, 3, 8).requires_grad_(), w = randn(8).requires_grad_(), angles = rand(4, 4);
         var (normal, amaxOfNormal) = FusedRmsNorm.Normalize(a, w, 1e-5, true, offer);
-        var (gate, amaxOfGate) = FusedSwiGlu.Multiply(normal, b, true, offer);
+        var (gate, amaxOfGate) = FusedSwiGlu.Multiply(normal, b, true, offer, offer);
         IsAmax(amaxOfNormal, normal);
         IsAmax(amaxOfGate, gate);
         var turned = FusedRotary.Rotate(gate, new RotaryTable(angles.cos(), angles.sin()), true, offer);

@@ -12,7 +12,7 @@ namespace Titan.Quantization.Tests.Linear;
 public sealed class OperandLayoutTests
 {
     [Theory]
-    [InlineData("tensorwise", 1, 1, 2)]
+    [InlineData("tensorwise", 0, 0, 3)]
     [InlineData("rowwise", 3, 3, 0)]
     [InlineData("rowwise_with_gw_hp", 3, 1, 0)]
     public void No_operand_of_a_layers_matmuls_is_copied_and_the_results_are_those_of_casts_along_rows(string recipe, int rows, int columns, int both)

@@ -35,22 +35,50 @@ public sealed class DataLoaderTests : IDisposable
     }
 
     [Fact]
-    public void A_finite_stream_ends_with_its_last_full_batch()
+    public void A_finite_stream_goes_on_from_the_last_token_and_fills_its_end_up_with_labels_that_are_ignored()
     {
-        using var loader = Open(["abc", "def"], length: 3, infinite: false);
-        Assert.NotNull(loader.Next());
-        Assert.NotNull(loader.Next());
+        using var loader = Open(["abc", "d"], length: 3, batch: 2, infinite: false);
+        // The stream is 1abc2 1d2.
+        var first = loader.Next()!;
+        Assert.Equal([1, 'a', 'b', 'c', 2, 1], first.Inputs);
+        Assert.Equal(['a', 'b', 'c', 2, 1, 'd'], first.Labels);
+        var last = loader.Next()!;
+        Assert.Equal(['d', 0, 0, 0, 0, 0], last.Inputs);
+        Assert.Equal([2, Batch.Ignored, Batch.Ignored, Batch.Ignored, Batch.Ignored, Batch.Ignored], last.Labels);
+        Assert.Equal((6, 1), (first.Counted, last.Counted));
         Assert.Null(loader.Next());
         Assert.Null(loader.Next());
     }
 
     [Fact]
+    public void Every_token_of_a_finite_stream_but_the_first_is_a_label_once_whatever_the_layout() =>
+        Documents.Select(Gen.Int[1, 9], Gen.Int[1, 4], Gen.Int[1, 5]).Sample((documents, length, batch, world) =>
+        {
+            var stream = string.Concat(documents.Select(d => $"\u0001{d}\u0002"));
+            var ranks = Ranks(documents, length, batch, world, infinite: false);
+            var labels = new List<long>();
+            var inputs = new List<long>();
+            while (true)
+            {
+                var parts = ranks.Select(r => r.Next()).ToList();
+                Assert.True(parts.All(p => p is null) || parts.All(p => p is not null));
+                if (parts[0] is null) break;
+                Assert.Contains(parts, p => p!.Counted > 0);
+                foreach (var (input, label) in parts.SelectMany(p => p!.Inputs.Zip(p.Labels)).Where(p => p.Second != Batch.Ignored)) (inputs, labels) = ([.. inputs, input], [.. labels, label]);
+            }
+
+            Assert.Equal(stream[1..].Select(c => (long)c), labels);
+            Assert.Equal(stream[..^1].Select(c => (long)c), inputs);
+            Close(ranks);
+        }, iter: 60, threads: 1);
+
+    [Fact]
     public void Empty_short_and_long_documents_are_all_there()
     {
         var documents = new[] { "", "x", new string('y', 5000), "", "z" };
-        using var loader = Open(documents, length: 7, infinite: false);
+        using var loader = Open(documents, length: 7);
         var stream = string.Concat(documents.Select(d => $"\u0001{d}\u0002"));
-        Assert.Equal(stream[..(stream.Length / 8 * 8)], Text(loader, int.MaxValue));
+        Assert.Equal(stream[..(stream.Length / 8 * 8)], Text(loader, stream.Length / 8));
     }
 
     [Theory]
@@ -60,15 +88,12 @@ public sealed class DataLoaderTests : IDisposable
     [InlineData(4)]
     [InlineData(5)]
     public void The_ranks_batches_one_after_the_other_are_the_stream_of_a_single_rank(int world) =>
-        Documents.Select(Gen.Int[1, 9], Gen.Int[1, 4], Gen.Bool).Sample((documents, length, batch, infinite) =>
+        Documents.Select(Gen.Int[1, 9], Gen.Int[1, 4]).Sample((documents, length, batch) =>
         {
-            using var single = Open(documents, length, infinite: infinite);
-            var expected = Sequences(single, infinite ? 3 * world * batch : int.MaxValue);
-            var ranks = Ranks(documents, length, batch, world, infinite);
-            var actual = Interleaved(ranks, infinite ? 3 : int.MaxValue);
-            // A finite stream ends with its last whole global micro-batch.
-            Assert.Equal(expected.Take(expected.Count / (world * batch) * world * batch), actual);
-            if (!infinite) Assert.All(ranks, r => Assert.Null(r.Next()));
+            using var single = Open(documents, length);
+            var expected = Sequences(single, 3 * world * batch);
+            var ranks = Ranks(documents, length, batch, world);
+            Assert.Equal(expected, Interleaved(ranks, 3));
             Close(ranks);
         }, iter: 30, threads: 1);
 
@@ -174,6 +199,18 @@ public sealed class DataLoaderTests : IDisposable
     }
 
     [Fact]
+    public void The_loader_counts_the_tokens_that_it_made_of_text()
+    {
+        using var loader = Open(["abc", "de"], length: 3);
+        Assert.Equal((0, 0), loader.Tokenised);
+        _ = Text(loader, 1);
+        Assert.Equal(3, loader.Tokenised.Tokens);
+        _ = Text(loader, 1);
+        Assert.Equal(5, loader.Tokenised.Tokens);
+        Assert.True(loader.Tokenised.Seconds > 0);
+    }
+
+    [Fact]
     public void Text_without_documents_or_without_tokens_is_refused_instead_of_read_for_ever()
     {
         using (var none = Open([], length: 3)) Assert.Contains("has no document;", Refused(none), StringComparison.Ordinal);
@@ -212,7 +249,7 @@ public sealed class DataLoaderTests : IDisposable
         return sequences;
     }
 
-    /// <summary>The sequences of global micro-batches, in the order of ranks; ends where all ranks end.</summary>
+    /// <summary>The sequences of global micro-batches, in the order of ranks.</summary>
     private static List<string> Interleaved(IReadOnlyList<DataLoader> ranks, int batches)
     {
         var sequences = new List<string>();
@@ -220,7 +257,6 @@ public sealed class DataLoaderTests : IDisposable
         {
             var parts = ranks.Select(r => Sequences(r, 1)).ToList();
             Assert.Single(parts.Select(p => p.Count).Distinct());
-            if (parts[0].Count == 0) break;
             sequences.AddRange(parts.SelectMany(p => p));
         }
 

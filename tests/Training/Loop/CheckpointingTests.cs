@@ -10,27 +10,18 @@ using static TorchSharp.torch;
 namespace Titan.Training.Tests.Loop;
 
 /// <summary>The keys of <c>[checkpoint]</c> on a run of a tiny model.</summary>
-public sealed class CheckpointingTests : IDisposable
+public sealed class CheckpointingTests : TinyRuns
 {
-    private const int Steps = 8;
-    private static readonly CheckpointSection Full = new() { Enable = true, Interval = 2, LastSaveModelOnly = false };
-
-    private readonly TestFolder folder = new();
-    private readonly List<string> warnings = [];
-    private bool float8;
-
-    public void Dispose() => folder.Dispose();
-
     [Theory]
     [InlineData(false), InlineData(true)]
     public void A_run_that_is_stopped_and_resumed_again_and_again_has_the_losses_of_one_that_was_not(bool inFloat8)
     {
-        float8 = inFloat8;
+        IsFloat8 = inFloat8;
         var expected = Run(new CheckpointSection(), "whole");
         var actual = new SortedDictionary<long, double>();
         foreach (var stop in new[] { 1, 3, 4, 7, Steps }) Add(Run(Full, "parts", stop));
         Assert.Equal(expected, actual);
-        Assert.Empty(warnings);
+        Assert.Empty(Warnings);
 
         void Add(SortedDictionary<long, double> part)
         {
@@ -52,7 +43,7 @@ public sealed class CheckpointingTests : IDisposable
         Assert.Equal([5, 6], again.Keys);
         Assert.Equal(expected[5], again[5]);
         Assert.Equal(expected[6], again[6]);
-        Assert.Contains("falling back to step-4: 2 steps are lost", Assert.Single(warnings), StringComparison.Ordinal);
+        Assert.Contains("falling back to step-4: 2 steps are lost", Assert.Single(Warnings), StringComparison.Ordinal);
         Assert.Equal(["step-2", "step-4", "step-6", "step-6.corrupt"], Folders("run"));
     }
 
@@ -60,10 +51,34 @@ public sealed class CheckpointingTests : IDisposable
     public void Load_step_goes_back_and_a_step_that_is_not_there_is_named_with_those_that_are()
     {
         var expected = Run(Full, "run");
-        var again = Run(Full with { LoadStep = 4 }, "run", stop: 6);
-        Assert.Equal(expected.Where(l => l.Key is 5 or 6), again);
         Assert.Contains("checkpoint.load_step = 3", Refused(Full with { LoadStep = 3 }, "run"), StringComparison.Ordinal);
         Assert.Contains("it has: 8, 6, 4, 2", Refused(Full with { LoadStep = 3 }, "run"), StringComparison.Ordinal);
+        Assert.Empty(Warnings);
+        var again = Run(Full with { LoadStep = 4 }, "run", stop: 6);
+        Assert.Equal(expected.Where(l => l.Key is 5 or 6), again);
+    }
+
+    [Fact]
+    public void Going_back_to_a_step_sets_the_later_ones_aside_at_the_first_save_and_a_plain_rerun_goes_on_from_there()
+    {
+        _ = Run(Full, "run");
+        var left = Snapshot("run");
+        // Nothing was trained: nothing is saved, and nothing is set aside.
+        Assert.Empty(Run(Full with { LoadStep = 4 }, "run", stop: 0));
+        Assert.Equal(left, Snapshot("run"));
+        Assert.Contains("checkpoint.load_step = 4: training leaves step-8, step-6, which become step-N.superseded when this run first saves", Assert.Single(Warnings), StringComparison.Ordinal);
+
+        var job = Job("run", Full with { LoadStep = 4 });
+        _ = Run(Full, "run", stop: 5, config: job with { Optimizer = job.Optimizer with { Lr = 1e-2 } });
+        Assert.Equal(["step-2", "step-4", "step-5", "step-6.superseded", "step-8.superseded"], Folders("run"));
+        Assert.Contains("training went back to step 4, and the later checkpoints", Warnings[^1], StringComparison.Ordinal);
+        Assert.Contains("were renamed to step-6.superseded, step-8.superseded", Warnings[^1], StringComparison.Ordinal);
+        Assert.Equal(left.Where(f => f.Key.Contains("step-8", StringComparison.Ordinal)).Select(f => f.Value), Snapshot("run").Where(f => f.Key.Contains("step-8", StringComparison.Ordinal)).Select(f => f.Value));
+
+        Warnings.Clear();
+        Assert.Equal([6, 7, 8], Run(Full, "run").Keys);
+        Assert.Empty(Warnings);
+        Assert.Equal(["step-2", "step-4", "step-5", "step-6", "step-6.superseded", "step-8", "step-8.superseded"], Folders("run"));
     }
 
     [Fact]
@@ -112,20 +127,20 @@ public sealed class CheckpointingTests : IDisposable
         var same = Run(Full with { LoadStep = 4, LoadOnly = true, ExcludeFromLoading = ["optimizer", "dataloader", "train_state"] }, "first", stop: 2);
         Assert.Equal(anew[1], same[1]);
         Assert.NotEqual(expected[1], anew[1]);
-        Assert.Empty(warnings);
+        Assert.Empty(Warnings);
 
         Assert.Equal([3], Run(weights, "third", stop: 3).Keys);
-        Assert.Contains("checkpoint.initial_load_path is not used", Assert.Single(warnings), StringComparison.Ordinal);
+        Assert.Contains("checkpoint.initial_load_path is not used", Assert.Single(Warnings), StringComparison.Ordinal);
     }
 
     [Fact]
     public void An_initial_load_path_that_is_none_is_refused_with_what_was_expected()
     {
-        folder.Write("upstream/.metadata", "x");
-        folder.Write("upstream/__0_0.distcp", "x");
+        Folder.Write("upstream/.metadata", "x");
+        Folder.Write("upstream/__0_0.distcp", "x");
         foreach (var (path, message) in new[] { ("none", "does not exist"), ("upstream/.metadata", "is a file"), ("upstream", "but holds __0_0.distcp") })
         {
-            var error = Refused(Full with { InitialLoadPath = folder.At(path) }, "run");
+            var error = Refused(Full with { InitialLoadPath = Folder.At(path) }, "run");
             Assert.Contains(message, error, StringComparison.Ordinal);
             Assert.Contains("step-N folder that this program saved", error, StringComparison.Ordinal);
         }
@@ -178,10 +193,31 @@ public sealed class CheckpointingTests : IDisposable
     }
 
     [Fact]
+    public void A_checkpoint_of_another_flavor_whose_shapes_fit_is_refused_and_its_weights_alone_are_said_to_be_of_another()
+    {
+        _ = Run(Full, "run", stop: 4);
+        var before = Snapshot("run");
+        var other = Job("run", Full) with { Model = new ModelSection { Flavor = "turned" } };
+        Assert.Contains("is of model llama3/tiny, this run trains llama3/turned: use the model.flavor that it was saved with", Refused(Full, "run", other), StringComparison.Ordinal);
+        Assert.Contains("is of model llama3/tiny", Refused(Full, "new", other with
+        {
+            Job = new JobSection { DumpFolder = Folder.At("new") }, Checkpoint = Full with { InitialLoadPath = At("run", "step-4"), InitialLoadModelOnly = false },
+        }), StringComparison.Ordinal);
+        Assert.Equal(before, Snapshot("run"));
+        Assert.Empty(Warnings);
+
+        Assert.Equal([1], Run(Full, "weights", stop: 1, config: other with
+        {
+            Job = new JobSection { DumpFolder = Folder.At("weights") }, Checkpoint = Full with { InitialLoadPath = At("run", "step-4") },
+        }).Keys);
+        Assert.Contains("its weights have the same shapes and are used", Assert.Single(Warnings), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Changed_data_is_refused_until_it_is_said_that_they_shall_start_over()
     {
-        var text = folder.Write("data/text.txt", string.Join("\n\n", Enumerable.Range(0, 200).Select(i => $"The doctor has {i} green lamps.")));
-        var job = Job("run", Full) with { Training = Training with { Dataset = "text", DatasetPath = folder.At("data") } };
+        var text = Folder.Write("data/text.txt", string.Join("\n\n", Enumerable.Range(0, 200).Select(i => $"The doctor has {i} green lamps.")));
+        var job = Job("run", Full) with { Training = Training with { Dataset = "text", DatasetPath = Folder.At("data") } };
         _ = Run(Full, "run", stop: 4, config: job);
         File.AppendAllText(text, "\n\nOne more.");
         Assert.Contains("the files of dataset 'text' changed since; start the data over with --checkpoint.exclude_from_loading dataloader", Refused(Full, "run", job), StringComparison.Ordinal);
@@ -192,72 +228,10 @@ public sealed class CheckpointingTests : IDisposable
     [Fact]
     public void Data_and_tokenizers_that_do_not_fit_are_refused_before_the_first_step()
     {
-        folder.Write("tokenizer/tokenizer.json", Tokenizers.TokenizerFile.Make(["h e"], [.. Enumerable.Range(0, 2000).Select(i => $"<{i}>")]).ToJsonString());
-        Assert.Contains("use a tokenizer or a flavor that fits", Refused(Full, "run", Job("run", Full) with { Model = new ModelSection { Flavor = "tiny", HfAssetsPath = folder.At("tokenizer") } }), StringComparison.Ordinal);
-        Assert.Contains("does not exist", Refused(Full, "run", Job("run", Full) with { Validation = new ValidationSection { Enable = true, Dataset = "text", DatasetPath = folder.At("none") } }), StringComparison.Ordinal);
-        folder.Write("short.txt", "short");
-        var validation = new ValidationSection { Enable = true, Dataset = "text", DatasetPath = folder.At("short.txt"), Steps = -1, Freq = 1 };
-        Assert.Contains("does not fill one batch", Assert.Throws<TitanException>(() => Run(Full, "run", config: Job("run", Full) with { Validation = validation })).Message, StringComparison.Ordinal);
-    }
-
-    private static TrainingSection Training => new() { SeqLen = 16, LocalBatchSize = 2, Steps = Steps, MixedPrecisionParam = "float32" };
-
-    private string At(string run, params string[] parts) => folder.At([run, "checkpoint", .. parts]);
-
-    private IEnumerable<string> Folders(string run) => Directory.EnumerateDirectories(At(run)).Select(d => Path.GetFileName(d)).Order(StringComparer.Ordinal);
-
-    /// <summary>Every file of a run's checkpoints with its content.</summary>
-    private Dictionary<string, string> Snapshot(string run) => Directory.EnumerateFiles(At(run), "*", SearchOption.AllDirectories).Where(f => !f.EndsWith(".lock", StringComparison.Ordinal))
-        .ToDictionary(f => f, f => System.Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(f))));
-
-    private JobConfig Job(string run, CheckpointSection checkpoint) => new()
-    {
-        Job = new JobSection { DumpFolder = folder.At(run) },
-        Model = new ModelSection { Flavor = "tiny" },
-        Training = Training,
-        Checkpoint = checkpoint,
-        LrScheduler = new LrSchedulerSection { WarmupSteps = 2 },
-        ActivationCheckpoint = new ActivationCheckpointSection { Mode = "none" },
-        Debug = new DebugSection { Seed = 1 },
-    };
-
-    private Trainer Create(JobConfig job)
-    {
-        var registry = new ModelRegistry();
-        registry.Register("llama3", new Dictionary<string, Llama3Args>
-        {
-            ["tiny"] = new(32, 1, 2, 2, 2048, MultipleOf: 32), ["wide"] = new(64, 1, 2, 2, 2048, MultipleOf: 32), ["deep"] = new(32, 2, 2, 2, 2048, MultipleOf: 32),
-        }.ToDictionary(f => f.Key, f => new ModelFlavor(f.Value.Counts, (l, d, t) => new Llama3Model(f.Value, l, d, t), f.Value.Vocabulary)));
-        var counter = new MatmulCounter();
-        return new Trainer(new TrainerDependencies(job, registry, float8 ? [TensorwiseConverter.Create(counter)] : [], counter, new Dictionary<string, string>(), _ => { }, warnings.Add, false));
-    }
-
-    /// <summary>The losses of a run that is asked to stop after a step.</summary>
-    private SortedDictionary<long, double> Run(CheckpointSection checkpoint, string run, int stop = Steps, JobConfig? config = null)
-    {
-        using var trainer = Create(config ?? Job(run, checkpoint));
-        using var source = new CancellationTokenSource();
-        var losses = new SortedDictionary<long, double>();
-        trainer.Stepped += (step, loss) =>
-        {
-            losses[step] = loss;
-            if (step == stop) source.Cancel();
-        };
-        trainer.Run(source.Token);
-        return losses;
-    }
-
-    private string Refused(CheckpointSection checkpoint, string run, JobConfig? config = null)
-    {
-        var stepped = false;
-        var error = Assert.Throws<TitanException>(() =>
-        {
-            using var trainer = Create(config ?? Job(run, checkpoint));
-            trainer.Stepped += (_, _) => stepped = true;
-            trainer.Run(CancellationToken.None);
-        });
-        Assert.False(stepped);
-        Assert.Equal(ExitCode.Data, error.Code);
-        return error.Message;
+        Folder.Write("tokenizer/tokenizer.json", Tokenizers.TokenizerFile.Make(["h e"], ["<|end_of_text|>", .. Enumerable.Range(0, 2000).Select(i => $"<{i}>")]).ToJsonString());
+        Assert.Contains("use a tokenizer or a flavor that fits", Refused(Full, "run", Job("run", Full) with { Model = new ModelSection { Flavor = "tiny", HfAssetsPath = Folder.At("tokenizer") } }), StringComparison.Ordinal);
+        Assert.Contains("does not exist", Refused(Full, "run", Job("run", Full) with { Validation = new ValidationSection { Enable = true, Dataset = "text", DatasetPath = Folder.At("none") } }), StringComparison.Ordinal);
+        Folder.Write("endless/tokenizer.json", Tokenizers.TokenizerFile.Make(["h e"], "<end>").ToJsonString());
+        Assert.Contains("names no token that ends a document", Refused(Full, "run", Job("run", Full) with { Model = new ModelSection { Flavor = "tiny", HfAssetsPath = Folder.At("endless") } }), StringComparison.Ordinal);
     }
 }

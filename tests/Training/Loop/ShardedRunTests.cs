@@ -20,6 +20,7 @@ public sealed class ShardedRunTests : IDisposable
     private static readonly (string Fqn, long[] Shape)[] Model = [("layers.0.wq.weight", [7, 192]), ("norm.weight", [192]), ("output.weight", [10, 192])];
 
     private readonly TestFolder folder = new();
+    private readonly List<string> warnings = [];
 
     public void Dispose() => folder.Dispose();
 
@@ -55,6 +56,22 @@ public sealed class ShardedRunTests : IDisposable
         var start = new CheckpointSection { Enable = true, InitialLoadPath = opened.Folder };
         Assert.Equal(Run("one", 1, "rows", 2, start).Sequences, Run("two", 2, "columns", 2, start).Sequences);
         Assert.Equal(Whole("one", "model.safetensors", 2), Whole("two", "model.safetensors", 2));
+    }
+
+    [Fact]
+    public void Weights_that_the_dtype_to_export_cannot_hold_on_one_rank_are_saved_in_their_own_by_all_with_a_warning()
+    {
+        _ = ThreadRanks.Run(3, world =>
+        {
+            using var data = Loader(world, "data");
+            using var checkpoints = Checkpoints("run", world, "rows", new CheckpointSection { Enable = true, ExportDtype = "float16" }, out var parameters, out _);
+            using (no_grad())
+                if (world.Rank == 1) parameters[0].Parameter.add_(70000);
+            checkpoints.Save(2, tokens: 2 * GlobalBatch * SeqLen, data.Save(), isLast: true);
+            return 0;
+        });
+        Assert.Equal("checkpoint.export_dtype = float16 cannot hold the values of layers.0.wq.weight: step-2 is saved in the dtype of the weights", Assert.Single(warnings));
+        Assert.All(CheckpointStore.OpenFolder(folder.At("run", "checkpoint", "step-2")).Tensors("model.safetensors").Values, t => Assert.Equal(ScalarType.Float32, t.Type));
     }
 
     [Fact]
@@ -97,7 +114,7 @@ public sealed class ShardedRunTests : IDisposable
                 optimizer.Step(1e-2);
             }
 
-            checkpoints.Save(last, tokens: 0, data.Save(), isLast: modelOnly);
+            checkpoints.Save(last, tokens: last * GlobalBatch * SeqLen, data.Save(), isLast: modelOnly);
             return (Step: (int)step, Batches: batches);
         });
         // Micro-batch by micro-batch, rank by rank: the order in which one rank reads them.
@@ -122,7 +139,7 @@ public sealed class ShardedRunTests : IDisposable
         })];
         optimizer = new FusedAdam(parameters.Select(p => (p.Fqn, p.Parameter)), 0.9, 0.95, 1e-8, 0.1, decoupled: true);
         var job = new JobConfig { Job = new JobSection { DumpFolder = folder.At(run) }, Checkpoint = section };
-        return new RunCheckpoints(job, parameters, optimizer, new Dictionary<string, string>(), _ => { }, world);
+        return new RunCheckpoints(job, parameters, optimizer, new Dictionary<string, string>(), warnings.Add, world);
     }
 
     private static Tensor Values(IReadOnlyList<long> shape, int seed)

@@ -23,4 +23,11 @@ public class StepMetricsTests
         Assert.Contains("\u001b[36mdevice_memory_in_use: 5.00GiB(62.50%)\u001b[39m", metrics.Line(colour: true));
         Assert.Equal([("memory/device_in_use(GiB)", 5.0), ("memory/device_in_use(%)", 62.5)], metrics.Named().Where(m => m.Name.Contains("device", StringComparison.Ordinal)));
     }
+
+    [Fact]
+    public void A_step_names_the_tokenizers_throughput_where_text_was_read()
+    {
+        Assert.DoesNotContain(OnCpu.Named(), m => m.Name.Contains("tokenizer", StringComparison.Ordinal));
+        Assert.Contains(("tokenizer/throughput(tps)", 5000.0), (OnCpu with { TokenizerTokensPerSecond = 5000 }).Named());
+    }
 }

@@ -14,30 +14,54 @@ internal static class TokenizerFile
         var symbols = BpeTrainer.ByteSymbols.Select(s => s.ToString()).Concat(merges.Select(m => m.Replace(" ", ""))).Distinct().ToList();
         return new JsonObject
         {
-            ["added_tokens"] = new JsonArray([.. special.Select((s, i) => new JsonObject { ["id"] = symbols.Count + i, ["content"] = s })]),
+            ["version"] = "1.0",
+            ["truncation"] = null,
+            ["padding"] = null,
+            ["added_tokens"] = new JsonArray([.. special.Select((s, i) => Added(symbols.Count + i, s))]),
             ["normalizer"] = null,
-            ["pre_tokenizer"] = new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["use_regex"] = true },
+            ["pre_tokenizer"] = ByteLevel(),
+            ["post_processor"] = null,
+            ["decoder"] = null,
             ["model"] = new JsonObject
             {
                 ["type"] = "BPE",
+                ["dropout"] = null,
+                ["unk_token"] = null,
+                ["continuing_subword_prefix"] = "",
+                ["end_of_word_suffix"] = "",
+                ["fuse_unk"] = false,
+                ["byte_fallback"] = false,
+                ["ignore_merges"] = false,
                 ["vocab"] = new JsonObject(symbols.Select((s, i) => KeyValuePair.Create(s, (JsonNode?)i))),
                 ["merges"] = new JsonArray([.. merges.Select(m => JsonValue.Create(m))]),
             },
         };
     }
 
-    /// <summary>With the steps that Llama 3's file has.</summary>
-    public static JsonObject SplitAsLlama3(this JsonObject file)
+    public static JsonObject Added(int id, string content, bool singleWord = false, bool left = false, bool right = false, bool normalized = false, bool special = true) => new()
     {
-        file["pre_tokenizer"] = new JsonObject
-        {
-            ["type"] = "Sequence",
-            ["pretokenizers"] = new JsonArray(
-                new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = Llama3Pattern }, ["behavior"] = "Isolated", ["invert"] = false },
-                new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = true, ["use_regex"] = false }),
-        };
+        ["id"] = id,
+        ["content"] = content,
+        ["single_word"] = singleWord,
+        ["lstrip"] = left,
+        ["rstrip"] = right,
+        ["normalized"] = normalized,
+        ["special"] = special,
+    };
+
+    public static JsonObject ByteLevel(bool prefix = false, bool regex = true) => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = prefix, ["trim_offsets"] = true, ["use_regex"] = regex };
+
+    public static JsonObject Split(string pattern, string behavior = "Isolated", bool invert = false, string kind = "Regex") =>
+        new() { ["type"] = "Split", ["pattern"] = new JsonObject { [kind] = pattern }, ["behavior"] = behavior, ["invert"] = invert };
+
+    public static JsonObject With(this JsonObject file, params JsonObject[] steps)
+    {
+        file["pre_tokenizer"] = new JsonObject { ["type"] = "Sequence", ["pretokenizers"] = new JsonArray([.. steps]) };
         return file;
     }
+
+    /// <summary>With the steps that Llama 3's file has.</summary>
+    public static JsonObject SplitAsLlama3(this JsonObject file) => file.With(Split(Llama3Pattern), ByteLevel(regex: false));
 
     public static HuggingFaceTokenizer Load(this JsonObject file, TestFolder folder, string? config = null)
     {

@@ -1,4 +1,6 @@
 using Titan.Abstractions;
+using Titan.Kernels.Activations;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Fused;
 using Titan.Kernels.ModelOps;
 using static TorchSharp.torch;
@@ -13,7 +15,7 @@ namespace Titan.Training.Models.Llama3;
 internal sealed record BlockContext(Tensor Cos, Tensor Sin, RotaryTable? Fused, Tensor? Mask);
 
 /// <summary>Grouped-query causal attention: x [B, S, dim] to [B, S, dim].</summary>
-internal sealed class Attention : nn.Module<Tensor, BlockContext, Tensor>, ISlotOwner, IActivationBoundary
+internal sealed class Attention : nn.Module, ISlotOwner, IActivationBoundary
 {
     private readonly ModuleSlot wq;
     private readonly ModuleSlot wk;
@@ -33,34 +35,50 @@ internal sealed class Attention : nn.Module<Tensor, BlockContext, Tensor>, ISlot
 
     public IReadOnlyList<ModuleSlot> Slots => [wq, wk, wv, wo];
 
-    public Func<Tensor, Tensor>? BeforeForward { get; set; }
+    public Func<Activation, Activation>? BeforeForward { get; set; }
 
-    public Func<Tensor, Tensor>? AfterForward { get; set; }
+    public Func<Activation, Activation>? AfterForward { get; set; }
 
-    public override Tensor forward(Tensor x, BlockContext context)
+    /// <summary>Whether a layer looks for the amax of the input.</summary>
+    public bool WantsInputAmax => wq.WantsInputAmax || wk.WantsInputAmax || wv.WantsInputAmax;
+
+    public Activation Forward(Activation x, BlockContext context)
     {
         using var scope = NewDisposeScope();
-        if (BeforeForward is { } before) x = before(x);
-        long b = x.shape[0], s = x.shape[1], d = args.HeadDimension;
+        using var gathered = BeforeForward?.Invoke(x);
+        var input = gathered ?? x;
+        long b = input.Values.shape[0], s = input.Values.shape[1], d = args.HeadDimension;
         // Where bf16 products are slow, attention's are computed in fp32 as well.
-        var type = Matmul.ComputeType(x.dtype, x.device_type);
+        var (own, type) = (input.Values.dtype, Matmul.ComputeType(input.Values.dtype, input.Values.device_type));
         // As many heads as this rank's part of the weights makes.
-        var q = Rotate(wq.forward(x).view(b, s, -1, d), context).to(type).transpose(1, 2);
-        var k = Rotate(wk.forward(x).view(b, s, -1, d), context).to(type).transpose(1, 2);
-        var v = wv.forward(x).view(b, s, -1, d).to(type).transpose(1, 2);
+        var q = Rotate(wq.Forward(input)).to(type).transpose(1, 2);
+        var k = Rotate(wk.Forward(input)).to(type).transpose(1, 2);
+        var v = wv.Forward(input).Values.view(b, s, -1, d).to(type).transpose(1, 2);
+        using var mixed = new Activation(Attend(q, k, v, context.Mask).transpose(1, 2).reshape(b, s, -1).to(own));
+        var output = wo.Forward(mixed);
+        if (AfterForward is { } after) output = after(output);
+        output.Values.MoveToOuterDisposeScope();
+        return output;
+
+        Tensor Rotate(Activation projected)
+        {
+            var heads = projected.Values.view(b, s, -1, d);
+            return context.Fused is { } table ? FusedRotary.Rotate(heads, table, offer: KnownGradient.Offer(projected)) : RotaryEmbedding.Apply(heads, context.Cos, context.Sin);
+        }
+    }
+
+    private Tensor Attend(Tensor q, Tensor k, Tensor v, Tensor? mask)
+    {
         if (args.KvHeads != args.Heads)
         {
+            // A GPU's kernels read the heads that share keys and values from where they are.
+            if (mask is null && q.device_type == TorchSharp.DeviceType.CUDA) return AtenGateway.ScaledDotProductAttention(q, k, v, causal: true);
             k = Repeat(k, args.Heads / args.KvHeads);
             v = Repeat(v, args.Heads / args.KvHeads);
         }
 
-        var y = nn.functional.scaled_dot_product_attention(q, k, v, context.Mask, 0, context.Mask is null);
-        var mixed = wo.forward(y.transpose(1, 2).reshape(b, s, -1).to(x.dtype));
-        return (AfterForward is { } after ? after(mixed) : mixed).MoveToOuterDisposeScope();
+        return nn.functional.scaled_dot_product_attention(q, k, v, mask, 0, mask is null);
     }
-
-    private static Tensor Rotate(Tensor x, BlockContext context) =>
-        context.Fused is { } table ? FusedRotary.Rotate(x, table) : RotaryEmbedding.Apply(x, context.Cos, context.Sin);
 
     /// <summary>[B, KV, S, D] to [B, KV * n, S, D], each head n times in a row.</summary>
     private static Tensor Repeat(Tensor x, int n)

@@ -1,11 +1,12 @@
 using Titan.Abstractions;
+using Titan.Kernels.Activations;
 using Titan.Kernels.Fused;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Models.Llama3;
 
 /// <summary>SwiGLU (Shazeer, 2020): w2(silu(w1 x) * w3 x).</summary>
-internal sealed class FeedForward : nn.Module<Tensor, Tensor>, ISlotOwner, IActivationBoundary
+internal sealed class FeedForward : nn.Module, ISlotOwner, IActivationBoundary
 {
     private readonly ModuleSlot w1;
     private readonly ModuleSlot w2;
@@ -23,16 +24,30 @@ internal sealed class FeedForward : nn.Module<Tensor, Tensor>, ISlotOwner, IActi
 
     public IReadOnlyList<ModuleSlot> Slots => [w1, w2, w3];
 
-    public Func<Tensor, Tensor>? BeforeForward { get; set; }
+    public Func<Activation, Activation>? BeforeForward { get; set; }
 
-    public Func<Tensor, Tensor>? AfterForward { get; set; }
+    public Func<Activation, Activation>? AfterForward { get; set; }
 
-    public override Tensor forward(Tensor x)
+    /// <summary>Whether a layer looks for the amax of the input.</summary>
+    public bool WantsInputAmax => w1.WantsInputAmax || w3.WantsInputAmax;
+
+    public Activation Forward(Activation x)
     {
         using var scope = NewDisposeScope();
-        if (BeforeForward is { } before) x = before(x);
-        Tensor gate = w1.forward(x), up = w3.forward(x);
-        var down = w2.forward(Fused ? FusedSwiGlu.Multiply(gate, up) : nn.functional.silu(gate) * up);
-        return (AfterForward is { } after ? after(down) : down).MoveToOuterDisposeScope();
+        using var gathered = BeforeForward?.Invoke(x);
+        var input = gathered ?? x;
+        Activation gate = w1.Forward(input), up = w3.Forward(input);
+        using var hidden = Multiply(gate, up);
+        var down = w2.Forward(hidden);
+        if (AfterForward is { } after) down = after(down);
+        down.Values.MoveToOuterDisposeScope();
+        return down;
+    }
+
+    private Activation Multiply(Activation gate, Activation up)
+    {
+        if (!Fused) return new Activation(nn.functional.silu(gate.Values) * up.Values);
+        var (hidden, amax) = FusedSwiGlu.Multiply(gate.Values, up.Values, w2.WantsInputAmax, KnownGradient.Offer(gate), KnownGradient.Offer(up));
+        return new Activation(hidden, amax);
     }
 }

@@ -1,5 +1,6 @@
 using TorchSharp;
 using Titan.Abstractions;
+using Titan.Kernels.Activations;
 using Titan.Kernels.Fused;
 using Titan.Kernels.ModelOps;
 using Titan.Kernels.Matmuls;
@@ -67,7 +68,7 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner, ITensorParallelMode
     public override void UseFusedKernels()
     {
         foreach (var block in blocks) block.UseFusedKernels();
-        norm.Kernel = FusedRmsNorm.Normalize;
+        norm.Kernel = NormKernel.Instance;
         foreach (var linear in new ModelSlots(this).All.Select(s => s.Slot.Module).OfType<Linear>()) linear.Kernel = HighPrecisionProduct.Multiply;
         fused = true;
     }
@@ -78,21 +79,26 @@ public sealed class Llama3Model : LanguageModel, ISlotOwner, ITensorParallelMode
         using var scope = NewDisposeScope();
         tables ??= Tables(tokens.device);
         var context = new BlockContext(tables.Value.Cos, tables.Value.Sin, tables.Value.Fused, args.DocumentMask ? DocumentMask(tokens) : null);
-        var h = embeddings.call(tokens);
-        Probe?.Invoke("tok_embeddings", h);
+        var stream = new ResidualStream(embeddings.call(tokens), null);
+        Probe?.Invoke("tok_embeddings", stream.Sum);
         for (var i = 0; i < blocks.Count; i++)
         {
-            var next = blocks[i].call(h, context);
-            h.Dispose();
-            h = next;
-            Probe?.Invoke($"layers.{i}", h);
+            var next = blocks[i].call(stream, context);
+            // The first block normalises the stream as it is, and hands it on.
+            if (!ReferenceEquals(next.Sum, stream.Sum)) stream.Sum.Dispose();
+            stream.Addend?.Values.Dispose();
+            stream = next;
+            Probe?.Invoke($"layers.{i}", stream.Total());
         }
 
-        h = norm.call(h);
-        Probe?.Invoke("norm", h);
-        var logits = output.forward(h);
-        Probe?.Invoke("output", logits);
-        return logits.MoveToOuterDisposeScope();
+        var (_, normed) = stream.Normalize(norm, output.WantsInputAmax);
+        using (normed)
+        {
+            Probe?.Invoke("norm", normed.Values);
+            var logits = output.Forward(normed).Values;
+            Probe?.Invoke("output", logits);
+            return logits.MoveToOuterDisposeScope();
+        }
     }
 
     /// <inheritdoc />

@@ -1,12 +1,12 @@
 using Titan.Abstractions;
-using Titan.Kernels.Fused;
-using Titan.Training.Activation;
+using Titan.Kernels.Activations;
+using Titan.Training.Recomputation;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Models.Llama3;
 
-/// <summary>x + attention(norm(x)), then the same with the feed-forward layer.</summary>
-internal sealed class TransformerBlock : nn.Module<Tensor, BlockContext, Tensor>
+/// <summary>x + attention(norm(x)), then the same with the feed-forward layer. The last addition is left to whoever reads the stream next.</summary>
+internal sealed class TransformerBlock : nn.Module<ResidualStream, BlockContext, ResidualStream>
 {
     private readonly Attention attention;
     private readonly FeedForward feed_forward;
@@ -34,27 +34,53 @@ internal sealed class TransformerBlock : nn.Module<Tensor, BlockContext, Tensor>
     /// <summary>Puts fused kernels into the norms and the feed-forward layer.</summary>
     public void UseFusedKernels()
     {
-        attention_norm.Kernel = ffn_norm.Kernel = FusedRmsNorm.Normalize;
+        attention_norm.Kernel = ffn_norm.Kernel = NormKernel.Instance;
         feed_forward.Fused = true;
     }
 
-    public override Tensor forward(Tensor x, BlockContext context)
+    public override ResidualStream forward(ResidualStream stream, BlockContext context)
     {
-        if (Checkpointing == BlockCheckpointing.Full && is_grad_enabled()) return Recompute.Apply(input => Both(input, context), x);
-        return Both(x, context);
+        if (Checkpointing == BlockCheckpointing.Full && is_grad_enabled()) return Again(inputs => Both(inputs, context), stream);
+        using var scope = NewDisposeScope();
+        return Moved(Both(stream, context));
     }
 
-    private Tensor Both(Tensor x, BlockContext context)
+    private ResidualStream Both(ResidualStream stream, BlockContext context)
     {
-        using var scope = NewDisposeScope();
-        var h = x + attention.call(attention_norm.call(x), context);
-        var y = Checkpointing == BlockCheckpointing.FeedForward && is_grad_enabled() ? Recompute.Apply(Second, h) : Second(h);
-        return y.MoveToOuterDisposeScope();
+        var (x, normed) = stream.Normalize(attention_norm, attention.WantsInputAmax);
+        using (normed)
+        {
+            var half = new ResidualStream(x, attention.Forward(normed, context));
+            return Checkpointing == BlockCheckpointing.FeedForward && is_grad_enabled() ? Again(Second, half) : Second(half);
+        }
     }
 
-    private Tensor Second(Tensor h)
+    private ResidualStream Second(ResidualStream stream)
     {
-        using var scope = NewDisposeScope();
-        return (h + feed_forward.call(ffn_norm.call(h))).MoveToOuterDisposeScope();
+        var (h, normed) = stream.Normalize(ffn_norm, feed_forward.WantsInputAmax);
+        using (normed) return new ResidualStream(h, feed_forward.Forward(normed));
+    }
+
+    /// <summary>Runs a part now and once more in backward.</summary>
+    private static ResidualStream Again(Func<ResidualStream, ResidualStream> part, ResidualStream stream)
+    {
+        Tensor[] outputs = stream.Addend is { } addend
+            ? Recompute.Apply(i => Run(new ResidualStream(i[0], new Activation(i[1]))), stream.Sum, addend.Values)
+            : Recompute.Apply(i => Run(new ResidualStream(i[0], null)), stream.Sum);
+        return new ResidualStream(outputs[0], new Activation(outputs[1]));
+
+        Tensor[] Run(ResidualStream input)
+        {
+            using var scope = NewDisposeScope();
+            var output = Moved(part(input));
+            return [output.Sum, output.Addend!.Values];
+        }
+    }
+
+    private static ResidualStream Moved(ResidualStream stream)
+    {
+        stream.Sum.MoveToOuterDisposeScope();
+        stream.Addend?.Values.MoveToOuterDisposeScope();
+        return stream;
     }
 }

@@ -4,25 +4,25 @@ using static TorchSharp.torch;
 
 namespace Titan.Quantization.Tests.Linear;
 
-public class SharedInputCastTests
+public class ActivationCastTests
 {
     [Fact]
-    public void Layers_that_read_one_tensor_one_after_the_other_cast_it_once()
+    public void Layers_that_read_one_activation_cast_it_once()
     {
         using var scope = NewDisposeScope();
         var (engine, counting) = Engine();
         var layers = Enumerable.Range(0, 3).Select(_ => new QuantizedLinear(Numbers.Layer(randn(16, 16)), engine)).ToArray();
-        Tensor x = randn(16, 16), other = randn(16, 16);
-        foreach (var layer in layers) layer.call(x);
+        using Activation x = new(randn(16, 16)), other = new(x.Values);
+        foreach (var layer in layers) layer.Forward(x);
         Assert.Equal(1, counting.Calls);
-        layers[0].call(other);
+        layers[0].Forward(other);
         Assert.Equal(2, counting.Calls);
-        layers[0].call(x);
-        Assert.Equal(3, counting.Calls);
+        layers[1].Forward(x);
+        Assert.Equal(2, counting.Calls);
     }
 
     [Fact]
-    public void A_tensor_that_was_written_to_is_cast_again()
+    public void A_layer_that_is_given_values_alone_casts_them_itself()
     {
         using var scope = NewDisposeScope();
         var (engine, counting) = Engine();
@@ -30,14 +30,54 @@ public class SharedInputCastTests
         var x = randn(16, 16);
         var before = layer.call(x);
         x.mul_(2);
-        var after = layer.call(x);
+        Assert.True(Numbers.Sqnr(before * 2, layer.call(x)) > 80);
         Assert.Equal(2, counting.Calls);
-        Assert.True(Numbers.Sqnr(before * 2, after) > 80);
-        // Through another handle of the same memory too.
-        x.narrow(0, 0, 4).zero_();
-        layer.call(x);
-        Assert.Equal(3, counting.Calls);
     }
+
+    [Fact]
+    public void Layers_of_two_recipes_do_not_take_each_others_casts()
+    {
+        using var scope = NewDisposeScope();
+        var ((one, first), (two, second)) = (Engine(), Engine());
+        using var x = new Activation(randn(16, 16));
+        new QuantizedLinear(Numbers.Layer(randn(16, 16)), one).Forward(x);
+        new QuantizedLinear(Numbers.Layer(randn(16, 16)), two).Forward(x);
+        Assert.Equal((1, 1), (first.Calls, second.Calls));
+    }
+
+    [Fact]
+    public void A_weight_is_cast_once_for_all_micro_batches_of_a_step_and_anew_when_it_has_changed()
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(6);
+        foreach (var (recipe, uses) in new[] { (Numbers.Tensorwise, 1), (Numbers.Rowwise, 2) })
+        {
+            var kernels = new CountingCasts();
+            var engine = new LinearEngine("test", recipe, kernels, k => new Titan.Quantization.Matmuls.DecodedMatmul(k), new Titan.Quantization.Matmuls.MatmulCounter());
+            var weight = randn(64, 48);
+            var layer = new QuantizedLinear(Numbers.Layer(weight), engine);
+            for (var batch = 0; batch < 3; batch++) Run();
+            Assert.Equal(uses, kernels.Casts(64, 48));
+            engine.AfterOptimizerStep();
+            Run();
+            Assert.Equal(2 * uses, kernels.Casts(64, 48));
+            // Written to without a word.
+            using (no_grad()) layer.Weight.Parameter.mul_(2);
+            var y = Run();
+            Assert.Equal(3 * uses, kernels.Casts(64, 48));
+            Assert.Equal(0, y.ne(new QuantizedLinear(Numbers.Layer(weight * 2), Numbers.Engine(recipe)).call(Input)).sum().item<long>());
+
+            Tensor Run()
+            {
+                var y = layer.call(Input.detach().requires_grad_());
+                y.backward([ones_like(y)]);
+                BackwardFailure.ThrowIfAny();
+                return y.detach();
+            }
+        }
+    }
+
+    private static Tensor Input { get; } = arange(32 * 48, dtype: ScalarType.Float32).cos().reshape(32, 48).DetachFromDisposeScope();
 
     [Fact]
     public void A_cast_that_fails_leaves_nothing_behind_to_be_found_again()
@@ -45,13 +85,12 @@ public class SharedInputCastTests
         using var scope = NewDisposeScope();
         var (engine, counting) = Engine();
         var layer = new QuantizedLinear(Numbers.Layer(randn(16, 16)), engine);
-        var x = randn(16, 16);
-        layer.call(x);
+        using var x = new Activation(randn(16, 16));
         counting.Fails = true;
-        Assert.ThrowsAny<Exception>(() => layer.call(randn(16, 16)));
+        Assert.ThrowsAny<Exception>(() => layer.Forward(x));
         counting.Fails = false;
-        layer.call(x);
-        Assert.Equal(3, counting.Calls);
+        layer.Forward(x);
+        Assert.Equal(2, counting.Calls);
     }
 
     [Fact]
@@ -70,8 +109,8 @@ public class SharedInputCastTests
             {
                 var leaf = x.detach().clone().requires_grad_();
                 QuantizedLinear first = new(Numbers.Layer(w1), one), second = new(Numbers.Layer(w2), other ?? one);
-                // One after the other, as wk and wv are; both must see the same tensor object.
-                var y = first.call(leaf) + second.call(leaf);
+                using var input = new Activation(leaf);
+                var y = first.Forward(input).Values + second.Forward(input).Values;
                 y.backward([g]);
                 BackwardFailure.ThrowIfAny();
                 return [y.detach(), leaf.grad!, first.Weight.Parameter.grad!, second.Weight.Parameter.grad!];
@@ -80,7 +119,7 @@ public class SharedInputCastTests
     }
 
     [Fact]
-    public void Nothing_is_kept_once_it_is_told_to_forget()
+    public void Nothing_is_kept_once_the_activation_is_gone()
     {
         using var scope = NewDisposeScope();
         var (engine, _) = Engine();
@@ -88,7 +127,6 @@ public class SharedInputCastTests
         var x = randn(16, 16);
         var before = Tensor.TotalCount;
         using (no_grad()) layer.call(x).Dispose();
-        engine.ReleaseSharedCasts();
         Assert.Equal(before, Tensor.TotalCount);
     }
 

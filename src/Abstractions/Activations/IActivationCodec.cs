@@ -19,17 +19,24 @@ public interface IActivationCodec
 
     /// <summary>Encodes a part.</summary>
     /// <param name="part">[B, S / ranks, F].</param>
+    /// <param name="amaxParts">Magnitudes whose maximum is the amax of the part, where they are known; null to look for it.</param>
     /// <param name="forBackward">Whether the matmuls of backward will need the activation as well.</param>
     /// <param name="reduceAmax">The largest over all parts of a 0-d fp32 magnitude.</param>
     /// <returns>Planes of bytes or fp32, contiguous; null where the cast of a part is not a part of the cast, so that the activation has to travel in its own dtype.</returns>
-    EncodedActivation? Encode(Tensor part, bool forBackward, Func<Tensor, Tensor> reduceAmax);
+    EncodedActivation? Encode(Tensor part, Tensor? amaxParts, bool forBackward, Func<Tensor, Tensor> reduceAmax);
 
     /// <summary>The values of the whole.</summary>
     /// <returns>[B, S, F] of <paramref name="type"/>.</returns>
     Tensor Decode(EncodedActivation whole, ScalarType type);
 
-    /// <summary>Lets the layers take the bytes where they would cast <paramref name="activation"/>.</summary>
+    /// <summary>Lets the layers take the bytes where they would cast the activation.</summary>
     /// <param name="activation">What <see cref="Decode"/> gave, as the layers will get it.</param>
-    /// <param name="whole">Its bytes.</param>
-    void Offer(Tensor activation, EncodedActivation whole);
+    /// <param name="whole">Its bytes; the handles stay the caller's.</param>
+    void Attach(Activation activation, EncodedActivation whole);
+
+    /// <summary>Lets the backward of the layer that made an activation take the bytes where it would cast the activation's gradient.</summary>
+    /// <param name="note">The note of the layer's output.</param>
+    /// <param name="gradient">What <see cref="Decode"/> gave.</param>
+    /// <param name="whole">Its bytes; the handles stay the caller's.</param>
+    void Attach(GradientNote note, Tensor gradient, EncodedActivation whole);
 }
