@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds everything and runs every test that a machine without a GPU can run. Ends with "N passed, N failed". Arguments go to dotnet test (for example --filter NAME).
+# Builds everything and runs every test that a machine without a GPU can run. Ends with "N passed, N failed", and ", N skipped" where a test's tools are missing.
+# As root it first installs those tools with apt-get; TITAN_INSTALL=0: it does not. Arguments go to dotnet test (for example --filter NAME).
 # TITAN_TEST_TIMEOUT: seconds that one test project may take (900).
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -8,10 +9,42 @@ if ! command -v dotnet >/dev/null 2>&1; then
     echo "run_tests.sh: the .NET 10 SDK is not on PATH; install it (https://dot.net/download) and run this again" >&2
     exit 4
 fi
+say() { echo "run_tests.sh: $*"; }
 results="$root/artifacts/test-results"
 limit=${TITAN_TEST_TIMEOUT:-900}
 rm -rf "$results"
 mkdir -p "$results"
+# What some tests start: g++ builds the CUDA kernels for the CPU, ranks run under both launchers, and run_train.sh finds its ranks with pgrep.
+missing_packages() {
+    local tool
+    for tool in g++:g++ mpirun.openmpi:openmpi-bin mpiexec.mpich:mpich pgrep:procps; do
+        command -v "${tool%:*}" >/dev/null 2>&1 || echo "${tool#*:}"
+    done
+}
+install() { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >>"$results/setup.log" 2>&1 </dev/null; }
+set_up() {
+    local packages package reason=
+    packages=$(missing_packages)
+    [ -n "$packages" ] || return 0
+    packages=$(tr '\n' ' ' <<<"$packages") packages=${packages% }
+    if [ "${TITAN_INSTALL:-1}" = 0 ]; then reason="TITAN_INSTALL=0"
+    elif ! command -v apt-get >/dev/null 2>&1; then reason="there is no apt-get here"
+    elif [ "$(id -u)" != 0 ]; then reason="this is not root"
+    fi
+    if [ -n "$reason" ]; then
+        say "not installed, since $reason: $packages. The tests that need these packages are skipped and listed at the end"
+        return 0
+    fi
+    say "installs with apt-get: $packages"
+    DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=1 -o Acquire::http::Timeout=30 update >"$results/setup.log" 2>&1 </dev/null
+    # One by one after a failure: one package that cannot be had must not take the others along.
+    # shellcheck disable=SC2086
+    install $packages || for package in $packages; do install "$package"; done
+    hash -r
+    packages=$(missing_packages | tr '\n' ' ')
+    [ -z "$packages" ] || say "apt-get could not install ${packages% }: $(grep '^E:' "$results/setup.log" | tail -1). The tests that need them are skipped and listed at the end; the whole log: $results/setup.log"
+}
+set_up
 # Output goes into files, here and below: a build server or a process that a test left behind would keep a pipe open, and whoever reads it waiting, for ever.
 export MSBUILDDISABLENODEREUSE=1
 if ! dotnet build Titan.Plugins.sln -c Release --nologo -v quiet >"$results/build.log" 2>&1 </dev/null; then
@@ -35,7 +68,7 @@ end_marked() {
     local left
     left=$(marked "$1")
     [ -z "$left" ] && return
-    echo "run_tests.sh: ends what $2 left running: $(for pid in $left; do printf '%s (%s) ' "$pid" "$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | cut -c1-80)"; done)"
+    say "ends what $2 left running: $(for pid in $left; do printf '%s (%s) ' "$pid" "$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | cut -c1-80)"; done)"
     kill -TERM $left 2>/dev/null
     sleep 2
     left=$(marked "$1")
@@ -54,10 +87,21 @@ for project in tests/*/*.Tests.csproj; do
     end_marked "$mark" "$name"
     if [ "$status" = 124 ] || [ "$status" = 137 ]; then
         killed+=("$name")
-        echo "run_tests.sh: $name was killed after $limit s; its output is in $results/$name.log"
+        say "$name was killed after $limit s; its output is in $results/$name.log"
     fi
 done
-passed=0 failed=0
+# The tests that a project skipped, one a line: reason, tab, name. Rows of a theory are one name.
+skipped_in() {
+    awk -v RS='<UnitTestResult ' '
+        function plain(s) { gsub(/&lt;/, "<", s); gsub(/&gt;/, ">", s); gsub(/&quot;/, "\"", s); gsub(/&#x[DA];|\n/, " ", s); gsub(/&amp;/, "\\&", s); return s }
+        NR > 1 && /outcome="NotExecuted"/ {
+            match($0, /testName="[^"]*"/); name = substr($0, RSTART + 10, RLENGTH - 11); sub(/\(.*/, "", name)
+            reason = "no reason given"
+            if (match($0, /<(Message|StdOut)>[^<]*</)) { reason = substr($0, RSTART, RLENGTH - 1); sub(/^<[^>]*>/, "", reason) }
+            print plain(reason) "\t" plain(name)
+        }' "$1"
+}
+passed=0 failed=0 skipped=0
 for project in tests/*/*.Tests.csproj; do
     name=$(basename "$project" .csproj)
     trx="$results/$name.trx"
@@ -65,17 +109,20 @@ for project in tests/*/*.Tests.csproj; do
     if [[ " ${killed[*]-} " = *" $name "* ]]; then failed=$((failed + 1)); fi
     if [ -z "$counters" ]; then
         # A test process that died leaves no result file: that is a failure too.
-        [[ " ${killed[*]-} " = *" $name "* ]] || { echo "run_tests.sh: no results from $name: its process died"; failed=$((failed + 1)); }
+        [[ " ${killed[*]-} " = *" $name "* ]] || { say "no results from $name: its process died"; failed=$((failed + 1)); }
         continue
     fi
     p=$(sed 's/.* passed="\([0-9]*\)".*/\1/' <<<"$counters")
     t=$(sed 's/.* total="\([0-9]*\)".*/\1/' <<<"$counters")
-    passed=$((passed + p)) failed=$((failed + t - p))
+    s=$(skipped_in "$trx" | tee -a "$results/skipped" | wc -l)
+    passed=$((passed + p)) skipped=$((skipped + s)) failed=$((failed + t - p - s))
     # A test that hung ended its process: the results count what had run, and look complete.
-    if grep -qE 'Test host process crashed|Test Run Aborted|aborted the test run|hang timeout' "$results/$name.log" && [ "$p" = "$t" ]; then
-        echo "run_tests.sh: $name did not finish: a test hung or ended the process; the last test is named above or in $results/$name.log"
+    if grep -qE 'Test host process crashed|Test Run Aborted|aborted the test run|hang timeout' "$results/$name.log" && [ $((p + s)) = "$t" ]; then
+        say "$name did not finish: a test hung or ended the process; the last test is named above or in $results/$name.log"
         failed=$((failed + 1))
     fi
 done
-echo "$passed passed, $failed failed"
+# Nothing is skipped silently: each reason once, then the names.
+[ "$skipped" = 0 ] || sort -u "$results/skipped" | awk -F '\t' '$1 != reason { reason = $1; print "skipped: " reason } { print "  " $2 }'
+echo "$passed passed, $failed failed$([ "$skipped" = 0 ] || echo ", $skipped skipped")"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -1,21 +1,30 @@
 #!/usr/bin/env bash
-# Trains. CONFIG_FILE: the job (default: a small Llama 3 that learns within a minute on two cores). NGPU: number of ranks, started with mpirun. LOG_RANK: whose output to
+# Trains. CONFIG_FILE, or --job.config_file: the job (default: a small Llama 3 that learns within a minute on two cores). NGPU: number of ranks, started with mpirun. LOG_RANK: whose output to
 # show (0; a list: 0,3; all). Several hosts: HOSTFILE=FILE or TITAN_HOSTS=host1:4,host2:4. TITAN_MPIRUN_FLAGS: more flags for mpirun.
 # TITAN_LAUNCHER_GRACE_SECONDS (20): how long a launcher may outlive its ranks here. Under srun, or already under an MPI
 # launcher, it is one rank and just runs. TITAN_INSTALL=1: may install Open MPI with apt-get. docs/distributed.md has the rest.
 # Any further argument overrides the job file, for example: --training.steps 50 --model.converters="quantize.linear.float8"
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-CONFIG_FILE=${CONFIG_FILE:-"$root/configs/llama3/cpu_small.toml"}
+# A job file among the arguments takes the place of the default. Where CONFIG_FILE names another one, the program says so.
+named=
+for argument in "$@"; do
+    case ${argument//-/_} in __job.config_file | __job.config_file=*) named=1 ;; esac
+done
+job=()
+if [ -n "${CONFIG_FILE:-}" ]; then job=(--job.config_file "$CONFIG_FILE")
+elif [ -z "$named" ]; then job=(--job.config_file "$root/configs/llama3/cpu_small.toml")
+fi
 ranks=${NGPU:-1}
 export LOG_RANK=${LOG_RANK:-0}
 
-say() { echo "run_train.sh: $*" >&2; }
+# On a full disk nothing is said, and the run goes on.
+say() { echo "run_train.sh: $*" >&2 || true; }
 # The program of this checkout; TITAN_PROGRAM is for whoever runs another build of it.
 program=${TITAN_PROGRAM:-"$root/titan"}
 # What the ranks run: train, or 'bench communication'.
 read -ra command <<<"${TRAIN_COMMAND:-train}"
-train=("$program" "${command[@]}" --job.config_file "$CONFIG_FILE" "$@")
+train=("$program" "${command[@]}" ${job[@]+"${job[@]}"} "$@")
 
 cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || nproc; }
 # Ranks of one machine share its cores.
@@ -125,8 +134,21 @@ if ! find_launcher; then
     find_launcher || missing
 fi
 
-# Once, before many ranks would do it at the same time.
-"$program" --help >/dev/null
+# Once, before many ranks would do it at the same time. Where a signal comes nothing has begun, and it ends as it would end any program.
+set -m
+"$program" --help >/dev/null </dev/null &
+building=$!
+set +m
+leave() {
+    kill -TERM -- "-$building" 2>/dev/null || true
+    say "SIG$1: nothing had begun"
+    exit $((128 + $2))
+}
+trap 'leave HUP 1' HUP
+trap 'leave INT 2' INT
+trap 'leave QUIT 3' QUIT
+trap 'leave TERM 15' TERM
+wait "$building" || exit $?
 export TITAN_NO_BUILD=1
 # UCX, which MPICH and many clusters' Open MPI use, would turn every null reference of .NET into a crash.
 export UCX_HANDLE_ERRORS=${UCX_HANDLE_ERRORS:-none}
@@ -173,9 +195,28 @@ if ! command -v pgrep >/dev/null 2>&1; then
     say "warning: pgrep is not on PATH (it is in the package procps or procps-ng), so the ranks cannot be found here: SIGTERM and Ctrl-C go to $mpirun, which ends the ranks without a checkpoint," \
         "and $mpirun is not ended when another host stops answering"
 fi
-"$mpirun" ${flags[@]+"${flags[@]}"} ${more[@]+"${more[@]}"} -np "$ranks" "${train[@]}" <&0 &
-launched=$!
-# A launcher that is told to end reports failure, and gives its ranks a second. So a rank is told: they agree, save, and all end by themselves.
+# A launcher that is told to end reports failure, and gives its ranks a second; so does one that gets Ctrl-C with its group. So it has a group of its own, and the ranks are
+# told: they agree, save, and all end by themselves. A signal that comes before a rank listens is kept for it.
+launched=
+signal=
+asker=
+# Until when ranks are waited for; a second signal does not wait.
+patience=0
+ask() {
+    if [ -z "$signal" ]; then patience=$((SECONDS + grace)); fi
+    signal=$1
+    [ -z "$launched" ] || pass_on
+}
+# In a group of its own, which Ctrl-C does not reach: it would end pgrep in the middle of a look.
+pass_on() {
+    [ -z "$asker" ] || kill -KILL -- "-$asker" 2>/dev/null || true
+    set -m
+    tell_all </dev/null &
+    asker=$!
+    disown "$asker"
+    set +m
+    patience=0
+}
 ranks_of() {
     local child
     [ -n "$ranks_can_be_found" ] || return 0
@@ -183,20 +224,67 @@ ranks_of() {
         if [ "$(cat "/proc/$child/comm" 2>/dev/null)" = titan ]; then echo "$child"; else ranks_of "$child"; fi
     done
 }
-forward() {
-    local told
-    told=$(ranks_of "$launched")
-    # shellcheck disable=SC2086
-    kill -"$1" ${told:-$launched} 2>/dev/null || true
+# The program catches SIGUSR1 last, and nothing but the program does. Before, a signal would end the rank, and with it the job.
+listens() {
+    local caught
+    # Not by read: in a process that a trap has started it may stop at once.
+    caught=$(cat "/proc/$1/status" 2>/dev/null) || return 1
+    case $caught in *SigCgt:*) ;; *) return 1 ;; esac
+    caught=${caught##*SigCgt:}
+    caught=${caught%%$'\n'*}
+    [ $((0x${caught//[[:space:]]/} & 0x200)) != 0 ]
 }
-trap 'forward TERM' TERM
-trap 'forward INT' INT
-# When a link is down for good the ranks give up, each by itself, but a launcher waits for the other host without end.
+# Tells the ranks of this host; where none listens in time, or none can be found, the launcher.
+tell_all() {
+    local rank told=" "
+    while kill -0 "$launched" 2>/dev/null; do
+        for rank in $(ranks_of "$launched"); do
+            case $told in *" $rank "*) continue ;; esac
+            if listens "$rank" && kill -"$signal" "$rank" 2>/dev/null; then
+                if [ "$told" = " " ]; then say "SIG$signal: passed on to the ranks"; fi
+                told="$told$rank "
+            fi
+        done
+        if [ "$told" = " " ] && { [ -z "$ranks_can_be_found" ] || [ "$SECONDS" -ge "$patience" ]; }; then
+            told=" launcher "
+            say "SIG$signal: passed on to $mpirun, since no rank here listens"
+            kill -"$signal" "$launched" 2>/dev/null || true
+        fi
+        sleep 0.2 </dev/null >/dev/null 2>&1
+    done
+}
+trap 'ask HUP' HUP
+trap 'ask INT' INT
+trap 'ask QUIT' QUIT
+trap 'ask TERM' TERM
+set -m
+"$mpirun" ${flags[@]+"${flags[@]}"} ${more[@]+"${more[@]}"} -np "$ranks" "${train[@]}" </dev/null &
+launched=$!
+set +m
+# One that came meanwhile.
+[ -z "$signal" ] || pass_on
+script=$$
+# Killed, or a zombie whose parent does not look.
+script_is_gone() {
+    local text=
+    { read -r text <"/proc/$script/stat"; } 2>/dev/null || return 0
+    case ${text##*) } in [ZX]*) return 0 ;; esac
+    return 1
+}
+# Looks after what nobody else would end. A launcher that waits for another host: when a link is down for good the ranks give up, each by itself, but it waits without end.
+# And all of them when this script was killed: they save and end.
 watch_launcher() {
     local seen= gone=0
+    trap - HUP INT QUIT TERM
     while [ "$gone" -lt "$grace" ]; do
         sleep 1 </dev/null >/dev/null 2>&1   # outlives a killed watcher by a moment, and must not keep the pipes open
         kill -0 "$launched" 2>/dev/null || return 0
+        if script_is_gone; then
+            say "was killed: the ranks are told to save and stop"
+            signal=TERM patience=$((SECONDS + grace))
+            tell_all
+            return 0
+        fi
         if [ -n "$(ranks_of "$launched")" ]; then seen=1 gone=0
         elif [ -n "$seen" ]; then gone=$((gone + 1))
         fi
@@ -206,14 +294,16 @@ watch_launcher() {
     kill -KILL $(pgrep -P "$launched") "$launched" 2>/dev/null || true
     return 9
 }
-watch_launcher &
+set -m
+watch_launcher </dev/null &
 watcher=$!
+set +m
 # A signal ends the waiting, not the job.
 status=0
-while :; do
-    wait "$launched" 2>/dev/null && status=0 || status=$?
-    kill -0 "$launched" 2>/dev/null || break
-done
+while kill -0 "$launched" 2>/dev/null; do wait "$launched" 2>/dev/null || true; done
+wait "$launched" 2>/dev/null || status=$?
+trap - HUP INT QUIT TERM
+[ -z "$asker" ] || kill -KILL -- "-$asker" 2>/dev/null || true
 kill "$watcher" 2>/dev/null || true
 wait "$watcher" 2>/dev/null || if [ $? = 9 ]; then status=1; fi
 exit "$status"

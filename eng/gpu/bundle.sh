@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 dotnet publish "$root/src/Host/titan.csproj" -c Release -r linux-x64 --self-contained -p:TorchBackend=none -p:ArtifactsPath="$work/build" -o "$work/titan/program" --nologo -v quiet
 for project in "$root"/plugins/*/*.csproj; do dotnet build "$project" -c Release -p:ArtifactsPath="$work/build" --nologo -v quiet; done
 cp -r "$work/build/plugins" "$work/titan/program/plugins"
-cp -r "$root/configs" "$root/assets" "$root/eng/gpu/run.sh" "$root/eng/gpu/reference.py" "$work/titan/"
+cp -r "$root/configs" "$root/assets" "$root/eng/gpu/run.sh" "$root/eng/gpu/reference.py" "$root/eng/gpu/kernel_times.cpp" "$work/titan/"
 find "$work/titan" -name '*.pdb' -delete
 mkdir -p "$(dirname "$output")"
 tar -C "$work" -cf - titan | xz -T0 -9 > "$output"

@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Titan.Abstractions;
+using Titan.Distributed.Launch;
 using Titan.Host.Plugins;
 
 namespace Titan.Host;
@@ -8,7 +8,7 @@ namespace Titan.Host;
 /// <summary>
 /// How the process ends: with exit code 0 only when its command has finished, whoever calls Environment.Exit, and within seconds, whoever keeps a thread or an exit handler.
 /// </summary>
-internal static partial class ProcessEnd
+internal static class ProcessEnd
 {
     /// <summary>How long exit handlers of anybody may take together.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
@@ -85,9 +85,6 @@ internal static partial class ProcessEnd
     private static void EndNow(int code)
     {
         if (OperatingSystem.IsWindows()) Process.GetCurrentProcess().Kill();
-        else ExitNow(code);
+        else NativeProcess.ExitNow(code);
     }
-
-    [LibraryImport("libc", EntryPoint = "_exit")]
-    private static partial void ExitNow(int code);
 }

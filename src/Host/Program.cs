@@ -5,21 +5,32 @@ using Titan.Host.Commands;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
 using Titan.Host.Plugins;
+using Titan.Host.Runtime;
 using Titan.Kernels;
 using Titan.Training.Loop;
 
 // One place decides what an error looks like: a message in one line, a stack trace only with --verbose.
 var verbose = TrainCommand.Verbose = args.Contains("--verbose");
 args = [.. args.Where(a => a != "--verbose")];
+var isRun = args is ["train", ..];
+ConsoleStream.Install(isRun);
 ProcessEnd.Watch();
+StopSignals.Listen(isRun);
 try
 {
+    ProgramVariables.Check();
+    OpenFiles.Check();
     LibTorch.Prepare();
     var parsed = Commands.Root().Parse(args);
     // The library would print its help and return 1.
     if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction)
         throw new TitanException(ExitCode.Usage, $"{string.Join(" ", parsed.Errors.Select(e => e.Message.ReplaceLineEndings(" ")))} 'titan --help' shows the commands");
-    return ProcessEnd.Finish(await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }));
+    return ProcessEnd.Finish(await parsed.InvokeAsync(new InvocationConfiguration
+    {
+        EnableDefaultExceptionHandler = false,
+        // Else the library listens to signals too, and ends a command 2 s after the first, in the middle of a save, with a code of its own.
+        ProcessTerminationTimeout = null,
+    }));
 }
 catch (Exception e)
 {
@@ -41,7 +52,7 @@ internal static class Commands
             Job("train", "Runs a job.", [], (rest, _) => TrainCommand.RunAsync(rest)),
             PlanCommand.Create(JobHelp),
             EstimateCommand.Create(JobHelp),
-            BenchCommand.Create(),
+            BenchCommand.Create(TrainingDevice.Choose),
             Config(),
             Plugin(),
             Job("doctor", "Checks this machine: libtorch, CPU, disk, plugins.", [], (rest, _) => Task.FromResult(DoctorCommand.Run(PluginFlags.Read(rest)))),
@@ -60,12 +71,9 @@ internal static class Commands
         });
         var check = Job("check", "Validates a job.", [], (rest, _) =>
         {
-            var session = JobSession.Open(rest);
-            var converters = session.Converters.Choose(session.Job, session.Schema);
-            foreach (var warning in session.Job.Warnings) Console.WriteLine($"note: {warning}");
-            var reports = Plan.Of(session.Job.Config, converters).Reports;
-            ModelBuilder.ThrowIfNothingConverted(reports);
-            foreach (var note in reports.SelectMany(r => r.Notes)) Console.WriteLine($"note: {note}");
+            var session = JobSession.OpenJob(rest);
+            var plan = Plan.Of(session);
+            foreach (var note in session.Job.Warnings.Concat(plan.Reports.SelectMany(r => r.Notes)).Concat(plan.Warnings)) Console.WriteLine($"note: {note}");
             Console.WriteLine("ok");
             return Task.FromResult(0);
         });

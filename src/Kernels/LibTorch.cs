@@ -8,7 +8,7 @@ namespace Titan.Kernels;
 public static class LibTorch
 {
     /// <summary>The environment variable that names the folder of an existing libtorch, for example a PyTorch's <c>torch/lib</c>.</summary>
-    public const string FolderVariable = "TITAN_LIBTORCH";
+    public static string FolderVariable => ProgramVariables.LibTorch.Name;
 
     /// <summary>Sets up threads and memory, and loads the libtorch of <see cref="FolderVariable"/> where it is set.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Hardware"/> when that folder holds no libtorch, or the build brings its own.</exception>
@@ -16,12 +16,12 @@ public static class LibTorch
     {
         OpenMp.Tune();
         Allocator.Tune();
-        if (Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } folder) Load(folder, AppContext.BaseDirectory);
+        if (ProgramVariables.LibTorch.Value is { } folder) Load(folder, AppContext.BaseDirectory);
     }
 
     /// <summary>What to do where the build brings no libtorch and none is named; null where there is one.</summary>
     public static string? Missing =>
-        !OperatingSystem.IsLinux() || File.Exists(Path.Combine(AppContext.BaseDirectory, "libtorch_cpu.so")) || Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 }
+        !OperatingSystem.IsLinux() || File.Exists(Path.Combine(AppContext.BaseDirectory, "libtorch_cpu.so")) || ProgramVariables.LibTorch.Value is not null
             ? null
             : $"this build brings no libtorch (-p:TorchBackend=none); set {FolderVariable} to the folder of one, for example a PyTorch's torch/lib";
 

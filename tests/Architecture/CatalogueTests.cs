@@ -64,7 +64,7 @@ public sealed partial class CatalogueTests
         }
 
         // Attributes, then the method: no statement and no end of a body between them.
-        var test = new Regex($@"\[(Fact|Theory)\b(?:(?!\n    public |\n    private |\n    internal ).)*\n    public (async )?(static )?(void|Task) {Regex.Escape(method)}\(", RegexOptions.Singleline);
+        var test = new Regex($@"\[(Fact|Theory)(With\w+)?\b(?:(?!\n    public |\n    private |\n    internal ).)*\n    public (async )?(static )?(void|Task) {Regex.Escape(method)}\(", RegexOptions.Singleline);
         return sources.Any(s => Regex.IsMatch(s, $@"\bclass {Regex.Escape(type)}\b") && test.IsMatch(s));
     }
 

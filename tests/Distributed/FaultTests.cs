@@ -4,12 +4,12 @@ namespace Titan.Distributed.Tests;
 public sealed class FaultTests
 {
     [Theory]
-    [InlineData("Open MPI", 4)]
-    [InlineData("MPICH", 2)]
+    [Ranks("Open MPI", 4)]
+    [Ranks("MPICH", 2)]
     public void A_rank_that_throws_ends_the_job_with_its_exit_code(string launcher, int ranks) =>
         Fails(launcher, ranks, "throw", 5, $"rank {ranks - 1} of {ranks}", "the checkpoint is unreadable");
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi", "mpiexec.mpich")]
     public void A_rank_that_dies_ends_the_job_and_the_others_say_what_they_waited_in()
     {
         Fails("Open MPI", 4, "kill", 137, "rank 3", "was told to end (SIGTERM) while it waited in all_reduce #2 of group 'world' (400 B)");
@@ -17,24 +17,24 @@ public sealed class FaultTests
     }
 
     [Theory]
-    [InlineData("Open MPI", 4)]
-    [InlineData("MPICH", 2)]
+    [Ranks("Open MPI", 4)]
+    [Ranks("MPICH", 2)]
     public void A_rank_that_hangs_is_named_with_the_collective_that_it_has_not_called(string launcher, int ranks) =>
         Fails(launcher, ranks, "hang", 1, "all_gather_into_tensor #2 of group 'world'", "has waited 3 s on rank 0 of", $"rank {ranks - 1} (host ", "has not called it; its last call in this group was #1");
 
     [Theory]
-    [InlineData("Open MPI", 2)]
-    [InlineData("MPICH", 2)]
+    [Ranks("Open MPI", 2)]
+    [Ranks("MPICH", 2)]
     public void A_rank_that_does_not_even_answer_is_named(string launcher, int ranks) =>
         Fails(launcher, ranks, "hang-stop", 1, "all_gather_into_tensor #2 of group 'world'", $"no answer from rank {ranks - 1} (host ");
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_rank_that_waits_in_another_group_is_named_with_that_group() =>
         Fails("Open MPI", 4, "hang-other-group", 1, "barrier #1 of group 'dp_shard' has waited 3 s on rank 0 of 4", "rank 2 (host ", "it waits in group 'tp'");
 
     [Theory]
-    [InlineData("Open MPI", 4)]
-    [InlineData("MPICH", 2)]
+    [Ranks("Open MPI", 4)]
+    [Ranks("MPICH", 2)]
     public void Ranks_that_disagree_about_a_collective_are_told_what_each_called(string launcher, int ranks)
     {
         var last = ranks - 1;
@@ -42,18 +42,18 @@ public sealed class FaultTests
         Fails(launcher, ranks, "mismatch-verb", 1, "called broadcast of 32 B Float32 from rank 0", $"rank {last} called all_reduce (Max) of 32 B Float32");
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void After_the_verified_calls_the_watchdog_finds_ranks_that_disagree() =>
         Fails("Open MPI", 2, "hang-late-mismatch", 1, "#1001 of group 'world'", "instead");
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Ranks_that_were_started_differently_are_told_the_key_and_both_values() =>
         Fails("Open MPI", 4, "disagree", 2, "training.seq_len is '2048' on rank 0 and '4096' on rank 3", "plugin Titan.MXFP8 is '0.1.0' on rank 0 and missing on rank 3");
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_mesh_of_another_size_than_the_job_is_refused() => Fails("Open MPI", 2, "mesh-wrong", 2, "the mesh has 3 ranks, the job 2");
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi", "mpiexec.mpich")]
     public void A_library_that_is_not_the_launchers_or_is_missing_is_refused_with_the_way_out()
     {
         var other = RankLauncher.OpenMpi.Run(2, "agree", ("MPI_LIBRARY", "libmpich.so.12"));

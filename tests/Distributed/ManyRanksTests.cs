@@ -4,37 +4,37 @@ namespace Titan.Distributed.Tests;
 public sealed class ManyRanksTests
 {
     [Theory]
-    [InlineData("Open MPI", 1)]
-    [InlineData("Open MPI", 2)]
-    [InlineData("Open MPI", 4)]
-    [InlineData("MPICH", 1)]
-    [InlineData("MPICH", 2)]
+    [Ranks("Open MPI", 1)]
+    [Ranks("Open MPI", 2)]
+    [Ranks("Open MPI", 4)]
+    [Ranks("MPICH", 1)]
+    [Ranks("MPICH", 2)]
     public void Every_verb_gives_what_each_rank_computes_by_itself(string launcher, int ranks) => Succeeds(launcher, ranks, "verbs+pieces");
 
     [Theory]
-    [InlineData("Open MPI", 2)]
-    [InlineData("Open MPI", 4)]
-    [InlineData("MPICH", 2)]
+    [Ranks("Open MPI", 2)]
+    [Ranks("Open MPI", 4)]
+    [Ranks("MPICH", 2)]
     public void Sums_are_in_rank_order_and_NaN_wins_and_works_may_be_waited_for_in_any_order(string launcher, int ranks) =>
         Succeeds(launcher, ranks, "coalesced+order+deterministic+nan+brain");
 
     [Theory]
-    [InlineData("Open MPI", 2)]
-    [InlineData("MPICH", 2)]
+    [Ranks("Open MPI", 2)]
+    [Ranks("MPICH", 2)]
     public void Tensors_are_held_and_bad_ones_refused_and_bytes_counted_and_a_late_rank_waited_for_without_spinning(string launcher, int ranks) =>
         Succeeds(launcher, ranks, "disposed+refusals+counts+agree+late");
 
     [Theory]
-    [InlineData("Open MPI", 4)]
-    [InlineData("MPICH", 2)]
+    [Ranks("Open MPI", 4)]
+    [Ranks("MPICH", 2)]
     public void A_rank_that_comes_just_in_time_is_asked_about_and_the_job_goes_on(string launcher, int ranks) => Succeeds(launcher, ranks, "late-asked");
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_mesh_of_two_by_two_has_the_groups_of_upstream() => Succeeds("Open MPI", 4, "mesh+counts");
 
     [Theory]
-    [InlineData("Open MPI")]
-    [InlineData("MPICH")]
+    [Ranks("Open MPI")]
+    [Ranks("MPICH")]
     public void A_null_reference_in_a_rank_is_an_ordinary_exception(string launcher) => Succeeds(launcher, 2, "null-reference");
 
     [Fact]

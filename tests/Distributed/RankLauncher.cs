@@ -11,19 +11,19 @@ namespace Titan.Distributed.Tests;
 public sealed record JobResult(int ExitCode, string Output, TimeSpan Duration);
 
 /// <summary>Starts the worker under an MPI launcher and leaves nothing behind.</summary>
-internal sealed record RankLauncher(string Program, string Packages, string[] Arguments)
+internal sealed record RankLauncher(string Program, string[] Arguments)
 {
     private const int LimitSeconds = 120;
 
-    public static readonly RankLauncher OpenMpi = new("mpirun.openmpi", "openmpi-bin libopenmpi3",
+    public static readonly RankLauncher OpenMpi = new("mpirun.openmpi",
     [
         // Without ssh on the PATH it would not even start local ranks; without --bind-to none each rank gets one core.
         "--allow-run-as-root", "--bind-to", "none", "--oversubscribe", "-x", "TERM=dumb", "--mca", "plm", "isolated", "--timeout", $"{LimitSeconds - 10}",
     ]);
 
-    public static readonly RankLauncher Mpich = new("mpiexec.mpich", "mpich", []);
+    public static readonly RankLauncher Mpich = new("mpiexec.mpich", []);
 
-    public static readonly RankLauncher Alone = new("", "", []);
+    public static readonly RankLauncher Alone = new("", []);
 
     public static RankLauncher Named(string name) => name == "Open MPI" ? OpenMpi : Mpich;
 
@@ -36,7 +36,7 @@ internal sealed record RankLauncher(string Program, string Packages, string[] Ar
         var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (name, value) in (ReadOnlySpan<(string, string)>)[("OMP_NUM_THREADS", "1"), ("OMP_WAIT_POLICY", "PASSIVE"), .. environment]) start.Environment[name] = value;
         var clock = Stopwatch.StartNew();
-        using var process = Start(start);
+        using var process = Process.Start(start)!;
         var output = new StringBuilder();
         void Append(object _, DataReceivedEventArgs e)
         {
@@ -60,18 +60,6 @@ internal sealed record RankLauncher(string Program, string Packages, string[] Ar
         {
             if (!process.HasExited) process.Kill(entireProcessTree: true);
             EndAll(token);
-        }
-    }
-
-    private Process Start(ProcessStartInfo start)
-    {
-        try
-        {
-            return Process.Start(start)!;
-        }
-        catch (Win32Exception)
-        {
-            throw new InvalidOperationException($"{Program} was not found: the tests of process groups start ranks with it; install the packages (apt-get install {Packages})");
         }
     }
 

@@ -11,7 +11,7 @@ public sealed class BadInputTests
     [InlineData(ExitCode.Usage, "quantize.linear.float8", "--model.converters", "quantize.linear.float9")]
     [InlineData(ExitCode.Usage, "this recipe; known: ", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.recipe_name", "tensorwize")]
     [InlineData(ExitCode.Usage, "matches no layer", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.filter_fqns", "outptu")]
-    [InlineData(ExitCode.Usage, "loosen filter_fqns", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.filter_fqns", "layers,output")]
+    [InlineData(ExitCode.Usage, "loosen quantize.linear.float8.filter_fqns", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.filter_fqns", "layers,output")]
     [InlineData(ExitCode.Usage, "known: titan_sample", "--training.dataset", "c5")]
     [InlineData(ExitCode.Data, "set training.dataset_path", "--training.dataset", "c4")]
     [InlineData(ExitCode.Usage, "has no such flavor", "--model.flavor", "9B")]
@@ -30,7 +30,7 @@ public sealed class BadInputTests
         try
         {
             var dump = args.Contains("--job.dump_folder") ? [] : new[] { "--job.dump_folder", folder };
-            var (exit, output) = TitanProcess.Run(["train", "--training.steps", "1", .. dump, .. args]);
+            var (exit, output) = TitanProcess.Run(JobFlags.With(["train", "--training.steps", "1", .. dump], args));
             Assert.Contains(text, output, StringComparison.Ordinal);
             Assert.DoesNotContain("   at ", output, StringComparison.Ordinal);
             Assert.Equal((int)code, exit);
@@ -54,7 +54,7 @@ public sealed class BadInputTests
     [InlineData(ExitCode.Usage, "no such model; known: llama3", "plan --model.name llama9")]
     [InlineData(ExitCode.Usage, "checkpoint.keep_latest_k = 1", "plan --checkpoint.keep_latest_k 1")]
     [InlineData(ExitCode.Usage, "checkpoint.load_step = -2", "plan --checkpoint.load_step -2")]
-    [InlineData(ExitCode.Usage, "'weights' is not one of: model", "plan --checkpoint.exclude_from_loading weights")]
+    [InlineData(ExitCode.Usage, "\"weights\": expected one of: model", "plan --checkpoint.exclude_from_loading weights")]
     [InlineData(ExitCode.Data, "has no document", "train --training.dataset text --training.dataset_path FOLDER/empty.txt")]
     [InlineData(ExitCode.Data, "is binary", "train --training.dataset text --training.dataset_path FOLDER/binary.txt")]
     [InlineData(ExitCode.Data, "lines.jsonl:2: not valid JSON", "train --training.dataset text --training.dataset_path FOLDER/lines.jsonl")]
@@ -76,7 +76,7 @@ public sealed class BadInputTests
             var before = Snapshot(folder);
             string[] args = [.. command.Replace("FOLDER", folder).Split(' ')];
             if (args[0] == "train" && args.Length > 2)
-                args = [.. TitanProcess.SmallJob(args.Any(a => a.StartsWith("--job.dump_folder", StringComparison.Ordinal)) ? folder : Path.Combine(folder, "run"), 1), .. args[1..]];
+                args = TitanProcess.SmallJob(Path.Combine(folder, "run"), 1, args[1..]);
             var (exit, output) = TitanProcess.Run(args);
             Assert.Contains(text.Replace("FOLDER", folder), output, StringComparison.Ordinal);
             Assert.Single(output.Split('\n'), l => l.StartsWith("titan: error: ", StringComparison.Ordinal));
@@ -89,6 +89,22 @@ public sealed class BadInputTests
         {
             Directory.Delete(folder, true);
         }
+    }
+
+    [Theory]
+    [InlineData("titan", 30)]
+    [InlineData("titan", 100)]
+    [InlineData("", 100)]
+    public void Too_few_open_files_are_said_in_one_line(string script, int files)
+    {
+        var program = script.Length > 0 ? Path.Combine(Ranks.RankJob.Repository, script) : Path.Combine(AppContext.BaseDirectory, "titan");
+        var start = new System.Diagnostics.ProcessStartInfo("/bin/bash", ["-c", $"ulimit -n {files}; exec '{program}' config show"]) { RedirectStandardError = true, RedirectStandardOutput = true };
+        using var process = System.Diagnostics.Process.Start(start)!;
+        var error = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        Assert.Equal((int)ExitCode.Hardware, process.ExitCode);
+        Assert.Contains($"open {files} files", error, StringComparison.Ordinal);
+        Assert.Single(error.Trim().Split('\n'));
     }
 
     [Fact]
@@ -115,7 +131,7 @@ public sealed class BadInputTests
             void Fails(string text, params string[] more)
             {
                 var before = Snapshot(Path.Combine(folder, "checkpoint", "step-0"));
-                var (exit, said) = TitanProcess.Run([.. job, .. more]);
+                var (exit, said) = TitanProcess.Run(JobFlags.With(job, more));
                 Assert.Contains(text, said, StringComparison.Ordinal);
                 Assert.DoesNotContain("   at ", said, StringComparison.Ordinal);
                 Assert.Equal((int)ExitCode.Data, exit);

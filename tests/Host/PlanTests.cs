@@ -65,7 +65,7 @@ public sealed class PlanTests
     [InlineData("--model.converters=quantize.linear.mx", "--quantize.linear.mx.filter_fqns=auto_filter_small_kn", "no size rule")]
     public void A_recipe_or_an_option_that_is_not_its_own_is_refused_with_the_way_out(string one, string two, string says)
     {
-        var e = Assert.Throws<TitanException>(() => Of("--model.flavor", "8B", "--model.converters=quantize.linear.float8", one, two));
+        var e = Assert.Throws<TitanException>(() => Of(JobFlags.With(["--model.flavor", "8B", "--model.converters=quantize.linear.float8"], one, two)));
         Assert.Equal(ExitCode.Usage, e.Code);
         Assert.Contains(says, e.Message, StringComparison.Ordinal);
     }

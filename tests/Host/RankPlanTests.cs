@@ -167,7 +167,7 @@ public sealed class RankPlanTests
     [InlineData("pipeline parallel is not served yet", "--parallelism.pipeline_parallel_degree=2")]
     [InlineData("async tensor parallel is not served yet", "--parallelism.tensor_parallel_degree=2", "--parallelism.enable_async_tensor_parallel")]
     [InlineData("expected a multiple of tensor_parallel_degree = 16", "--parallelism.tensor_parallel_degree=16", "--training.seq_len=100")]
-    [InlineData("expected 1 or more, or -1", "--parallelism.data_parallel_shard_degree=0")]
+    [InlineData("expected from 1 to 1048576, or -1", "--parallelism.data_parallel_shard_degree=0")]
     public void What_cannot_run_is_refused_with_the_reason(string says, params string[] args)
     {
         var e = Assert.Throws<TitanException>(() => Of(16, args));

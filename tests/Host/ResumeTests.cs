@@ -70,13 +70,14 @@ public sealed class ResumeTests : IClassFixture<ResumeTests.Uninterrupted>
         }
     }
 
-    private static SortedDictionary<int, double> Losses(string folder)
+    /// <summary>The loss of each step, from the file that a run wrote.</summary>
+    internal static SortedDictionary<int, double> Losses(string folder)
     {
         var losses = new SortedDictionary<int, double>();
         foreach (var line in File.ReadLines(Path.Combine(folder, "metrics.jsonl")))
         {
             using var row = JsonDocument.Parse(line);
-            losses[row.RootElement.GetProperty("step").GetInt32()] = row.RootElement.GetProperty("loss_metrics/global_avg_loss").GetDouble();
+            if (row.RootElement.TryGetProperty("loss_metrics/global_avg_loss", out var loss)) losses[row.RootElement.GetProperty("step").GetInt32()] = loss.GetDouble();
         }
 
         return losses;

@@ -58,7 +58,7 @@ public sealed class ManifestSchemaTests : IClassFixture<BuiltFixtures>
     [InlineData("\"sha256\": \"", "\"sha256\": \"x")]
     [InlineData("\"isDefault\": false", "\"isDefault\": 0")]
     [InlineData("\"options\": []", "\"options\": [ { \"key\": \"a\" } ]")]
-    [InlineData("\"options\": []", "\"options\": [ { \"key\": \"a\", \"type\": \"date\", \"default\": null, \"description\": \"\", \"optional\": true, \"choices\": [], \"minimum\": null, \"maximum\": null } ]")]
+    [InlineData("\"options\": []", "\"options\": [ { \"key\": \"a\", \"type\": \"date\", \"default\": null, \"description\": \"\", \"optional\": true, \"choices\": [], \"denied\": [], \"minimum\": null, \"maximum\": null, \"minimumIsExclusive\": false, \"maximumIsExclusive\": false } ]")]
     public void What_the_schema_refuses_the_host_refuses_too(string text, string wrong)
     {
         var parent = Directory.CreateTempSubdirectory("titan-schema").FullName;

@@ -18,7 +18,7 @@ public sealed class PluginFolderTests : IClassFixture<BuiltFixtures>, IDisposabl
         Assert.Equal(PluginStatus.Active, PluginInspection.Inspect(plugin + "//", PluginCatalog.Contract).Status);
         // The same folder, by two names.
         Assert.Equal(PluginStatus.Active, Assert.Single(Find(plugin + "/", plugin), r => r.Id == "trainsastep").Status);
-        (code, output) = Processes.Run(Processes.Titan, folder, ["plugin", "list"], (PluginFolders.Variable, plugin + "/"));
+        (code, output) = Processes.Run(Processes.Titan, folder, ["plugin", "list"], (Titan.Kernels.ProgramVariables.PluginPath.Name, plugin + "/"));
         Assert.Contains(output.Split('\n'), l => l.StartsWith("trainsastep", StringComparison.Ordinal) && l.Contains("Active", StringComparison.Ordinal));
     }
 

@@ -20,6 +20,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
     [InlineData("MessageThrows", PluginStatus.Malfunctioned, "Silent: (its message cannot be read: InvalidOperationException)", "report it to its author")]
     [InlineData("OptionChanges", PluginStatus.Malfunctioned, "its manifest and its code disagree about option amount of converter acme.option_changes", "report it to its author")]
     [InlineData("OptionsThrow", PluginStatus.Malfunctioned, "InvalidOperationException: thrown by OptionsType", "report it to its author")]
+    [InlineData("OptionOfNoKey", PluginStatus.Malfunctioned, "Dated has Since of type DateTime, which is no type of a key", "report it to its author")]
     [InlineData("TakesReservedName", PluginStatus.Malfunctioned, "names that start with 'quantize.' belong to recipe families", "another name")]
     [InlineData("NewtonsoftTwelve", PluginStatus.Active, "", "")]
     [InlineData("NewtonsoftThirteen", PluginStatus.Active, "", "")]

@@ -9,6 +9,9 @@ namespace Titan.Abstractions;
 public sealed record ParallelDimensions(
     int DataParallelReplicate = 1, int DataParallelShard = 1, int ContextParallel = 1, int TensorParallel = 1, int PipelineParallel = 1)
 {
+    /// <summary>The most ranks that a job may have.</summary>
+    public const int MostRanks = 1 << 20;
+
     /// <summary>Number of ranks.</summary>
     public int World => DataParallelReplicate * DataParallelShard * ContextParallel * TensorParallel * PipelineParallel;
 
@@ -40,8 +43,11 @@ public sealed record ParallelDimensions(
 
         if (shard != -1 && shard < 1)
             throw new TitanException(ExitCode.Usage, $"parallelism.data_parallel_shard_degree = {shard}: expected 1 or more, or -1 for all ranks that are left");
-        var others = replicate * context * tensor * pipeline;
-        if (shard == -1) shard = Math.Max(1, world / others);
+        // In floating point: the product of five degrees may be more than any integer holds.
+        var others = (double)replicate * context * tensor * pipeline;
+        if (others * Math.Max(1, shard) > MostRanks)
+            throw new TitanException(ExitCode.Usage, $"parallelism: dp_replicate {replicate} * dp_shard {shard} * cp {context} * tp {tensor} * pp {pipeline} is more than {MostRanks} ranks; lower the degrees");
+        if (shard == -1) shard = (int)Math.Max(1, world / others);
         var resolved = new ParallelDimensions(replicate, shard, context, tensor, pipeline);
         if (resolved.World != world)
             throw new TitanException(ExitCode.Usage,

@@ -20,6 +20,7 @@ internal sealed class CommunicationThread
     private readonly Thread thread;
     private readonly TerminationNotice notice;
     private long timeoutTicks;
+    private volatile bool hasJoined;
 
     // Set by the thread itself before it reports that it has started.
     private MpiLibrary mpi = null!;
@@ -37,11 +38,17 @@ internal sealed class CommunicationThread
         var started = queue.Add(start, () => new CommunicationJob(start, () => Initialize(load())));
         thread = new Thread(Loop) { IsBackground = true, Name = "titan communication" };
         alarm = new StuckAlarm("MPI_Init", () => Timeout, () => ranks?.Me ?? ThisRank, words);
-        notice = new TerminationNotice(() => watchdog?.Pending, () => ranks.Me, words);
+        notice = new TerminationNotice(() => !hasJoined, () => watchdog?.Pending, () => ranks?.Me ?? ThisRank, words);
         thread.Start();
         try
         {
+            using var siblings = Siblings.Watch(message =>
+            {
+                words.Say(message);
+                NativeProcess.ExitNow((int)ExitCode.RunFailed);
+            });
             started.Join();
+            hasJoined = true;
         }
         catch
         {

@@ -11,11 +11,19 @@ internal sealed class TerminationNotice : IDisposable
     private readonly PosixSignalRegistration registration;
 
     /// <summary>Listens from now on.</summary>
+    /// <param name="isJoining">Whether the ranks are still coming together.</param>
     /// <param name="pending">The collective under way.</param>
     /// <param name="me">The rank's name, when there is a collective.</param>
     /// <param name="words">Where to say it.</param>
-    public TerminationNotice(Func<PendingCollective?> pending, Func<string> me, LastWords words) => registration = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ =>
+    public TerminationNotice(Func<bool> isJoining, Func<PendingCollective?> pending, Func<string> me, LastWords words) => registration = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ =>
     {
+        if (isJoining())
+        {
+            words.Say($"{me()} was told to end (SIGTERM) while it waited for the other ranks to join the job; where nobody asked for that, one of them ended before it had joined: " +
+                "all ranks must run the same 'titan train'");
+            return;
+        }
+
         if (pending() is { } collective && Stopwatch.GetElapsedTime(collective.StartedAt) is var waited && waited > NoteworthyWait)
             words.Say($"{me()} was told to end (SIGTERM) while it waited in {collective.Call}, for {Quantities.Seconds(waited.TotalSeconds)}");
     });

@@ -23,7 +23,9 @@ public static class BenchText
     public static string Milliseconds(double seconds) => (seconds * 1e3).ToString("F2", CultureInfo.InvariantCulture);
 
     /// <summary>A number with about three digits.</summary>
-    public static string Digits(double value) => value.ToString(value >= 100 ? "F0" : value >= 10 ? "F1" : "F2", CultureInfo.InvariantCulture);
+    /// <param name="value">The number.</param>
+    /// <param name="small">Digits after the point of a number below 1.</param>
+    public static string Digits(double value, int small = 2) => value.ToString(value >= 100 ? "F0" : value >= 10 ? "F1" : value >= 1 ? "F2" : $"F{small}", CultureInfo.InvariantCulture);
 
     /// <summary>A whole number within bounds; K and M are binary units.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>.</exception>

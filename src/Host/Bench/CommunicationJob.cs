@@ -24,10 +24,10 @@ internal sealed class CommunicationJob
         (this.session, this.runtime, device) = (session, runtime, TrainingDevice.Choose());
         var config = session.Job.Config;
         ranks = TrainingRanks.Of(runtime, config, device.Device);
-        var converters = session.Converters.Choose(session.Job, session.Schema);
+        var converters = session.Chosen;
         var (model, _, _) = ModelBuilder.Build(config, ModelRegistry.CreateDefault(), Plan.WithFloat8Gathers(converters) ?? converters, ranks.Dimensions, META, isPlan: true);
         var type = ModelBuilder.TypeOf(config.Training.MixedPrecisionParam);
-        var microBatches = WirePlan.MicroBatches(config, ranks.Dimensions);
+        var microBatches = GradientAccumulation.Steps(config.Training, ranks.Dimensions);
         var encoded = Of(true);
         // Equal where no weight has a codec.
         sets = encoded.Units.Any(u => u.Weights.Any(w => w.Codec is not null)) ? [("", Collectives(Of(false))), ("float8", Collectives(encoded))] : [("", Collectives(encoded))];

@@ -2,6 +2,7 @@ using Titan.Abstractions;
 using Titan.Kernels.Aten;
 using Titan.Kernels.Matmuls;
 using Titan.Quantization.Measurement;
+using Titan.Training.Loop;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,9 +10,10 @@ namespace Titan.Host.Bench;
 
 /// <summary>Runs the kernel cases.</summary>
 /// <param name="timer">How to time.</param>
-/// <param name="device">Where; each timing ends when a GPU has done its work.</param>
+/// <param name="where">The device; each timing ends when a GPU has done its work.</param>
 /// <param name="calls">Calls in a row that are timed together: a GPU works on one while the next is on its way, as in a run. Times are those of one call.</param>
-public sealed class KernelBench(InterleavedTimer timer, Device device, int calls = 1)
+/// <param name="columns">Of the matrices.</param>
+public sealed class KernelBench(InterleavedTimer timer, TrainingDevice where, int calls = 1, long columns = KernelInputs.DefaultColumns)
 {
     /// <summary>Sizes for a CPU: within its cache, and beyond it.</summary>
     public const string CpuSizes = "1M,4M,16M";
@@ -20,7 +22,7 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
     public const string GpuSizes = "16M,256M";
 
     /// <summary>The calls that a timing needs: a launch may take longer than the GPU then works.</summary>
-    public static int DefaultCalls(Device device) => device.type == DeviceType.CUDA ? 10 : 1;
+    public static int DefaultCalls(TrainingDevice where) => where.Capability.IsCuda ? 10 : 1;
 
     /// <summary>The kernels that do not compute what the chain does, each with what differs: they must not be compared.</summary>
     public IReadOnlyList<string> Check(IReadOnlyList<KernelCase> cases, BenchProgress progress)
@@ -29,7 +31,7 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
         foreach (var one in cases)
         {
             progress.Next($"{one.Name}: same results?");
-            if (KernelCheck.Difference(one, device) is { } difference) wrong.Add($"{one.Name}: {difference}");
+            if (KernelCheck.Difference(one, where, columns) is { } difference) wrong.Add($"{one.Name}: {difference}");
         }
 
         return wrong;
@@ -42,7 +44,7 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
         var rows = new List<IReadOnlyList<string>>();
         foreach (var one in cases)
         {
-            using (var small = new KernelInputs(KernelInputs.Multiple, one.Type, device))
+            using (var small = new KernelInputs(KernelInputs.Block * columns, one.Type, where, columns))
             {
                 var work = one.Prepare(small);
                 CodeWarmUp.Run(Calls(work.Plain, 1), Calls(work.Fused, 1));
@@ -51,11 +53,11 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
             foreach (var size in sizes)
             {
                 progress.Next($"{one.Name}, {BenchText.Count(size)}");
-                using var inputs = new KernelInputs(size, one.Type, device);
+                using var inputs = new KernelInputs(size, one.Type, where, columns);
                 var work = one.Prepare(inputs);
                 var bytes = work.Bytes();
                 // Half of the bytes are read, half are written. Ones, because pages that nobody wrote are all the same one and would be read from the cache.
-                Tensor from = ones(bytes / 8, device: device), to = ones_like(from);
+                Tensor from = ones(bytes / 8, device: where.Device), to = ones_like(from);
                 var times = Time(Calls(work.Plain, calls), Calls(work.Fused, calls), Calls(() => to.copy_(from), calls));
                 Timing plain = times[0], fused = times[1], copy = times[2];
                 rows.Add(
@@ -84,17 +86,17 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
         {
             progress.Next($"float8 matmul {m}x{k}x{n}");
             using var scope = NewDisposeScope();
-            using var random = new Generator(0);
-            Tensor x = randn([m, k], generator: random).to(ScalarType.BFloat16, device), w = randn([n, k], generator: random).to(ScalarType.BFloat16, device);
-            var kernels = KernelInputs.FusedOn(device);
+            using var random = new SeededNumbers(0, where.Device);
+            Tensor x = random.Normal(ScalarType.BFloat16, m, k), w = random.Normal(ScalarType.BFloat16, n, k);
+            var kernels = KernelInputs.FusedOn(where);
             Tensor scaleX = 448 / kernels.Amax(x), scaleW = 448 / kernels.Amax(w);
             Tensor inverseX = scaleX.reciprocal(), inverseW = scaleW.reciprocal();
             Tensor a = kernels.Cast(x, scaleX, Float8Format.E4M3), b = kernels.Cast(w, scaleW, Float8Format.E4M3);
             // What the layers multiply in here: bf16, or fp32 on a CPU that has no fast bf16 product.
-            var type = Matmul.ComputeType(ScalarType.BFloat16, device.type);
+            var type = Matmul.ComputeType(ScalarType.BFloat16, where.Device.type);
             Func<Tensor> scaledMm = () => AtenGateway.ScaledMm(a, b.t(), inverseX, inverseW, ScalarType.BFloat16);
             Func<Tensor> decoded = () => kernels.Rescale(kernels.Decode(a, type).mm(kernels.Decode(b, type).t()), inverseX, inverseW, ScalarType.BFloat16);
-            var ofLayers = device.type == DeviceType.CUDA ? scaledMm
+            var ofLayers = where.Capability.IsCuda ? scaledMm
                 : CpuMatmul.IsPreferred ? () => CpuMatmul.Multiply(new MatmulOperand(a), new MatmulOperand(b.t()), ScalarType.BFloat16, inverseX, inverseW)
                 : decoded;
             var times = Time(
@@ -126,6 +128,6 @@ public sealed class KernelBench(InterleavedTimer timer, Device device, int calls
             work();
         }
 
-        if (device.type == DeviceType.CUDA) cuda.synchronize(device);
+        if (where.Device.type == DeviceType.CUDA) cuda.synchronize(where.Device);
     };
 }

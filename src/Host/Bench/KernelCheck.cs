@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
+using Titan.Training.Loop;
 using static TorchSharp.torch;
 
 namespace Titan.Host.Bench;
@@ -10,19 +11,20 @@ namespace Titan.Host.Bench;
 /// </summary>
 public static class KernelCheck
 {
-    /// <summary>Random numbers in a case: some rows, and blocks along both dimensions.</summary>
-    private const long Elements = 8 * KernelInputs.Multiple;
+    /// <summary>Rows of random numbers in a case: some blocks along both dimensions.</summary>
+    private const long Rows = 8 * KernelInputs.Block;
 
     /// <summary>What differs, or null.</summary>
     /// <param name="one">The kernel.</param>
-    /// <param name="device">Where.</param>
-    public static string? Difference(KernelCase one, Device device)
+    /// <param name="where">The device.</param>
+    /// <param name="columns">Of the random numbers.</param>
+    public static string? Difference(KernelCase one, TrainingDevice where, long columns = KernelInputs.DefaultColumns)
     {
         // Each side gets inputs of its own: rescaling writes into them.
-        using (KernelInputs inputs = new(Elements, one.Type, device), others = new(Elements, one.Type, device))
+        using (KernelInputs inputs = new(Rows * columns, one.Type, where, columns), others = new(Rows * columns, one.Type, where, columns))
             if (Difference(one, inputs, others) is { } random) return random;
         if (one.Differentiable) return null;
-        using (KernelInputs inputs = new(one.Type, device), others = new(one.Type, device))
+        using (KernelInputs inputs = new(one.Type, where), others = new(one.Type, where))
             return Difference(one, inputs, others) is { } patterns ? $"on every bf16 number: {patterns}" : null;
     }
 

@@ -18,7 +18,7 @@ internal static class ModelKernels
     public static ModelKernel RmsNorm(KernelInputs i)
     {
         const double epsilon = 1e-5;
-        var layer = new RmsNorm(KernelInputs.Columns, epsilon, i.X.device, i.X.dtype);
+        var layer = new RmsNorm(i.Columns, epsilon, i.X.device, i.X.dtype);
         Tensor x = Leaf(i.X), w = layer.Weight.Parameter;
         using (no_grad()) w.copy_(i.Random(w.shape) * 0.2 + 1);
         return new([x, w], [], [x, w], i.Random(x.shape), () => layer.forward(x), () => FusedRmsNorm.Normalize(x, w, epsilon));
@@ -29,7 +29,7 @@ internal static class ModelKernels
     {
         var rows = i.X.shape[0];
         var length = Math.Min(LongestSequence, rows & -rows);
-        var x = Leaf(i.X.view(rows / length, length, KernelInputs.Columns / HeadWidth, HeadWidth));
+        var x = Leaf(i.X.view(rows / length, length, i.Columns / HeadWidth, HeadWidth));
         var (cos, sin) = RotaryEmbedding.Tables((int)length, (int)HeadWidth, 500_000, i.X.device);
         i.Keep(cos, sin);
         var table = new RotaryTable(cos, sin);

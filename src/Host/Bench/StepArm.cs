@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Quantization.Measurement;
 using Titan.Training.Loop;
 using Titan.Training.Metrics;
 using static TorchSharp.torch;
@@ -12,35 +13,50 @@ namespace Titan.Host.Bench;
 /// <param name="Seconds">Of every timed step.</param>
 /// <param name="Loss">Mean over the tokens; the same in every step, since no optimizer changes the weights.</param>
 /// <param name="PeakGiB">Peak resident memory of the process.</param>
-/// <param name="DeviceGiB">The GPU's memory that is in use after the last step; null on the CPU.</param>
-public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double PeakGiB, double? DeviceGiB = null)
+/// <param name="DeviceGiB">The GPU's memory in use after every step, the untimed ones first; null on the CPU.</param>
+/// <param name="DevicePeakGiB">The most of the GPU's memory that was seen in use; null on the CPU.</param>
+public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double PeakGiB, IReadOnlyList<double>? DeviceGiB = null, double? DevicePeakGiB = null)
 {
-    private const long Seed = 1;
+    private const ulong Seed = 1;
 
     /// <summary>Builds the model as a job with these flags would, and runs the steps.</summary>
-    public static StepArm Measure(StepModel size, int warmUps, int repetitions, IReadOnlyList<string> job)
+    public static StepArm Measure(StepModel size, int warmUps, int repetitions, IReadOnlyList<string> job, TrainingDevice where) =>
+        Measure(size, warmUps, repetitions, job, where, DeviceMemory.ReaderOf(where.Device));
+
+    internal static StepArm Measure(StepModel size, int warmUps, int repetitions, IReadOnlyList<string> job, TrainingDevice where, Func<DeviceMemory>? deviceMemory)
     {
         var session = JobSession.Open(job);
         var config = session.Job.Config;
         config = config with { Model = config.Model with { Name = "llama3", Flavor = StepModel.Flavor } };
         using var scope = NewDisposeScope();
-        var (device, capability) = TrainingDevice.Choose();
-        var (model, _, reports) = ModelBuilder.Build(config, size.Registry(), session.Converters.Choose(session.Job, session.Schema), new ParallelDimensions(), device, capability);
-        ModelBuilder.ThrowIfNothingConverted(reports);
-        model.InitializeWeights(Seed);
-        using var random = new Generator(Seed);
-        var tokens = randint(0, size.Vocabulary, [size.Batch, size.Length + 1], ScalarType.Int64, generator: random).to(device);
-        var step = new TrainingStep(model, config, session.Converters.Choose(session.Job, session.Schema).Select(c => c.Converter));
-        var seconds = new List<double>();
+        var (device, capability) = where;
+        var (model, _, reports) = ModelBuilder.Build(config, size.Registry(), session.Chosen, new ParallelDimensions(), device, capability);
+        ModelBuilder.ThrowIfNothingConverted(reports, session.Chosen);
+        model.InitializeWeights((long)Seed);
+        using var random = new SeededNumbers(Seed, device);
+        var tokens = random.Below(size.Vocabulary, size.Batch, size.Length + 1);
+        var step = new TrainingStep(model, config, session.Chosen.Select(c => c.Converter));
+        double Run() => step.Run(tokens.narrow(1, 0, size.Length), tokens.narrow(1, 1, size.Length).reshape(-1));
+        using var memory = deviceMemory is null ? null : new DeviceMemoryWatch(() => deviceMemory().GiB);
         double loss = 0;
-        for (var i = 0; i < warmUps + repetitions; i++)
+        for (var i = 0; i < warmUps; i++)
         {
-            var watch = Stopwatch.StartNew();
-            loss = step.Run(tokens.narrow(1, 0, size.Length), tokens.narrow(1, 1, size.Length).reshape(-1));
-            if (i >= warmUps) seconds.Add(watch.Elapsed.TotalSeconds);
+            loss = Run();
+            memory?.Mark();
         }
 
-        return new StepArm(seconds, loss, ProcessMemory.Peak().GiB, DeviceMemory.ReaderOf(device)?.Invoke().GiB);
+        // What is timed is not looked at meanwhile.
+        memory?.Pause();
+        var seconds = new List<double>();
+        for (var i = 0; i < repetitions; i++)
+        {
+            var watch = Stopwatch.StartNew();
+            loss = Run();
+            seconds.Add(watch.Elapsed.TotalSeconds);
+            memory?.Mark();
+        }
+
+        return new StepArm(seconds, loss, ProcessMemory.Peak().GiB, memory?.Marks, memory?.Highest);
     }
 
     /// <summary>For the process that asked.</summary>

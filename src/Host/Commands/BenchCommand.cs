@@ -1,13 +1,14 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Titan.Abstractions;
 using Titan.Host.Bench;
 using Titan.Host.Jobs;
 using Titan.Host.Plugins;
+using Titan.Host.Runtime;
 using Titan.Kernels.Cuda;
 using Titan.Quantization.Measurement;
 using Titan.Quantization.Roofline;
+using Titan.Training.Checkpoints;
 using Titan.Training.Loop;
 using Titan.Training.Models;
 using TorchSharp;
@@ -17,41 +18,46 @@ namespace Titan.Host.Commands;
 /// <summary><c>titan bench</c>: measures kernels, linear layers, training steps and communication on this machine, each into a table that names the command, the machine and the versions.</summary>
 internal static class BenchCommand
 {
-    public static Command Create() => new("bench", "Measures kernels, linear layers, a training step or communication on this machine, and writes a markdown table and CSV that anyone can make again.")
+    /// <param name="device">Where it measures, asked for when a command needs it.</param>
+    public static Command Create(Func<TrainingDevice> device) => new("bench", "Measures kernels, linear layers, a training step or communication on this machine, and writes a markdown table and CSV that anyone can make again.")
     {
-        Kernels(), Linear(), Step(), Communication(),
+        Kernels(device), Linear(device), Step(device), Communication(),
     };
 
-    private static Command Kernels()
+    private static Command Kernels(Func<TrainingDevice> device)
     {
-        var sizes = new Option<string?>("--sizes") { Description = $"Elements of each matrix, multiples of 32K. Default: {KernelBench.CpuSizes}; on a GPU {KernelBench.GpuSizes}.", HelpName = "N,..." };
+        var sizes = new Option<string?>("--sizes") { Description = $"Elements of each matrix, multiples of 32 rows (32K). Default: {KernelBench.CpuSizes}; on a GPU {KernelBench.GpuSizes}.", HelpName = "N,..." };
         var kernels = new Option<string?>("--kernels") { Description = "Only kernels whose name contains one of these, comma separated. Default: all, and the float8 matmul.", HelpName = "PART,..." };
         var matmuls = Text("--matmuls", "MxKxN,...", "Shapes of the float8 matmul; 'none' for no matmuls", "1024x1024x1024,2048x512x2048,4096x1024x1024");
+        var columns = Text("--columns", "N", "Columns of each matrix, a multiple of 1024", $"{KernelInputs.DefaultColumns}");
         var repetitions = Text("--repetitions", "N", "Timed repetitions of each case", "9");
         var seconds = Text("--seconds", "S", "A case that takes longer than this is cut to 3 repetitions", "1");
         var output = Out();
-        return Bench("kernels", "Float8 casts, the model's fused operations and float8 matmuls: the fused kernels against chains of plain ATen operations in elements per second, and against a copy in bytes per second. On the device that a run would use.", [sizes, kernels, matmuls, repetitions, seconds, output], parsed =>
+        return Bench("kernels", "Float8 casts, the model's fused operations and float8 matmuls: the fused kernels against chains of plain ATen operations in elements per second, and against a copy in bytes per second. On the device that a run would use.", [sizes, columns, kernels, matmuls, repetitions, seconds, output], parsed =>
         {
-            var device = TrainingDevice.Choose().Device;
-            var counts = (parsed.GetValue(sizes) ?? (device.type == DeviceType.CUDA ? KernelBench.GpuSizes : KernelBench.CpuSizes)).Split(',').Select(s => BenchText.Whole("--sizes", s, KernelInputs.Multiple, 1 << 30)).ToList();
-            if (counts.FirstOrDefault(c => c % KernelInputs.Multiple != 0) is not 0 and var odd) throw new TitanException(ExitCode.Usage, $"--sizes '{odd}': expected a multiple of {KernelInputs.Multiple} (32K)");
+            var where = device();
+            var counts = (parsed.GetValue(sizes) ?? (where.Capability.IsCuda ? KernelBench.GpuSizes : KernelBench.CpuSizes)).Split(',').Select(s => BenchText.Whole("--sizes", s, KernelInputs.Multiple, 1 << 30)).ToList();
+            var width = BenchText.Whole("--columns", parsed.GetValue(columns)!, KernelInputs.DefaultColumns, 1 << 15);
+            if (width % KernelInputs.DefaultColumns != 0) throw new TitanException(ExitCode.Usage, $"--columns '{width}': expected a multiple of {KernelInputs.DefaultColumns}");
+            var least = KernelInputs.Block * width;
+            if (counts.FirstOrDefault(c => c % least != 0) is not 0 and var odd) throw new TitanException(ExitCode.Usage, $"--sizes '{odd}': expected a multiple of {least} ({BenchText.Count(least)}), {KernelInputs.Block} rows of {width} columns");
             var parts = parsed.GetValue(kernels)?.Split(',', StringSplitOptions.TrimEntries);
             var cases = KernelCase.All.Where(c => parts is null || parts.Any(p => c.Name.Contains(p, StringComparison.OrdinalIgnoreCase))).ToList();
             if (parts?.FirstOrDefault(p => !KernelCase.All.Any(c => c.Name.Contains(p, StringComparison.OrdinalIgnoreCase))) is { } unknown) throw BenchText.Unknown("--kernels", unknown, KernelCase.All.Select(c => c.Name));
             var shapes = parts is not null || parsed.GetValue(matmuls) == "none" ? [] : Shapes("--matmuls", parsed.GetValue(matmuls)!);
             var timer = new InterleavedTimer(TimeProvider.System, 2, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000), Positive("--seconds", parsed.GetValue(seconds)!, TimeSpan.FromSeconds));
             var plugins = PluginCatalog.Inspect(PluginFlags.Read(parsed.UnmatchedTokens)).Records;
-            var calls = KernelBench.DefaultCalls(device);
-            Record(parsed.GetValue(output)!, "kernels", Hardware.On(device), file =>
+            var calls = KernelBench.DefaultCalls(where);
+            Record(parsed.GetValue(output)!, "kernels", Hardware.On(where.Device), file =>
             {
                 using var progress = new BenchProgress(cases.Count * (1 + counts.Count) + shapes.Count);
-                var bench = new KernelBench(timer, device, calls);
+                var bench = new KernelBench(timer, where, calls, width);
                 // What is fast and wrong needs no table.
                 if (bench.Check(cases, progress) is { Count: > 0 } wrong)
-                    throw new TitanException(ExitCode.RunFailed, $"{wrong.Count} of {cases.Count} kernels do not compute what the ATen chain does on {device}: {string.Join("; ", wrong)}; report this, and run without --compile.enable meanwhile");
+                    throw new TitanException(ExitCode.RunFailed, $"{wrong.Count} of {cases.Count} kernels do not compute what the ATen chain does on {where.Device}: {string.Join("; ", wrong)}; report this, and run without --compile.enable meanwhile");
                 var tables = new List<BenchmarkTable> { bench.Fused(cases, counts, progress) };
                 if (shapes.Count > 0) tables.Add(bench.Matmuls(shapes, progress));
-                return file.Write("Kernels", timer.Description + $"; on {device}{(calls > 1 ? $", {calls} calls in each timing" : "")}; matrices with {KernelInputs.Columns} columns; new outputs each time, as in training", plugins, tables,
+                return file.Write("Kernels", timer.Description + $"; on {where.Device}{(calls > 1 ? $", {calls} calls in each timing" : "")}; matrices with {width} columns; new outputs each time, as in training", plugins, tables,
                     [
                         $"Before they were timed, all {cases.Count} kernels gave the chain's results on this device: casts the same bytes, on random numbers and on every bf16 number.",
                         "fused / ATen: below 1 is a loss, the fused kernel is slower there.", "Gelem/s: billions of elements of one input per second.",
@@ -62,7 +68,7 @@ internal static class BenchCommand
         });
     }
 
-    private static Command Linear()
+    private static Command Linear(Func<TrainingDevice> device)
     {
         var generator = Text("--generator", "NAME", $"Shapes: {string.Join(", ", LinearShapes.Generators.Keys)}", "small");
         var explicitShapes = new Option<string?>("--shapes") { Description = "Shapes instead of a generator: tokens x input features x output features, comma separated.", HelpName = "MxKxN,..." };
@@ -81,7 +87,7 @@ internal static class BenchCommand
             var shapes = parsed.GetValue(explicitShapes) is { } given ? Shapes("--shapes", given)
                 : LinearShapes.Generators.TryGetValue(name, out var make) ? make() : throw BenchText.Unknown("--generator", name, LinearShapes.Generators.Keys);
             var spec = parsed.GetValue(gpu) is { } wanted ? GpuSpecs.Find(wanted) ?? throw BenchText.Unknown("--gpu", wanted, GpuSpecs.All.Select(g => g.Name)) : null;
-            var where = TrainingDevice.Choose();
+            var where = device();
             var hardware = Hardware.On(where.Device);
             var session = JobSession.Open(parsed.UnmatchedTokens);
             var bench = new LinearBench(
@@ -110,7 +116,7 @@ internal static class BenchCommand
         return total - inUse;
     }
 
-    private static Command Step()
+    private static Command Step(Func<TrainingDevice> device)
     {
         (string Name, string What, string Default)[] sizes =
         [
@@ -123,11 +129,12 @@ internal static class BenchCommand
         var rounds = Text("--rounds", "N", "Processes for each arm", "2");
         var warmUps = Text("--warm-ups", "N", "Untimed steps of each process", "2");
         var repetitions = Text("--repetitions", "N", "Timed steps of each process", "2");
+        var withoutPlain = new Option<bool>("--without-plain") { Description = "Leaves the arm 'bf16 plain' out." };
         var one = new Option<bool>("--one-arm") { Hidden = true };
         var output = Out();
         return Bench("step", "One training step of a Llama 3 (forward, loss, backward): plain bf16, fused bf16, and float8 recipes. Time, tokens per second, peak memory and loss. " +
-            "Flags of a job (--activation_checkpoint.mode full, --quantize.linear.float8.filter_fqns output) are passed to the arms.",
-            [.. options, recipe, family, rounds, warmUps, repetitions, one, output], parsed =>
+            "Nothing is recomputed unless --activation_checkpoint.mode says so. Flags of a job (--activation_checkpoint.mode full, --quantize.linear.float8.filter_fqns output) are passed to the arms.",
+            [.. options, recipe, family, rounds, warmUps, repetitions, withoutPlain, one, output], parsed =>
         {
             var n = options.Select(o => (int)BenchText.Whole(o.Name, parsed.GetValue(o)!, 1, 1 << 24)).ToArray();
             var model = new StepModel(n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]).Checked();
@@ -135,7 +142,7 @@ internal static class BenchCommand
             var job = parsed.UnmatchedTokens;
             if (parsed.GetValue(one))
             {
-                Console.WriteLine(StepArm.Measure(model, warm, times, job).ToJson());
+                Console.WriteLine(StepArm.Measure(model, warm, times, job, device()).ToJson());
                 return;
             }
 
@@ -143,17 +150,25 @@ internal static class BenchCommand
                 throw new TitanException(ExitCode.Usage, $"'{owned}' is what the arms of this command differ in, or is set by --seq and --batch; choose recipes with --recipe");
             var session = JobSession.Open(job);
             var recipes = parsed.GetValue(recipe) == "none" ? [] : BenchRecipe.Choose(session, parsed.GetValue(recipe), parsed.GetValue(family), r => r.IsDefault);
-            string[] shared = ["--training.seq_len", $"{model.Length}", "--training.local_batch_size", $"{model.Batch}", .. job];
+            // The default job recomputes every second block; other programs' steps, beside which these are set, recompute nothing.
+            string[] recomputation = session.Job.Origins.ContainsKey("activation_checkpoint.mode") ? [] : ["--activation_checkpoint.mode", "none"];
+            string[] Shared(string? family) => ["--training.seq_len", $"{model.Length}", "--training.local_batch_size", $"{model.Batch}", .. recomputation, .. ArmFlags.For(job, family)];
+            ArmFlags.ThrowIfUnused(job, [.. recipes.Select(r => r.Family)]);
             var bench = new StepBench(model,
             [
-                ("bf16 plain", shared), ("bf16 fused", [.. shared, "--compile.enable"]),
+                .. parsed.GetValue(withoutPlain) ? Array.Empty<(string, IReadOnlyList<string>)>() : [(StepBench.Plain, Shared(null))], (StepBench.Fused, [.. Shared(null), "--compile.enable"]),
                 .. recipes.Select(r => ($"{r.Named.Name} fused", (IReadOnlyList<string>)
-                    [.. shared, "--compile.enable", "--model.converters", $"quantize.linear.{r.Family}", $"--quantize.linear.{r.Family}.recipe_name", r.ShortName])),
+                    [.. Shared(r.Family), "--compile.enable", "--model.converters", $"quantize.linear.{r.Family}", $"--quantize.linear.{r.Family}.recipe_name", r.ShortName])),
             ], (int)BenchText.Whole("--rounds", parsed.GetValue(rounds)!, 1, 1000), warm, times);
-            Record(parsed.GetValue(output)!, $"llama3-{model.Dimension}x{model.Layers}", Hardware.On(TrainingDevice.Choose().Device), file =>
+            Record(parsed.GetValue(output)!, $"llama3-{model.Dimension}x{model.Layers}", Hardware.On(device().Device), file =>
             {
                 using var progress = new BenchProgress(bench.Rounds * bench.Arms.Count);
-                return file.Write($"Training step: {model}", bench.Description, session.Catalog.Records, [bench.Run(progress)], ["vs: time of that arm / time of this one; below 1 this arm is slower."]);
+                return file.Write(
+                    $"Training step: {model}", bench.Description, session.Catalog.Records, bench.Run(progress),
+                    [
+                        "vs: time of that arm / time of this one; below 1 this arm is slower.",
+                        $"activation_checkpoint.mode {(recomputation.Length > 0 ? "none: nothing is recomputed" : session.Job.Config.ActivationCheckpoint.Mode)}.",
+                    ]);
             });
         });
     }
@@ -181,12 +196,11 @@ internal static class BenchCommand
     private static void Record(string folder, string model, Hardware hardware, Func<BenchmarkFile, IReadOnlyList<string>> measure)
     {
         var file = BenchmarkFile.Create(folder, model, hardware, TimeProvider.System);
-        // When the process is told to end no finally runs, and since .NET 10 no exit handler either unless someone asks for it.
-        using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => Environment.Exit(143));
-        using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => Environment.Exit(130));
-        AppDomain.CurrentDomain.ProcessExit += (_, _) => file.Abandon();
+        // When a signal ends the process no finally runs.
+        StopSignals.Leaving += file.Abandon;
         try
         {
+            Failpoint.Hit("measuring");
             var paths = measure(file);
             Console.Write(File.ReadAllText(file.Path));
             Console.WriteLine();

@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
+using Titan.Abstractions;
+using Titan.Host.Jobs;
 using Titan.Host.Plugins;
 using Titan.Kernels;
 using Titan.Kernels.Cuda;
@@ -27,13 +29,15 @@ internal static class DoctorCommand
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         Line(true, "memory", $"{memory / (double)(1L << 30):F1} GiB");
         Line(true, "CUDA", Cuda(libtorch is null));
-        Line(true, "kernels", Kernels());
+        Line(true, "kernels", $"{CudaSources.Names.Count} CUDA sources, tested by an emulation on the CPU: {string.Join(", ", CudaSources.Names)}");
+        foreach (var machine in HardwareRun.All.GroupBy(r => (r.Hardware, r.Software, r.Date)))
+            Line(true, "GPU runs", $"{machine.Key.Hardware}, {machine.Key.Software}, {machine.Key.Date:yyyy-MM-dd}: {string.Join("; ", machine.Select(r => r.What))} (docs/cuda.md has the results)");
         Line(true, "MPI", OnPath("mpirun") is { } mpirun ? $"{mpirun}; NGPU=2 ./run_train.sh trains on two ranks" : "mpirun is not on PATH; not needed for one rank");
         var drive = new DriveInfo(Environment.CurrentDirectory);
         Line(drive.AvailableFreeSpace > 1L << 30, "disk", $"{drive.AvailableFreeSpace / (double)(1L << 30):F1} GiB free here{(drive.AvailableFreeSpace > 1L << 30 ? "" : "; checkpoints need room")}");
         foreach (var record in PluginCatalog.Load(options).Records)
             Line(record.Status == PluginStatus.Active, "plugin", $"{record.Id} {record.Version} {record.Status}{(record.Status == PluginStatus.Active ? "" : $": {record.Reason}; {record.NextStep}")}");
-        return ok ? 0 : (int)Abstractions.ExitCode.Hardware;
+        return ok ? 0 : (int)ExitCode.Hardware;
 
         void Line(bool good, string what, string text)
         {
@@ -46,13 +50,12 @@ internal static class DoctorCommand
     {
         if (!File.Exists("/proc/driver/nvidia/version")) return "no driver; training runs on the CPU";
         if (!hasLibTorch || CudaDevices.Count == 0) return "a driver is there, but this libtorch is the CPU's; build with -p:TorchBackend=cuda, or set TITAN_LIBTORCH, to train on the GPU";
-        var names = Enumerable.Range(0, CudaDevices.Count).Select(i => CudaDevices.Capability(i).ToString());
-        return $"{CudaDevices.Count} GPU(s): {string.Join(", ", names)}; no GPU has run this version's CUDA code yet, so check losses against TITAN_DEVICE=cpu";
+        return string.Join("; ", Enumerable.Range(0, CudaDevices.Count).Select(i => Gpu(CudaDevices.Name(i), CudaDevices.Capability(i))));
     }
 
-    /// <summary>The CUDA sources that this build carries, all of them, and how far each was tested.</summary>
-    private static string Kernels() =>
-        $"{CudaSources.Names.Count} CUDA sources, tested by an emulation on the CPU; no GPU has run any of them yet: {string.Join(", ", CudaSources.Names)}";
+    /// <summary>A GPU, and whether one of its model has run this program before.</summary>
+    internal static string Gpu(string name, DeviceCapability capability) =>
+        $"{name} ({capability}): {(HardwareRun.All.Any(r => r.Gpu == name) ? "this model has run the program, see GPU runs" : "no run on this model is recorded, so compare losses with TITAN_DEVICE=cpu first")}";
 
     private static string? LoadLibTorch()
     {

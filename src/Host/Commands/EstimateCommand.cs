@@ -46,7 +46,7 @@ internal static class EstimateCommand
 
     private static string OfJob(EstimateRequest request, IReadOnlyList<string> args, bool json)
     {
-        var session = JobSession.Open(args);
+        var session = JobSession.OpenJob(args);
         foreach (var warning in session.Job.Warnings) Warn(warning);
         var estimates = Estimate.Of(session, request, Warn);
         return json ? EstimateJson.Of(estimates) + Environment.NewLine : string.Join(Environment.NewLine, estimates.Select(EstimateText.Render));

@@ -29,9 +29,9 @@ internal static class PlanCommand
                 : new[] { (Option)intra, inter, perHost, gpu }.FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false }) is { } alone
                     ? throw new TitanException(ExitCode.Usage, $"{alone.Name} has no effect without --world N")
                     : null;
-            var session = JobSession.Open(parsed.UnmatchedTokens);
+            var session = JobSession.OpenJob(parsed.UnmatchedTokens, request?.World);
             foreach (var warning in session.Job.Warnings) Console.Error.WriteLine($"titan: note: {warning}");
-            var plan = Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema), request);
+            var plan = Plan.Of(session, request);
             Console.Write(parsed.GetValue(json) ? plan.ToJson() + Environment.NewLine : plan.ToText());
             return 0;
         });

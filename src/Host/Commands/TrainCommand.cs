@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using TorchSharp;
@@ -5,8 +6,10 @@ using Titan.Distributed;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
 using Titan.Host.Plugins;
+using Titan.Host.Runtime;
 using Titan.Kernels;
 using Titan.Quantization.Conversion;
+using Titan.Training.Checkpoints;
 using Titan.Training.Loop;
 using Titan.Training.Models;
 
@@ -29,6 +32,7 @@ internal static class TrainCommand
 
     private static async Task<int> OnEveryRankAsync(Func<DistributedRuntime, Task> action)
     {
+        Failpoint.Hit("starting");
         var runtime = DistributedRuntime.Start();
         try
         {
@@ -50,11 +54,13 @@ internal static class TrainCommand
     {
         var session = Open(args, runtime);
         var logs = LogRanks.Of(Environment.GetEnvironmentVariable("LOG_RANK"), runtime.Rank, runtime.World);
-        using var signals = new StopSignals(logs.IsShown);
+        StopSignals.Announce(logs.IsShown);
         var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "titan" });
         builder.Services.AddSingleton(session);
         builder.Services.AddSingleton(runtime);
-        builder.Services.AddSingleton(signals);
+        var failure = new RunFailure();
+        builder.Services.AddSingleton(failure);
+        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddSingleton(ModelRegistry.CreateDefault());
         builder.Services.AddSingleton(new RunLog(logs));
         builder.Services.AddHostedService<TrainingService>();
@@ -62,6 +68,7 @@ internal static class TrainCommand
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);
         using var host = builder.Build();
         await host.RunAsync();
+        failure.Value?.Throw();
     }
 
     /// <summary>The job, the same on all ranks.</summary>
@@ -69,14 +76,28 @@ internal static class TrainCommand
     {
         // The ranks of a machine share its cores.
         if (runtime.World > 1 && Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null) torch.set_num_threads(Math.Max(1, Environment.ProcessorCount / runtime.LocalSize));
-        var session = JobSession.Open(args, runtime.WorldGroup);
+        var session = JobSession.OpenJob(args, runtime.World, runtime.WorldGroup);
         runtime.SetTimeout(TimeSpan.FromSeconds(session.Job.Config.Comm.InitTimeoutSeconds));
         if (runtime.World > 1) CollectiveAgreement.Agree(runtime.WorldGroup, session.Facts);
         return session;
     }
 
+    /// <summary>What the run failed with; thrown once the host has stopped.</summary>
+    private sealed class RunFailure
+    {
+        public ExceptionDispatchInfo? Value { get; set; }
+    }
+
+    /// <summary>The generic host listens to signals of its own accord; here <see cref="StopSignals"/> does.</summary>
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+
     /// <summary>The training run, on a thread of its own: TorchSharp's dispose scopes belong to a thread.</summary>
-    private sealed class TrainingService(JobSession session, DistributedRuntime runtime, StopSignals signals, ModelRegistry models, RunLog log, IHostApplicationLifetime lifetime) : BackgroundService
+    private sealed class TrainingService(JobSession session, DistributedRuntime runtime, RunFailure failure, ModelRegistry models, RunLog log, IHostApplicationLifetime lifetime) : BackgroundService
     {
         protected override Task ExecuteAsync(CancellationToken stoppingToken)
         {
@@ -90,7 +111,7 @@ internal static class TrainCommand
                 }
                 catch (Exception e)
                 {
-                    signals.Failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
+                    failure.Value = ExceptionDispatchInfo.Capture(e);
                     done.SetResult();
                 }
                 finally
@@ -114,23 +135,38 @@ internal static class TrainCommand
                 log.Warn($"plugin {replaced.Id} {replaced.Version} of this program is not used: {replaced.Reason}; to use it, {replaced.NextStep}");
             if (config.Job.PrintConfig) log.Info(ConfigPrinter.ToJson(session.Job, session.Schema));
             var main = runtime.Rank == 0;
-            if (main) RunFolder.Create(config);
+            using var folder = main ? RunFolder.Take(config) : null;
             if (main && config.Job.SaveConfigFile is { } file) RunFolder.Write(config, file, ConfigPrinter.ToJson(session.Job, session.Schema));
 
             var device = TrainingDevice.Choose();
+            var needs = RunNeeds.Of(config, models.Find(config.Model.Name, config.Model.Flavor).Counts, TrainingRanks.Resolve(config, runtime.World));
+            var machine = RankMachine.Of(device.Device, runtime.LocalSize);
+            if (needs.Problem(machine) is { } tooLarge) throw new Abstractions.TitanException(Abstractions.ExitCode.Hardware, tooLarge);
+            foreach (var warning in needs.Warnings(machine)) log.Warn(warning);
+            if (config.Debug.Deterministic && device.Device.type == DeviceType.CUDA)
+                log.Warn("debug.deterministic has no effect on a GPU: libtorch's attention may add in any order there, so that two runs may differ in their last bits");
+            var ranks = TrainingRanks.Of(runtime, config, device.Device);
+            if (ranks.AnyAsks(StopSignals.Stop))
+            {
+                log.Info("Stopped before the model was built, as asked; there was nothing to save");
+                return;
+            }
+
+            Failpoint.Hit("building");
             using var trainer = new Trainer(new TrainerDependencies(
-                config, models, session.Converters.Choose(session.Job, session.Schema), session.Counter, session.Origin, log.Info, log.Warn, log.Colour)
+                config, models, session.Chosen, session.Counter, session.Origin, log.Info, log.Warn, log.Colour)
             {
                 Device = device,
-                Ranks = TrainingRanks.Of(runtime, config, device.Device),
+                Ranks = ranks,
                 Parallelisms = session.Parallelisms(),
                 Progress = main ? log.Progress : null,
             });
             foreach (var report in trainer.Reports) log.Info(ReportText.Render(report).TrimEnd());
             if (main) RunFolder.Write(config, "run.json", PluginReport.ToJson(new { conversion = trainer.Reports, plugins = session.PluginVersions, seed = trainer.Seed }));
             if (config.Model.PrintAfterConversion) log.Info(trainer.Describe());
-            trainer.Run(signals.Token);
+            trainer.Run(StopSignals.Stop);
             log.ClearProgress();
+            Failpoint.Hit("ending");
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -22,7 +23,7 @@ public static class ConfigPrinter
             text.AppendLine($"[{section}]");
             foreach (var key in keys)
             {
-                var value = ValueConversion.Show(job.Values[key.FullName]);
+                var value = KeyType.Show(job.Values[key.FullName]);
                 text.AppendLine($"{$"{key.Name} = {value}",-60} # {job.Origins.GetValueOrDefault(key.FullName, "default")}");
             }
 
@@ -45,9 +46,16 @@ public static class ConfigPrinter
                 at = next;
             }
 
-            at[key.Name] = JsonSerializer.SerializeToNode(job.Values[key.FullName], job.Values[key.FullName]?.GetType() ?? typeof(object));
+            at[key.Name] = Node(job.Values[key.FullName]);
         }
 
         return root.ToJsonString(Json);
     }
+
+    private static JsonNode? Node(object? value) => value switch
+    {
+        Enum e => KeyNames.ToSnakeCase(e.ToString()),
+        IEnumerable list and not string => new JsonArray([.. list.Cast<object?>().Select(Node)]),
+        _ => JsonSerializer.SerializeToNode(value, value?.GetType() ?? typeof(object)),
+    };
 }

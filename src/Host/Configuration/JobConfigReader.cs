@@ -13,21 +13,32 @@ public sealed class JobConfigReader(ConfigSchema schema, string configRoot)
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>: all problems, one a line.</exception>
     public LoadedJob Read(IReadOnlyList<string> args)
     {
-        var errors = new List<string>();
+        var problems = new JobProblems();
+        var job = Read(args, problems);
+        problems.ThrowIfAny();
+        return job;
+    }
+
+    /// <summary>Reads a job as far as it can be read: a key with a problem has its default.</summary>
+    /// <param name="args">The dotted flags.</param>
+    /// <param name="problems">Gets all problems.</param>
+    /// <param name="ranks">The number of ranks that the job runs on; null where that is not known yet.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the job file is no TOML or cannot be read.</exception>
+    public LoadedJob Read(IReadOnlyList<string> args, JobProblems problems, int? ranks = null)
+    {
         var warnings = new List<string>();
         var entries = new Dictionary<string, ConfigEntry>(StringComparer.Ordinal);
         if (CommandLineSource.ConfigFile(args) is { } file)
         {
-            var resolved = Resolve(file, warnings);
-            foreach (var entry in TomlSource.Read(resolved)) entries[entry.FullName] = entry;
-            foreach (var entry in entries.Values.Where(e => schema.Find(e.FullName).Count == 0).ToList())
+            foreach (var entry in TomlSource.Read(Resolve(file, warnings)))
             {
-                errors.Add(UnknownKey.Message(entry.FullName, entry.FullName, schema, entry.Origin));
-                entries.Remove(entry.FullName);
+                if (schema.Find(entry.FullName).Count == 0) problems.Add(UnknownKey.Message(entry.FullName, entry.FullName, schema, entry.Origin));
+                else if (entry.FullName == "job.config_file") problems.Add(entry.FullName, entry.Origin, KeyType.ShowShort(entry.Value), "a job file cannot name another; remove it");
+                else entries[entry.FullName] = entry;
             }
         }
 
-        foreach (var entry in CommandLineSource.Read(args, schema, errors)) entries[entry.FullName] = entry;
+        foreach (var entry in CommandLineSource.Read(args, schema, problems)) entries[entry.FullName] = entry;
 
         var values = new Dictionary<string, object?>(StringComparer.Ordinal);
         var origins = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -36,16 +47,19 @@ public sealed class JobConfigReader(ConfigSchema schema, string configRoot)
         {
             values[key.FullName] = key.Default;
             if (!entries.TryGetValue(key.FullName, out var entry)) continue;
-            var (value, error) = ValueConversion.Convert(key, entry);
-            if (error is not null) errors.Add(error);
-            values[key.FullName] = value;
             origins[key.FullName] = entry.Origin;
+            if (!entry.TryRead(key.Type, out var value))
+                problems.Add(key.FullName, entry.Origin, KeyType.ShowShort(entry.Value), $"expected {key.Type.Name}{key.Type.HintFor(entry.Value)}");
+            else if (ValueRules.Broken(key, value) is { } rule) problems.Add(key.FullName, entry.Origin, KeyType.ShowShort(value), rule);
+            else values[key.FullName] = value;
+            if (!problems.Has(key.FullName) && key.Rule<NoEffectAttribute>() is { } same && !KeyType.Same(value, key.Default))
+                warnings.Add($"{key.FullName} has no effect: {same.Why}");
         }
 
         LegacyNames.Apply(values, origins, warnings);
-        JobRules.Check(schema, values, origins, errors, warnings);
-        if (errors.Count > 0) throw new TitanException(ExitCode.Usage, string.Join(Environment.NewLine, errors));
-        return new LoadedJob(Bind(values), origins, values, warnings) { Options = OptionsOf(entries) };
+        var job = new LoadedJob(Bind(values), origins, values, warnings) { Options = OptionsOf(entries) };
+        new JobRules(schema, job, problems, warnings, ranks).Check();
+        return job;
     }
 
     private string? ChosenRecipe(string section, Dictionary<string, object?> values) =>
@@ -56,7 +70,7 @@ public sealed class JobConfigReader(ConfigSchema schema, string configRoot)
         schema.PluginSections.SelectMany(s => s.Parts.Select(p => (Section: s.Name, Part: p))).ToDictionary(
             s => (s.Section, s.Part.Owner),
             s => (IReadOnlyDictionary<string, object?>)s.Part.Options.Select(o => ConfigKey.Of(s.Section, o, s.Part.Owner)).ToDictionary(
-                key => key.Name, key => entries.TryGetValue(key.FullName, out var entry) && ValueConversion.Convert(key, entry) is (var value, null) ? value : key.Default));
+                key => key.Name, key => entries.TryGetValue(key.FullName, out var entry) && entry.TryRead(key.Type, out var value) && ValueRules.Broken(key, value) is null ? value : key.Default));
 
     /// <summary>Upstream's paths (<c>./torchtitan/models/llama3/train_configs/x.toml</c>) find our file of the same name.</summary>
     private string Resolve(string file, List<string> notes)

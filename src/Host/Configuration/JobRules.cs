@@ -1,72 +1,102 @@
+using Titan.Abstractions;
+using Titan.Training.Configuration;
+using Titan.Training.Data;
+using Titan.Training.Loop;
+using Titan.Training.Models;
+
 namespace Titan.Host.Configuration;
 
-/// <summary>Rules that concern more than a type: values that exclude each other, and keys that have no effect.</summary>
-internal static class JobRules
+/// <summary>
+/// Rules that concern more than one key; what concerns one stands at its property. Every command that takes a job goes by them, so <c>check</c> and <c>plan</c> refuse what
+/// <c>train</c> would. A rule that reads a key which is wrong already says nothing.
+/// </summary>
+/// <param name="schema">All keys.</param>
+/// <param name="job">The job, with defaults where a key is wrong.</param>
+/// <param name="problems">Gets what is wrong.</param>
+/// <param name="notes">Gets what the user should know.</param>
+/// <param name="ranks">The number of ranks that the job runs on; null where that is not known yet.</param>
+internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems problems, List<string> notes, int? ranks)
 {
-    private static readonly string[] Components = ["model", "loss"];
-    private static readonly string[] CheckpointParts = ["model", "optimizer", "lr_scheduler", "dataloader", "train_state"];
+    private readonly JobConfig config = job.Config;
 
-    public static void Check(ConfigSchema schema, Dictionary<string, object?> values, Dictionary<string, string> origins, List<string> errors, List<string> notes)
+    public void Check()
     {
-        if ((int)values["checkpoint.keep_latest_k"]! is 1 or < 0)
-            Error("checkpoint.keep_latest_k", "expected 0 (keep all) or 2 and more: with 1, a save that fails would leave no checkpoint");
-        if ((int)values["checkpoint.load_step"]! < -1) Error("checkpoint.load_step", "expected a step, or -1 for the newest");
-        if ((bool)values["checkpoint.create_seed_checkpoint"]! && (bool)values["checkpoint.load_only"]!)
-            Error("checkpoint.load_only", "create_seed_checkpoint saves; drop one of the two");
-        if ((int)values["validation.steps"]! is 0 or < -1) Error("validation.steps", "expected 1 or more, or -1 for the whole set");
-        if ((string)values["activation_checkpoint.mode"]! == "memory_budget")
-            Error("activation_checkpoint.mode", "memory_budget is not supported yet; use selective, full or none");
-        if ((string)values["activation_checkpoint.selective_ac_option"]! is var option && option != "op" && !uint.TryParse(option, out _))
-            Error("activation_checkpoint.selective_ac_option", "expected a number n (every n-th block) or op");
-        if (values["lr_scheduler.decay_ratio"] is double ratio && ratio is < 0 or > 1) Error("lr_scheduler.decay_ratio", "expected a number from 0 to 1");
-        if ((int)values["training.global_batch_size"]! == 0) Error("training.global_batch_size", "expected 1 or more, or -1");
-        foreach (var component in (IReadOnlyList<string>)values["compile.components"]!)
-            if (!Components.Contains(component)) errors.Add($"{Origin("compile.components")}: compile.components: '{component}' is not one of: model, loss");
-        foreach (var part in (IReadOnlyList<string>)values["checkpoint.exclude_from_loading"]!)
-            if (!CheckpointParts.Contains(part)) errors.Add($"{Origin("checkpoint.exclude_from_loading")}: checkpoint.exclude_from_loading: '{part}' is not one of: {string.Join(", ", CheckpointParts)}");
-        if ((int)values["metrics.float8_stats_freq"]! > 0 && !((IReadOnlyList<string>)values["model.converters"]!).Any(c => c.StartsWith("quantize.linear.", StringComparison.Ordinal)))
-            Error("metrics.float8_stats_freq", "has no effect without a quantize.linear converter: add one to model.converters, for example quantize.linear.float8, or leave it at 0");
-        if (((string)values["model.hf_assets_path"]!).EndsWith("tokenizer.model", StringComparison.Ordinal))
-            Error("model.hf_assets_path", "expected the folder that holds tokenizer.json, not a tokenizer.model file");
-
+        CheckNames();
         CheckParallelism();
-        NoEffect("parallelism.pipeline_parallel_schedule", "parallelism.pipeline_parallel_degree");
-        NoEffect("parallelism.pipeline_parallel_microbatch_size", "parallelism.pipeline_parallel_degree");
-        NoEffect("parallelism.enable_async_tensor_parallel", "parallelism.tensor_parallel_degree");
-        NoEffect("parallelism.disable_loss_parallel", "parallelism.tensor_parallel_degree");
+        CheckSizes();
+        var checkpoint = config.Checkpoint;
+        Require("checkpoint.load_only", !checkpoint.LoadOnly || !checkpoint.CreateSeedCheckpoint, "create_seed_checkpoint saves; drop one of the two", "checkpoint.create_seed_checkpoint");
+        Require("metrics.float8_stats_freq", config.Metrics.Float8StatsFreq == 0 || config.Model.Converters.Any(c => c.StartsWith("quantize.linear.", StringComparison.Ordinal)),
+            "has no effect without a quantize.linear converter: add one to model.converters, for example quantize.linear.float8, or leave it at 0", "model.converters");
+        NoteWhatIsOff();
+    }
 
-        if (!(bool)values["checkpoint.enable"]!)
+    private void CheckNames()
+    {
+        var models = ModelRegistry.CreateDefault();
+        Collect(() => models.Find(config.Model.Name, config.Model.Flavor), "model.name", "model.flavor");
+        Require("training.dataset", Datasets.Problem(config.Training.Dataset));
+        if (config.Validation.Enable) Require("validation.dataset", Datasets.Problem(config.Validation.Dataset));
+        Require("model.hf_assets_path", !config.Model.HfAssetsPath.EndsWith("tokenizer.model", StringComparison.Ordinal), "expected the folder that holds tokenizer.json, not a tokenizer.model file");
+    }
+
+    private void CheckParallelism()
+    {
+        var p = config.Parallelism;
+        Require("parallelism.context_parallel_degree", p.ContextParallelDegree == 1, "context parallel is not served yet; use 1, and tensor_parallel_degree, which also splits the sequence between layers");
+        Require("parallelism.pipeline_parallel_degree", p.PipelineParallelDegree == 1,
+            "pipeline parallel is not served yet; use 1, and data_parallel_shard_degree or tensor_parallel_degree to spread a model over more ranks");
+        const string tensor = "parallelism.tensor_parallel_degree";
+        Require("parallelism.enable_async_tensor_parallel", p.TensorParallelDegree == 1 || !p.EnableAsyncTensorParallel,
+            "async tensor parallel is not served yet; use false: the results are the same, the communication is not overlapped with the matmuls", tensor);
+        var multiple = $"expected a multiple of tensor_parallel_degree = {p.TensorParallelDegree}: the sequence is split over its ranks";
+        Require("training.seq_len", config.Training.SeqLen % p.TensorParallelDegree == 0, multiple, tensor);
+        if (config.Validation.Enable) Require("validation.seq_len", config.Validation.SeqLen % p.TensorParallelDegree == 0, multiple, tensor);
+        if (p.TensorParallelDegree == 1 && p.DisableLossParallel) notes.Add("parallelism.disable_loss_parallel has no effect: tensor_parallel_degree = 1");
+    }
+
+    private void CheckSizes()
+    {
+        string[] degrees = ["data_parallel_replicate_degree", "data_parallel_shard_degree", "context_parallel_degree", "tensor_parallel_degree", "pipeline_parallel_degree"];
+        string[] keys = [.. degrees.Select(d => $"parallelism.{d}")];
+        if (keys.Any(problems.Has)) return;
+        // Where the number of ranks is not known yet, -1 is at least one: what does not fit one fits no number.
+        ParallelDimensions? dimensions = null;
+        Collect(() => dimensions = ranks is { } known ? TrainingRanks.Resolve(config, known) : TrainingRanks.Least(config), keys);
+        if (dimensions is not null) Require("training.global_batch_size", GradientAccumulation.Problem(config.Training, dimensions), "training.local_batch_size");
+        var t = config.Training;
+        var v = config.Validation;
+        Require("training.seq_len", MicroBatch.Problem(t.LocalBatchSize, t.SeqLen), "training.local_batch_size");
+        if (v.Enable) Require("validation.seq_len", MicroBatch.Problem(v.LocalBatchSize, v.SeqLen), "validation.local_batch_size");
+    }
+
+    /// <summary>Keys of what is switched off.</summary>
+    private void NoteWhatIsOff()
+    {
+        Off("checkpoint", config.Checkpoint.Enable || config.Checkpoint.CreateSeedCheckpoint, "initial_load_path", "load_step", "load_only", "exclude_from_loading");
+        Off("validation", config.Validation.Enable);
+        Off("compile", config.Compile.Enable);
+        if (config.Metrics is { SaveForAllRanks: true, EnableTensorboard: false }) notes.Add("metrics.save_for_all_ranks has no effect: metrics.enable_tensorboard is false");
+
+        // A job file may spell out a whole section; a flag is meant, and so is what asks to load.
+        void Off(string section, bool isOn, params string[] meant)
         {
-            foreach (var key in new[] { "checkpoint.initial_load_path", "checkpoint.load_step", "checkpoint.load_only", "checkpoint.exclude_from_loading" })
-                if (origins.ContainsKey(key)) notes.Add($"{key} has no effect: checkpoint.enable is false");
+            if (isOn) return;
+            foreach (var key in schema.All.Where(k => k.Section == section && k.Name is not ("enable" or "create_seed_checkpoint") && job.Origins.ContainsKey(k.FullName)).DistinctBy(k => k.FullName))
+                if (meant.Contains(key.Name) || job.Origins[key.FullName] == CommandLineSource.Origin) notes.Add($"{key.FullName} has no effect: {section}.enable is false");
         }
+    }
 
-        // Whether the degrees multiply to the number of ranks is known only where the ranks are: a job for many is checked on a machine of one.
-        void CheckParallelism()
-        {
-            int Degree(string key) => (int)values[$"parallelism.{key}"]!;
-            if (Degree("data_parallel_shard_degree") is 0 or < -1) Error("parallelism.data_parallel_shard_degree", "expected 1 or more, or -1 for all ranks that are left");
-            if (Degree("context_parallel_degree") > 1)
-                Error("parallelism.context_parallel_degree", "context parallel is not served yet; use 1, and tensor_parallel_degree, which also splits the sequence between layers");
-            if (Degree("pipeline_parallel_degree") > 1)
-                Error("parallelism.pipeline_parallel_degree", "pipeline parallel is not served yet; use 1, and data_parallel_shard_degree or tensor_parallel_degree to spread a model over more ranks");
-            var tensor = Degree("tensor_parallel_degree");
-            if (tensor <= 1) return;
-            if ((bool)values["parallelism.enable_async_tensor_parallel"]!)
-                Error("parallelism.enable_async_tensor_parallel", "async tensor parallel is not served yet; use false: the results are the same, the communication is not overlapped with the matmuls");
-            if ((int)values["training.seq_len"]! % tensor != 0) Error("training.seq_len", $"expected a multiple of tensor_parallel_degree = {tensor}: the sequence is split over its ranks");
-            if ((bool)values["validation.enable"]! && (int)values["validation.seq_len"]! % tensor != 0)
-                Error("validation.seq_len", $"expected a multiple of tensor_parallel_degree = {tensor}: the sequence is split over its ranks");
-        }
+    private void Require(string key, bool holds, string rule, params string[] reads) => Require(key, holds ? null : rule, reads);
 
-        void Error(string key, string rule) => errors.Add($"{Origin(key)}: {key} = {ValueConversion.Show(values[key])}: {rule}");
+    private void Require(string key, string? broken, params string[] reads)
+    {
+        if (broken is null || problems.Has(key) || reads.Any(problems.Has)) return;
+        problems.Add(key, job.Origins.GetValueOrDefault(key, "default"), KeyType.ShowShort(job.Values[key]), broken);
+    }
 
-        void NoEffect(string key, string degree)
-        {
-            // A job file may spell out a default.
-            if (!ValueConversion.SameValue(values[key], schema.Find(key)[0].Default) && (int)values[degree]! == 1) notes.Add($"{key} has no effect: {degree} = 1");
-        }
-
-        string Origin(string key) => origins.GetValueOrDefault(key, "default");
+    private void Collect(Action check, params string[] reads)
+    {
+        if (!reads.Any(problems.Has)) problems.Collect(check);
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections;
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
@@ -9,7 +10,10 @@ namespace Titan.Host.Configuration;
 /// <summary>The record that holds the options of an export: which options its properties are, and an instance with given values.</summary>
 internal static class OptionsRecord
 {
-    /// <summary>The options that a record's properties are: name, type and default of each, <see cref="DescriptionAttribute"/>, <see cref="RangeAttribute"/>, <see cref="AllowedValuesAttribute"/>.</summary>
+    /// <summary>
+    /// The options that a record's properties are: name, type and default of each, <see cref="DescriptionAttribute"/>, <see cref="RangeAttribute"/>, <see cref="AllowedValuesAttribute"/>,
+    /// <see cref="DeniedValuesAttribute"/>. A rule that a manifest has no words for, another one or one with its own message, is checked once the plugin is loaded.
+    /// </summary>
     /// <exception cref="InvalidOperationException">With what is wrong with the record.</exception>
     public static IReadOnlyList<PluginOption> Describe(Type? record)
     {
@@ -25,55 +29,51 @@ internal static class OptionsRecord
     {
         var instance = Activator.CreateInstance(record)!;
         foreach (var property in Properties(record))
-            if (values.TryGetValue(KeyNames.ToSnakeCase(property.Name), out var value)) property.SetValue(instance, Fit(value, property.PropertyType));
+            if (values.TryGetValue(KeyNames.ToSnakeCase(property.Name), out var value)) property.SetValue(instance, TypeOf(property).Fit(value));
         return instance;
     }
 
-    /// <summary>Whether a property can be null.</summary>
-    public static bool IsOptional(PropertyInfo property) => Nullable.GetUnderlyingType(property.PropertyType) is not null
-        || (!property.PropertyType.IsValueType && new NullabilityInfoContext().Create(property).WriteState == NullabilityState.Nullable);
-
-    private static IEnumerable<PropertyInfo> Properties(Type record) =>
+    /// <summary>The properties that are options.</summary>
+    public static IEnumerable<PropertyInfo> Properties(Type record) =>
         record.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(p => p.SetMethod is { IsPublic: true } && p.GetIndexParameters().Length == 0);
+
+    /// <summary>What the value of a property may be.</summary>
+    /// <exception cref="InvalidOperationException">When no key may have its type.</exception>
+    public static KeyType TypeOf(PropertyInfo property) => KeyType.Of(property) ?? throw new InvalidOperationException(
+        $"its options type {property.DeclaringType!.Name} has {property.Name} of type {property.PropertyType.Name}, which is no type of a key; a key may be {KeyType.Supported}");
+
+    /// <summary>What was written beside a rule, which knows more than the rule; null for nothing. Two of the attributes come with a text that knows less.</summary>
+    public static string? OwnMessage(ValidationAttribute rule) =>
+        rule.ErrorMessage is { } text && text != new AllowedValuesAttribute().ErrorMessage && text != new DeniedValuesAttribute().ErrorMessage ? text : null;
 
     private static PluginOption Describe(PropertyInfo property, object? value)
     {
-        var type = OptionType.NameOf(property.PropertyType)
-            ?? throw new InvalidOperationException($"its option {property.Name} has the type {property.PropertyType.Name}; expected a boolean, a number, a string, an enum, or a list of one of these");
-        var element = Nullable.GetUnderlyingType(property.PropertyType) ?? OptionType.ElementOf(property.PropertyType) ?? property.PropertyType;
-        var range = property.GetCustomAttribute<RangeAttribute>();
-        IEnumerable<string> choices = element.IsEnum ? Enum.GetNames(element) : property.GetCustomAttribute<AllowedValuesAttribute>()?.Values.OfType<string>() ?? [];
-        var option = new PluginOption(KeyNames.ToSnakeCase(property.Name), type, JsonSerializer.SerializeToElement(Plain(value)), property.GetCustomAttribute<DescriptionAttribute>()?.Description ?? "")
+        var type = TypeOf(property);
+        var range = Rule<RangeAttribute>(property);
+        var allowed = Texts(Rule<AllowedValuesAttribute>(property)?.Values);
+        var option = new PluginOption(KeyNames.ToSnakeCase(property.Name), type.ManifestName, JsonSerializer.SerializeToElement(Plain(value)), property.GetCustomAttribute<DescriptionAttribute>()?.Description ?? "")
         {
-            Optional = IsOptional(property), Choices = [.. choices], Minimum = Bound(range?.Minimum), Maximum = Bound(range?.Maximum),
+            Optional = type.IsOptional, Choices = allowed.Count > 0 ? allowed : type.Names, Denied = Texts(Rule<DeniedValuesAttribute>(property)?.Values),
+            Minimum = Bound(range?.Minimum), Maximum = Bound(range?.Maximum), MinimumIsExclusive = range?.MinimumIsExclusive == true, MaximumIsExclusive = range?.MaximumIsExclusive == true,
         };
         return option.Fault() is { } fault ? throw new InvalidOperationException($"its option {property.Name} cannot be used: {fault}") : option;
     }
 
-    private static double? Bound(object? bound) => bound is null ? null : Convert.ToDouble(bound, CultureInfo.InvariantCulture);
+    private static T? Rule<T>(PropertyInfo property) where T : ValidationAttribute => property.GetCustomAttributes<T>().FirstOrDefault(r => OwnMessage(r) is null);
+
+    private static IReadOnlyList<string> Texts(object?[]? values) => [.. (values ?? []).OfType<object>().Select(v => v is Enum name ? KeyNames.ToSnakeCase(name.ToString()) : Convert.ToString(v, CultureInfo.InvariantCulture)!)];
+
+    private static double? Bound(object? bound) => bound is null || Convert.ToDouble(bound, CultureInfo.InvariantCulture) is var number && !double.IsFinite(number) ? null : number;
 
     /// <summary>A default as JSON has it: enums by their name, numbers that JSON cannot write as text, which then is of the wrong type.</summary>
     private static object? Plain(object? value) => value switch
     {
-        Enum name => name.ToString(),
+        Enum name => KeyNames.ToSnakeCase(name.ToString()),
         double number when !double.IsFinite(number) => number.ToString(CultureInfo.InvariantCulture),
         // By way of decimal text: 0.1f is 0.1, not 0.10000000149.
         float number => float.IsFinite(number) ? double.Parse(number.ToString("R", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture) : number.ToString(CultureInfo.InvariantCulture),
         string text => text,
-        System.Collections.IEnumerable list => list.Cast<object?>().Select(Plain).ToArray(),
+        IEnumerable list => list.Cast<object?>().Select(Plain).ToArray(),
         _ => value,
     };
-
-    /// <summary>A value of the configuration as a property takes it: enums from their names, lists as arrays or <see cref="List{T}"/>.</summary>
-    private static object? Fit(object? value, Type property)
-    {
-        var type = Nullable.GetUnderlyingType(property) ?? property;
-        if (value is null || type.IsInstanceOfType(value)) return value;
-        if (type.IsEnum) return Enum.Parse(type, (string)value);
-        if (OptionType.ElementOf(type) is not { } element) return Convert.ChangeType(value, type, CultureInfo.InvariantCulture);
-        var items = ((System.Collections.IEnumerable)value).Cast<object?>().Select(v => Fit(v, element)).ToList();
-        var array = Array.CreateInstance(element, items.Count);
-        for (var i = 0; i < items.Count; i++) array.SetValue(items[i], i);
-        return type.IsInstanceOfType(array) ? array : Activator.CreateInstance(type, array);
-    }
 }

@@ -11,6 +11,11 @@ public static class TomlSource
 {
     private const int LargestFile = 1 << 20;
 
+    private sealed record OtherValue(string Text)
+    {
+        public override string ToString() => Text;
+    }
+
     /// <summary>Reads the file.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>: file, line and column of the first syntax error, or why the file cannot be read.</exception>
     public static IReadOnlyList<ConfigEntry> Read(string path)
@@ -33,7 +38,7 @@ public static class TomlSource
     /// <summary>Parses TOML text.</summary>
     public static IReadOnlyList<ConfigEntry> Parse(string text, string path)
     {
-        var document = SyntaxParser.Parse(text, path, true);
+        var document = Syntax(text, path);
         if (document.HasErrors)
         {
             var first = document.Diagnostics[0];
@@ -63,18 +68,32 @@ public static class TomlSource
 
             var line = Line(pair);
             if (!seen.TryAdd(name, line)) throw new TitanException(ExitCode.Usage, $"{path}:{line}: {name} is set twice, first in line {seen[name]}");
-            entries.Add(new ConfigEntry(name, Value(pair.Value!, name, path, line), $"{path}:{line}"));
+            entries.Add(new ConfigEntry(name, Value(pair.Value!), $"{path}:{line}"));
         }
     }
 
-    private static object Value(ValueSyntax value, string name, string path, int line) => value switch
+    private static DocumentSyntax Syntax(string text, string path)
+    {
+        try
+        {
+            return SyntaxParser.Parse(text, path, true);
+        }
+        catch (Exception e) when (e is not (OutOfMemoryException or TitanException))
+        {
+            // The parser throws for what it has no diagnostic for, such as values nested deeper than it follows them.
+            throw new TitanException(ExitCode.Usage, $"{path}: not a job file: {e.Message.ReplaceLineEndings(" ")}", e);
+        }
+    }
+
+    private static object Value(ValueSyntax value) => value switch
     {
         StringValueSyntax s => s.Value ?? "",
         IntegerValueSyntax i => i.Value,
         FloatValueSyntax f => f.Value,
         BooleanValueSyntax b => b.Value,
-        ArraySyntax a => a.Items.Select(i => Value(i.Value!, name, path, line)).ToList(),
-        _ => throw new TitanException(ExitCode.Usage, $"{path}:{line}: {name}: a value of this kind is not expected anywhere in a job"),
+        ArraySyntax a => a.Items.Select(i => Value(i.Value!)).ToList(),
+        // A date, a table within a list: no key is of such a type, and the key's own message says what it is of.
+        _ => new OtherValue(value.ToString().Trim()),
     };
 
     private static string Name(KeySyntax key) => string.Join('.', new[] { key.Key! }.Concat(key.DotKeys.Select(k => k.Key!)).Select(Part));

@@ -60,13 +60,13 @@ public sealed class ConverterSet
         {
             var exported = catalog.Converters.Single(c => c.PluginId == named.Plugin.Id && c.Metadata.Name == name);
             var converter = converters.GetValueOrDefault(name) ?? (converters[name] = new CheckedConverter(named.Plugin.Id, name, exported.Part));
-            return (name, converter, OptionsRecord.Create(exported.Part.OptionsType, job.Options[(name, null)]));
+            return (name, converter, job.OptionsAs(exported.Part.OptionsType, name, null));
         }
 
         var recipe = catalog.Recipes.Single(r => r.PluginId == named.Plugin.Id && $"{r.Metadata.Family}/{r.Metadata.Name}" == named.Export.Name);
         var quantize = converters.GetValueOrDefault(name) ?? (converters[name] = new QuantizeLinearConverter(recipe.Metadata.Family, [(recipe.Metadata, recipe.Part)], counter, measurer));
-        var own = (QuantizeLinearOptions)OptionsRecord.Create(typeof(QuantizeLinearOptions), job.Options[(name, null)]);
-        var options = OptionsRecord.Create(recipe.Part.OptionsType, job.Options[(name, recipe.Metadata.Name)]);
+        var own = (QuantizeLinearOptions)job.OptionsAs(typeof(QuantizeLinearOptions), name, null);
+        var options = job.OptionsAs(recipe.Part.OptionsType, name, recipe.Metadata.Name);
         return (name, quantize, new QuantizeOptions(own with { RecipeName = recipe.Metadata.Name }, new Dictionary<string, object> { [recipe.Metadata.Name] = options }));
     }
 
@@ -77,7 +77,7 @@ public sealed class ConverterSet
             var keys = schema.Find(fullName);
             if (keys.Count == 0 || keys[0].Section != recipe.Converter || keys.Any(k => k.Owner is null || k.Owner == recipe.RecipeName)) continue;
             // A job file may spell out a default: that asks for nothing.
-            if (ValueConversion.SameValue(job.Values[fullName], keys[0].Default)) continue;
+            if (KeyType.Same(job.Values[fullName], keys[0].Default)) continue;
             throw new TitanException(ExitCode.Usage,
                 $"{origin}: {fullName} belongs to recipe {string.Join(", ", keys.Select(k => k.Owner))}, but the job uses recipe {recipe.RecipeName}; remove it or set {PluginSection.RecipeKey}");
         }

@@ -35,7 +35,7 @@ public sealed partial record Estimate(string Model, NamedRecipe Recipe, GpuSpec 
     public static IReadOnlyList<Estimate> Of(JobSession session, EstimateRequest request, Action<string> warn)
     {
         var config = session.Job.Config;
-        var converters = session.Converters.Choose(session.Job, session.Schema);
+        var converters = session.Chosen;
         var plan = Plan.Of(config, converters);
         var chosen = NamedRecipe.OfJob(converters);
         var recipes = chosen.Count > 0 ? chosen : NamedRecipe.All(session, warn);

@@ -20,7 +20,19 @@ public sealed partial record Hardware(string Cpu, int Cores, string Simd, string
     /// <summary>This machine, for work on its CPU.</summary>
     public static Hardware Current => new(
         Field("/proc/cpuinfo", "model name") ?? RuntimeInformation.ProcessArchitecture.ToString(), Environment.ProcessorCount, Vectors, FirstGpu,
-        Field("/proc/meminfo", "MemAvailable") is { } kib && long.TryParse(kib.Split(' ')[0], out var free) ? free << 10 : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+        Bytes("MemAvailable") ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+
+    /// <summary>Memory that this process could ever have: the machine's with its swap, or what its container allows.</summary>
+    public long TotalBytes
+    {
+        get
+        {
+            var allowed = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+            if (Bytes("MemTotal") is not { } machine) return allowed;
+            // In a container .NET calls three quarters of the limit its own.
+            return allowed < machine / 100 * 99 ? allowed / 3 * 4 : machine + (Bytes("SwapTotal") ?? 0);
+        }
+    }
 
     /// <summary>This machine, for work on a device.</summary>
     /// <param name="device">What the work really runs on.</param>
@@ -52,6 +64,8 @@ public sealed partial record Hardware(string Cpu, int Cores, string Simd, string
             return Directory.Exists(folder) ? Directory.EnumerateDirectories(folder).Select(d => Field(Path.Combine(d, "information"), "Model")).FirstOrDefault(m => m is not null) : null;
         }
     }
+
+    private static long? Bytes(string name) => Field("/proc/meminfo", name) is { } kib && long.TryParse(kib.Split(' ')[0], out var bytes) ? bytes << 10 : null;
 
     private static string? Field(string file, string name)
     {

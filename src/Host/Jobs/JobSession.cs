@@ -50,24 +50,50 @@ public sealed class JobSession
 
     /// <summary>What must be the same on every rank: the job, and the plugins with their hashes.</summary>
     public IReadOnlyDictionary<string, string> Facts =>
-        Schema.All.DistinctBy(k => k.FullName).ToDictionary(k => k.FullName, k => ValueConversion.Show(Job.Values[k.FullName])).Concat(PluginVersions).ToDictionary(StringComparer.Ordinal);
+        Schema.All.DistinctBy(k => k.FullName).ToDictionary(k => k.FullName, k => KeyType.Show(Job.Values[k.FullName])).Concat(PluginVersions).ToDictionary(StringComparer.Ordinal);
 
     /// <summary>What a checkpoint says made it, besides the model: the plugins, and the options of the job's converters.</summary>
     public IReadOnlyDictionary<string, string> Origin =>
-        Schema.All.Where(k => Job.Config.Model.Converters.Contains(k.Section)).DistinctBy(k => k.FullName).ToDictionary(k => k.FullName, k => ValueConversion.Show(Job.Values[k.FullName]))
+        Schema.All.Where(k => Job.Config.Model.Converters.Contains(k.Section)).DistinctBy(k => k.FullName).ToDictionary(k => k.FullName, k => KeyType.Show(Job.Values[k.FullName]))
             .Concat(PluginVersions).ToDictionary(StringComparer.Ordinal);
 
-    /// <summary>Finds the plugins and reads the job.</summary>
+    /// <summary>The converters of the job, in order, with their options. Loads their plugins.</summary>
+    /// <exception cref="TitanException">When <c>model.converters</c> or an option of theirs is wrong.</exception>
+    public IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Chosen => field ??= Converters.Choose(Job, Schema);
+
+    /// <summary>Finds the plugins and reads the job, for a command that takes options of a job but runs none.</summary>
     /// <param name="args">The dotted flags.</param>
-    /// <param name="world">The ranks of the job; null for one.</param>
-    public static JobSession Open(IReadOnlyList<string> args, IProcessGroup? world = null)
+    /// <exception cref="TitanException">All that is wrong with the job, a line each.</exception>
+    public static JobSession Open(IReadOnlyList<string> args)
+    {
+        var problems = new JobProblems();
+        var session = Open(args, problems, null, null);
+        problems.ThrowIfAny();
+        return session;
+    }
+
+    /// <summary>Reads a job that is to be run, planned or checked, the same rules for all three, and loads the plugins of its converters.</summary>
+    /// <param name="args">The dotted flags.</param>
+    /// <param name="ranks">The number of ranks that it runs on; null where that is not known yet.</param>
+    /// <param name="world">These ranks; null for one.</param>
+    /// <exception cref="TitanException">All that is wrong with the job, a line each.</exception>
+    public static JobSession OpenJob(IReadOnlyList<string> args, int? ranks = null, IProcessGroup? world = null)
+    {
+        var problems = new JobProblems();
+        var session = Open(args, problems, ranks, world);
+        if (!problems.Has("model.converters")) problems.Collect(() => _ = session.Chosen);
+        problems.ThrowIfAny();
+        return session;
+    }
+
+    private static JobSession Open(IReadOnlyList<string> args, JobProblems problems, int? ranks, IProcessGroup? world)
     {
         if (LibTorch.Missing is { } missing) throw new TitanException(ExitCode.Hardware, missing);
         var catalog = PluginCatalog.Inspect(PluginFlags.Read(args));
         var counter = new MatmulCounter();
         var converters = new ConverterSet(catalog, counter, world ?? new SingleRankGroup("world"));
         var schema = new ConfigSchema(ConverterSections.Of(catalog.Records));
-        var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args);
-        return new JobSession(catalog, converters, schema, counter, job, world?.Size ?? 1);
+        var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args, problems, ranks);
+        return new JobSession(catalog, converters, schema, counter, job with { Warnings = [.. job.Warnings, .. MisspeltVariables.Notes()] }, world?.Size ?? 1);
     }
 }

@@ -38,8 +38,7 @@ public sealed record NamedRecipe(string Name, LinearRecipe Recipe)
             var name = $"{metadata.Family}/{metadata.Name}";
             try
             {
-                var values = session.Job.Options.GetValueOrDefault(($"quantize.linear.{metadata.Family}", metadata.Name));
-                recipes.Add(Described(name, recipe, OptionsRecord.Create(recipe.OptionsType, values ?? new Dictionary<string, object?>())));
+                recipes.Add(Described(name, recipe, session.Job.OptionsAs(recipe.OptionsType, $"quantize.linear.{metadata.Family}", metadata.Name)));
             }
             catch (Exception e)
             {

@@ -26,6 +26,20 @@ public sealed record Plan(
     /// <summary>The plan for many ranks; null where none was asked for.</summary>
     public RankPlan? Ranks { get; init; }
 
+    /// <summary>What will not fit, or will last: on this machine, or for many ranks on the GPU that was asked for.</summary>
+    public IReadOnlyList<string> Warnings { get; private init; } = [];
+
+    /// <summary>Plans the job of a session, and refuses what a run would.</summary>
+    /// <param name="session">The job.</param>
+    /// <param name="request">For how many ranks; null for the plan of one.</param>
+    /// <exception cref="TitanException">Also when a converter would change nothing.</exception>
+    public static Plan Of(JobSession session, WorldRequest? request = null)
+    {
+        var plan = Of(session.Job.Config, session.Chosen, request);
+        ModelBuilder.ThrowIfNothingConverted(plan.Reports, session.Chosen);
+        return plan;
+    }
+
     /// <summary>Plans a job.</summary>
     /// <param name="config">The job.</param>
     /// <param name="converters">Its converters.</param>
@@ -34,9 +48,8 @@ public sealed record Plan(
     public static Plan Of(JobConfig config, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, WorldRequest? request = null)
     {
         using var scope = NewDisposeScope();
-        var p = config.Parallelism;
         // A plan may be for more ranks than there are here: -1 means one.
-        var dimensions = request is not null ? TrainingRanks.Resolve(config, request.World) : new ParallelDimensions(p.DataParallelReplicateDegree, Math.Max(1, p.DataParallelShardDegree), p.ContextParallelDegree, p.TensorParallelDegree, p.PipelineParallelDegree);
+        var dimensions = request is not null ? TrainingRanks.Resolve(config, request.World) : TrainingRanks.Least(config);
         var (model, flavor, reports) = ModelBuilder.Build(config, ModelRegistry.CreateDefault(), converters, dimensions, META, isPlan: true);
         var decided = reports.SelectMany(r => r.Layers).GroupBy(l => l.Fqn).ToDictionary(g => g.Key, g => g.FirstOrDefault(l => l.Recipe is not null) ?? g.First());
         var linears = new ModelSlots(model).Linears
@@ -44,7 +57,7 @@ public sealed record Plan(
         var ranks = request is null ? null : RankPlan.Of(model, WithFloat8Gathers(converters) is { } asking ? Build(asking) : null, flavor.Counts, config, dimensions, request);
         if (request is null && dimensions.TensorParallel > 1 && model is ITensorParallelModel split) split.TensorParallelPlan.Check(model, dimensions.TensorParallel);
         return new Plan($"{config.Model.Name}/{config.Model.Flavor}", flavor.Counts, flavor.Counts.FlopsPerToken(config.Training.SeqLen), linears, reports,
-            MemoryOf(config, flavor.Counts, out var assumptions), assumptions) { Ranks = ranks };
+            MemoryOf(config, flavor.Counts, out var assumptions), assumptions) { Ranks = ranks, Warnings = WarningsOf(config, flavor.Counts, request is null ? new ParallelDimensions() : dimensions, request) };
 
         LanguageModel Build(IReadOnlyList<(string Name, IModelConverter Converter, object Options)> others) =>
             ModelBuilder.Build(config, ModelRegistry.CreateDefault(), others, dimensions, META, isPlan: true).Model;
@@ -66,6 +79,7 @@ public sealed record Plan(
             foreach (var assumption in Assumptions) text.AppendLine($"  assumed: {assumption}");
         }
 
+        foreach (var warning in Warnings) text.AppendLine($"  note: {warning}");
         foreach (var report in Reports) text.AppendLine().Append(ReportText.Render(report));
         return text.ToString();
     }
@@ -84,9 +98,17 @@ public sealed record Plan(
             memory = Memory,
             assumptions = Assumptions,
             ranks = Ranks is null ? null : RankPlanText.Json(Ranks),
-            notes = Reports.SelectMany(r => r.Notes),
+            notes = Reports.SelectMany(r => r.Notes).Concat(Warnings),
         },
         Json);
+
+    private static IReadOnlyList<string> WarningsOf(JobConfig config, ModelCounts counts, ParallelDimensions dimensions, WorldRequest? request)
+    {
+        if (GradientAccumulation.Problem(config.Training, dimensions) is not null) return [];
+        var needs = RunNeeds.Of(config, counts, dimensions);
+        var machine = request is null ? RankMachine.Here() : new RankMachine(request.Gpu.Name, double.PositiveInfinity, double.PositiveInfinity, request.Gpu.Float8);
+        return [.. needs.Problem(machine, "on one rank alone") is { } problem ? new[] { problem } : [], .. needs.Warnings(machine)];
+    }
 
     private static Dictionary<string, long> MemoryOf(JobConfig config, ModelCounts c, out IReadOnlyList<string> assumptions)
     {

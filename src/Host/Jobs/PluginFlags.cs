@@ -29,14 +29,14 @@ internal static class PluginFlags
                 if (entry.FullName.StartsWith(Prefix, StringComparison.Ordinal)) Set(entry);
         }
 
-        var errors = new List<string>();
-        foreach (var entry in CommandLineSource.Read(own, schema, errors)) Set(entry);
-        if (errors.Count > 0) throw new TitanException(ExitCode.Usage, string.Join(Environment.NewLine, errors));
+        var problems = new JobProblems();
+        foreach (var entry in CommandLineSource.Read(own, schema, problems)) Set(entry);
+        problems.ThrowIfAny();
         return new PluginOptions(values.GetValueOrDefault("plugins.path", []), values.GetValueOrDefault("plugins.disable", []), values.GetValueOrDefault("plugins.allow", []));
 
         void Set(ConfigEntry entry)
         {
-            if (schema.Find(entry.FullName) is [var key] && ValueConversion.Convert(key, entry) is { Error: null, Value: IReadOnlyList<string> list }) values[entry.FullName] = list;
+            if (schema.Find(entry.FullName) is [var key] && entry.TryRead(key.Type, out var value) && value is IReadOnlyList<string> list) values[entry.FullName] = list;
         }
     }
 }

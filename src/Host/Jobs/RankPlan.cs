@@ -54,7 +54,7 @@ public sealed record RankPlan(
         var own = WirePlan.Of(model, config, dimensions);
         var plain = WirePlan.Of(model, config, dimensions, encodedWeights: false);
         var coded = encoded is null ? null : WirePlan.Of(encoded, config, dimensions);
-        var compute = Linears(model, config, request.Gpu) * WirePlan.MicroBatches(config, dimensions);
+        var compute = Linears(model, config, request.Gpu) * GradientAccumulation.Steps(config.Training, dimensions);
         var canGather = coded is not null && coded.Units.SelectMany(u => u.Weights).Any(w => w.Codec is not null);
         return new RankPlan(dimensions, request, MemoryOf(own, counts, config, dimensions, out var notes),
             [.. own.Collectives.Select(t => new CollectiveTime(t, request.Links.Seconds(t, dimensions), request.Links.Crosses(t, dimensions)))], compute,

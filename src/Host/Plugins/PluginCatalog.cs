@@ -48,7 +48,7 @@ public sealed class PluginCatalog : IDisposable
     public static PluginCatalog Inspect(PluginOptions options)
     {
         var folders = PluginFolders.Find(options.Path, out var missing);
-        if (missing.Count > 0) throw new TitanException(ExitCode.Plugin, $"plugin folder '{missing[0]}' does not exist; correct plugins.path or {PluginFolders.Variable}");
+        if (missing.Count > 0) throw new TitanException(ExitCode.Plugin, $"plugin folder '{missing[0]}' does not exist; correct plugins.path or {Titan.Kernels.ProgramVariables.PluginPath.Name}");
         var records = folders.Select(f => PluginInspection.Inspect(f, options.Contract)).ToList();
         Chosen(records, options);
         NewestOnly(records);

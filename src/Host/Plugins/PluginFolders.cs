@@ -1,13 +1,11 @@
 using Titan.Abstractions;
+using Titan.Kernels;
 
 namespace Titan.Host.Plugins;
 
 /// <summary>Where plugins are looked for: beside the program, in TITAN_PLUGIN_PATH, in plugins.path.</summary>
 public static class PluginFolders
 {
-    /// <summary>The environment variable with more folders, separated like PATH.</summary>
-    public const string Variable = "TITAN_PLUGIN_PATH";
-
     private const int MostFolders = 1000;
 
     /// <summary>All plugin folders, without duplicates. A given path may be a plugin folder or hold several.</summary>
@@ -16,7 +14,7 @@ public static class PluginFolders
     /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> for a path that cannot be read, or holds far more than plugins.</exception>
     public static IReadOnlyList<string> Find(IReadOnlyList<string> given, out IReadOnlyList<string> missing)
     {
-        var environment = (Environment.GetEnvironmentVariable(Variable) ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+        var environment = (ProgramVariables.PluginPath.Value ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
         var asked = environment.Concat(given).ToList();
         missing = [.. asked.Where(p => !Directory.Exists(p))];
         return [.. new[] { BuiltIn() }.Concat(asked).Where(Directory.Exists).SelectMany(Expand).Select(Normal).Distinct()];
@@ -53,7 +51,7 @@ public static class PluginFolders
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new TitanException(ExitCode.Plugin, $"plugin folder '{path}' cannot be read: {e.Message}; correct plugins.path or {Variable}, or the folder's permissions", e);
+            throw new TitanException(ExitCode.Plugin, $"plugin folder '{path}' cannot be read: {e.Message}; correct plugins.path or {ProgramVariables.PluginPath.Name}, or the folder's permissions", e);
         }
     }
 

@@ -105,7 +105,7 @@ public static class AtenGateway
     }
 
     /// <summary>
-    /// The tensor cores' matmul of operands in blocks of 32 with e8m0 scales (<c>aten::_scaled_mm</c>); not differentiable. Needs SM100. No GPU has run it yet.
+    /// The tensor cores' matmul of operands in blocks of 32 with e8m0 scales (<c>aten::_scaled_mm</c>); not differentiable. Needs SM100.
     /// </summary>
     /// <param name="a">[R, I] e4m3, contiguous, I a multiple of 32.</param>
     /// <param name="b">[I, C] e4m3, the transpose of a contiguous [C, I], C a multiple of 16.</param>

@@ -127,6 +127,6 @@ public static class CastKernels
     /// <summary>One pass over the data, in SIMD, on the CPU.</summary>
     public static ICastKernels Fused { get; } = new FusedCasts(SimdPaths.Best);
 
-    /// <summary>CUDA kernels of the project's own, compiled at run time. No GPU has run them yet.</summary>
+    /// <summary>CUDA kernels of the project's own, compiled at run time.</summary>
     public static ICastKernels Cuda { get; } = new CudaCastKernels(CudaCasts.Create);
 }

@@ -50,7 +50,7 @@ public sealed unsafe class NvrtcCompiler : ICudaCompiler
     /// <summary>Loads libnvrtc from beside libtorch, TITAN_LIBTORCH, a pip install beside that, or the loader's path.</summary>
     /// <exception cref="TitanException">It is nowhere; the message names what was searched.</exception>
     public static NvrtcCompiler Load() =>
-        new(NvrtcLocation.Load(NvrtcLocation.Folders(AppContext.BaseDirectory, Environment.GetEnvironmentVariable("TITAN_LIBTORCH"))));
+        new(NvrtcLocation.Load(NvrtcLocation.Folders(AppContext.BaseDirectory, ProgramVariables.LibTorch.Value)));
 
     /// <inheritdoc />
     public byte[] Compile(string name, string source, IReadOnlyList<(string Name, string Text)> headers, string architecture)

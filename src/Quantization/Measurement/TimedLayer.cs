@@ -27,12 +27,11 @@ public sealed class TimedLayer : IDisposable
         using var scope = NewDisposeScope();
         (this.between, this.device) = (between, device ?? CPU);
         Shape = shape;
-        // A generator of its own: measuring must not change the random numbers of the run that asks for it.
-        using var random = new Generator(0, this.device);
+        using var random = new SeededNumbers(0, this.device);
         layer = new Abstractions.Linear(shape.K, shape.N, device: this.device, type: master);
-        using (no_grad()) layer.Weight.Parameter.copy_(randn([shape.N, shape.K], device: this.device, generator: random) / Math.Sqrt(shape.K));
-        input = randn([tokens, shape.K], device: this.device, generator: random).to(compute).requires_grad_().MoveToOuterDisposeScope();
-        gradient = randn([tokens, shape.N], device: this.device, generator: random).to(compute).MoveToOuterDisposeScope();
+        using (no_grad()) layer.Weight.Parameter.copy_(random.Normal(master, shape.N, shape.K) / Math.Sqrt(shape.K));
+        input = random.Normal(compute, tokens, shape.K).requires_grad_().MoveToOuterDisposeScope();
+        gradient = random.Normal(compute, tokens, shape.N).MoveToOuterDisposeScope();
         input.DetachFromDisposeScope();
         gradient.DetachFromDisposeScope();
         layer.Weight.Parameter.DetachFromDisposeScope();

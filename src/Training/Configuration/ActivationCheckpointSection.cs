@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 
 namespace Titan.Training.Configuration;
 
@@ -7,11 +8,12 @@ public sealed record ActivationCheckpointSection
 {
     /// <summary>What is computed again.</summary>
     [Description("What is computed again.")]
-    [OneOf("selective", "full", "memory_budget", "none")]
+    [AllowedValues("selective", "full", "none", ErrorMessage = "expected one of: selective, full, none; memory_budget is not supported yet")]
     public string Mode { get; init; } = "selective";
 
     /// <summary>A number n: every n-th block; op: the feed-forward half of every block.</summary>
     [Description("A number n: every n-th block; op: the feed-forward half of every block.")]
+    [RegularExpression("op|0*[0-9]{1,9}", ErrorMessage = "expected a whole number n (every n-th block; 0: every block) or op")]
     public string SelectiveAcOption { get; init; } = "2";
 
     /// <summary>Matmuls that are always computed again.</summary>
@@ -35,7 +37,8 @@ public sealed record ActivationCheckpointSection
     public bool VisualizeMemoryBudgetPareto { get; init; }
 
     /// <summary>Replay random numbers; the models draw none.</summary>
-    [Description("Replay random numbers; the models draw none.")]
+    [Description("Replay random numbers.")]
+    [NoEffect("the models draw none")]
     public bool PreserveRngState { get; init; } = true;
 
     /// <summary>Check of the recomputation.</summary>

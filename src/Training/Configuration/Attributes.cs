@@ -9,20 +9,11 @@ public sealed class NotServedYetAttribute(string why) : Attribute
     public string Why => why;
 }
 
-/// <summary>The values that a key may take.</summary>
-/// <param name="values">The values.</param>
+/// <summary>A key of upstream's whose values all mean the same here: any may be given, and another than the default is answered with a note.</summary>
+/// <param name="why">Why it makes no difference.</param>
 [AttributeUsage(AttributeTargets.Property)]
-public sealed class OneOfAttribute(params string[] values) : Attribute
+public sealed class NoEffectAttribute(string why) : Attribute
 {
-    /// <summary>The values.</summary>
-    public IReadOnlyList<string> Values => values;
-}
-
-/// <summary>The least value that a number may take.</summary>
-/// <param name="value">The least value.</param>
-[AttributeUsage(AttributeTargets.Property)]
-public sealed class AtLeastAttribute(double value) : Attribute
-{
-    /// <summary>The least value.</summary>
-    public double Value => value;
+    /// <summary>Why it makes no difference.</summary>
+    public string Why => why;
 }

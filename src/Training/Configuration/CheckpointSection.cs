@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 
 namespace Titan.Training.Configuration;
 
@@ -20,7 +21,7 @@ public sealed record CheckpointSection
 
     /// <summary>Steps between checkpoints.</summary>
     [Description("Steps between checkpoints.")]
-    [AtLeast(1)]
+    [Range(1, int.MaxValue)]
     public int Interval { get; init; } = 500;
 
     /// <summary>A step folder to start from when the run has no checkpoint of its own.</summary>
@@ -52,7 +53,7 @@ public sealed record CheckpointSection
 
     /// <summary>Dtype of the last checkpoint when it holds the weights alone.</summary>
     [Description("Dtype of the last checkpoint when it holds the weights alone.")]
-    [OneOf("float16", "bfloat16", "float32")]
+    [AllowedValues("float16", "bfloat16", "float32")]
     public string ExportDtype { get; init; } = "float32";
 
     /// <summary>Save in the background.</summary>
@@ -62,14 +63,17 @@ public sealed record CheckpointSection
 
     /// <summary>Checkpoints to keep; 0 for all. 1 is refused: a failed save would leave none.</summary>
     [Description("Checkpoints to keep; 0 for all. 1 is refused: a failed save would leave none.")]
+    [Range(0, int.MaxValue), DeniedValues(1, ErrorMessage = "expected 0 (keep all) or 2 and more: with 1, a save that fails would leave no checkpoint")]
     public int KeepLatestK { get; init; } = 10;
 
     /// <summary>The step to load; -1 for the newest.</summary>
     [Description("The step to load; -1 for the newest.")]
+    [Range(-1, int.MaxValue, ErrorMessage = "expected a step, or -1 for the newest")]
     public int LoadStep { get; init; } = -1;
 
     /// <summary>Parts not to load, each of which starts over by itself: model, optimizer, lr_scheduler, dataloader, train_state (docs/operations.md).</summary>
-    [Description("Parts not to load, each of which starts over by itself: model, optimizer, lr_scheduler, dataloader, train_state (docs/operations.md).")]
+    [Description("Parts not to load, each of which starts over by itself (docs/operations.md).")]
+    [AllowedValues("model", "optimizer", "lr_scheduler", "dataloader", "train_state")]
     public IReadOnlyList<string> ExcludeFromLoading { get; init; } = [];
 
     /// <summary>Also save after step 1.</summary>

@@ -1,18 +1,22 @@
 using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 
 namespace Titan.Training.Configuration;
 
 /// <summary>Communication.</summary>
 public sealed record CommSection
 {
+    // A month.
+    private const int MostSeconds = 31 * 24 * 3600;
+
     /// <summary>Time for the first step.</summary>
     [Description("Time for the first step.")]
-    [AtLeast(1)]
+    [Range(1, MostSeconds)]
     public int InitTimeoutSeconds { get; init; } = 300;
 
     /// <summary>Time for a collective after the first step.</summary>
     [Description("Time for a collective after the first step.")]
-    [AtLeast(1)]
+    [Range(1, MostSeconds)]
     public int TrainTimeoutSeconds { get; init; } = 100;
 
     /// <summary>Flight recorder.</summary>

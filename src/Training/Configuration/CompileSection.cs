@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 
 namespace Titan.Training.Configuration;
 
@@ -10,7 +11,8 @@ public sealed record CompileSection
     public bool Enable { get; init; }
 
     /// <summary>Where: model, loss.</summary>
-    [Description("Where: model, loss.")]
+    [Description("Where.")]
+    [AllowedValues("model", "loss")]
     public IReadOnlyList<string> Components { get; init; } = ["model", "loss"];
 
     /// <summary>Upstream's compiler.</summary>

@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 
 namespace Titan.Training.Configuration;
 
@@ -7,12 +8,12 @@ public sealed record MetricsSection
 {
     /// <summary>Steps between log lines; step 1 is always logged.</summary>
     [Description("Steps between log lines; step 1 is always logged.")]
-    [AtLeast(1)]
+    [Range(1, int.MaxValue)]
     public int LogFreq { get; init; } = 10;
 
     /// <summary>Steps between measurements of what the float8 casts do; step 1 is always measured; 0 for none.</summary>
     [Description("Steps between measurements of what the float8 casts do to their tensors (amax, scales, saturation, underflow, SQNR); step 1 is always measured; 0: never.")]
-    [AtLeast(0)]
+    [Range(0, int.MaxValue)]
     public int Float8StatsFreq { get; init; }
 
     /// <summary>Write TensorBoard event files.</summary>

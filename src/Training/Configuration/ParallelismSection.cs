@@ -1,4 +1,6 @@
 using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
+using Titan.Abstractions;
 
 namespace Titan.Training.Configuration;
 
@@ -7,16 +9,17 @@ public sealed record ParallelismSection
 {
     /// <summary>Replicas.</summary>
     [Description("Replicas.")]
-    [AtLeast(1)]
+    [Range(1, ParallelDimensions.MostRanks)]
     public int DataParallelReplicateDegree { get; init; } = 1;
 
     /// <summary>Ranks that share parameters; -1 for all that are left.</summary>
     [Description("Ranks that share parameters; -1 for all that are left.")]
+    [Range(-1, ParallelDimensions.MostRanks), DeniedValues(0)]
     public int DataParallelShardDegree { get; init; } = -1;
 
     /// <summary>When gathered parameters are dropped.</summary>
     [Description("When gathered parameters are dropped.")]
-    [OneOf("default", "always", "never")]
+    [AllowedValues("default", "always", "never")]
     public string FsdpReshardAfterForward { get; init; } = "default";
 
     /// <summary>Gather the next block's weights while a block runs.</summary>
@@ -25,7 +28,7 @@ public sealed record ParallelismSection
 
     /// <summary>Ranks that share a layer.</summary>
     [Description("Ranks that share a layer.")]
-    [AtLeast(1)]
+    [Range(1, ParallelDimensions.MostRanks)]
     public int TensorParallelDegree { get; init; } = 1;
 
     /// <summary>Gather the logits before the loss.</summary>
@@ -34,11 +37,12 @@ public sealed record ParallelismSection
 
     /// <summary>Overlap tensor-parallel communication with matmuls.</summary>
     [Description("Overlap tensor-parallel communication with matmuls.")]
+    [NoEffect("tensor_parallel_degree = 1")]
     public bool EnableAsyncTensorParallel { get; init; }
 
     /// <summary>Pipeline stages.</summary>
     [Description("Pipeline stages.")]
-    [AtLeast(1)]
+    [Range(1, ParallelDimensions.MostRanks)]
     public int PipelineParallelDegree { get; init; } = 1;
 
     /// <summary>Modules of each stage.</summary>
@@ -62,7 +66,8 @@ public sealed record ParallelismSection
     public int? PipelineParallelLayersPerStage { get; init; }
 
     /// <summary>Pipeline schedule; no effect with pipeline_parallel_degree = 1.</summary>
-    [Description("Pipeline schedule; no effect with pipeline_parallel_degree = 1.")]
+    [Description("Pipeline schedule.")]
+    [NoEffect("pipeline_parallel_degree = 1")]
     public string PipelineParallelSchedule { get; init; } = "1F1B";
 
     /// <summary>Pipeline schedule from a file.</summary>
@@ -71,8 +76,9 @@ public sealed record ParallelismSection
     public string PipelineParallelScheduleCsv { get; init; } = "";
 
     /// <summary>Sequences in a pipeline's micro-batch; no effect with pipeline_parallel_degree = 1.</summary>
-    [Description("Sequences in a pipeline's micro-batch; no effect with pipeline_parallel_degree = 1.")]
-    [AtLeast(1)]
+    [Description("Sequences in a pipeline's micro-batch.")]
+    [NoEffect("pipeline_parallel_degree = 1")]
+    [Range(1, int.MaxValue)]
     public int PipelineParallelMicrobatchSize { get; init; } = 1;
 
     /// <summary>Overlap of pipeline and expert parallelism.</summary>
@@ -82,7 +88,7 @@ public sealed record ParallelismSection
 
     /// <summary>Ranks that share a sequence.</summary>
     [Description("Ranks that share a sequence.")]
-    [AtLeast(1)]
+    [Range(1, ParallelDimensions.MostRanks)]
     public int ContextParallelDegree { get; init; } = 1;
 
     /// <summary>Balance of the sequence shards.</summary>

@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 
 namespace Titan.Training.Configuration;
 
@@ -15,26 +16,27 @@ public sealed record TrainingSection
 
     /// <summary>Sequences per data-parallel rank and micro-batch.</summary>
     [Description("Sequences per data-parallel rank and micro-batch.")]
-    [AtLeast(1)]
+    [Range(1, int.MaxValue)]
     public int LocalBatchSize { get; init; } = 8;
 
-    /// <summary>Sequences per step over all ranks; below 0: local_batch_size times the data-parallel ranks.</summary>
-    [Description("Sequences per step over all ranks; below 0: local_batch_size times the data-parallel ranks.")]
+    /// <summary>Sequences per step over all ranks; -1: local_batch_size times the data-parallel ranks.</summary>
+    [Description("Sequences per step over all ranks; -1: local_batch_size times the data-parallel ranks.")]
+    [Range(-1, int.MaxValue), DeniedValues(0)]
     public int GlobalBatchSize { get; init; } = -1;
 
     /// <summary>Tokens per sequence.</summary>
     [Description("Tokens per sequence.")]
-    [AtLeast(1)]
+    [Range(1, int.MaxValue)]
     public int SeqLen { get; init; } = 2048;
 
     /// <summary>Gradients are clipped to this global norm.</summary>
     [Description("Gradients are clipped to this global norm.")]
-    [AtLeast(0)]
+    [Range(0, double.PositiveInfinity, MinimumIsExclusive = true)]
     public double MaxNorm { get; init; } = 1.0;
 
     /// <summary>Optimizer steps.</summary>
     [Description("Optimizer steps.")]
-    [AtLeast(1)]
+    [Range(1, int.MaxValue)]
     public int Steps { get; init; } = 10000;
 
     /// <summary>Keep parameters in host memory.</summary>
@@ -44,22 +46,22 @@ public sealed record TrainingSection
 
     /// <summary>Dtype of the parameters.</summary>
     [Description("Dtype of the parameters.")]
-    [OneOf("bfloat16", "float32")]
+    [AllowedValues("bfloat16", "float32")]
     public string Dtype { get; init; } = "float32";
 
     /// <summary>Dtype of computation.</summary>
     [Description("Dtype of computation.")]
-    [OneOf("bfloat16", "float32")]
+    [AllowedValues("bfloat16", "float32")]
     public string MixedPrecisionParam { get; init; } = "bfloat16";
 
     /// <summary>Dtype of gradient reduction.</summary>
     [Description("Dtype of gradient reduction.")]
-    [OneOf("float32")]
+    [AllowedValues("float32")]
     public string MixedPrecisionReduce { get; init; } = "float32";
 
     /// <summary>Steps between garbage collections.</summary>
     [Description("Steps between garbage collections.")]
-    [AtLeast(1)]
+    [Range(1, int.MaxValue)]
     public int GcFreq { get; init; } = 50;
 
     /// <summary>Log each collection.</summary>

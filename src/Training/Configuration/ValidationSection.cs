@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 
 namespace Titan.Training.Configuration;
 
@@ -19,21 +20,22 @@ public sealed record ValidationSection
 
     /// <summary>Sequences per rank.</summary>
     [Description("Sequences per rank.")]
-    [AtLeast(1)]
+    [Range(1, int.MaxValue)]
     public int LocalBatchSize { get; init; } = 8;
 
     /// <summary>Tokens per sequence.</summary>
     [Description("Tokens per sequence.")]
-    [AtLeast(1)]
+    [Range(1, int.MaxValue)]
     public int SeqLen { get; init; } = 2048;
 
     /// <summary>Steps between validations.</summary>
     [Description("Steps between validations.")]
-    [AtLeast(1)]
+    [Range(1, int.MaxValue)]
     public int Freq { get; init; } = 10;
 
     /// <summary>Batches; -1 for the whole set, in which every token counts once.</summary>
     [Description("Batches; -1 for the whole set, in which every token counts once.")]
+    [Range(-1, int.MaxValue), DeniedValues(0)]
     public int Steps { get; init; } = -1;
 
     /// <summary>Loading.</summary>

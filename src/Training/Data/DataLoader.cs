@@ -152,6 +152,7 @@ public sealed class DataLoader : IDisposable
 
     private bool ReadDocument()
     {
+        Checkpoints.Failpoint.Hit("reading");
         if (documents.MoveNext())
         {
             // What was given out goes once it is the larger part, so that no token is moved more than once on average.

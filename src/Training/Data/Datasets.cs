@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels;
 using Titan.Training.Models;
 
 namespace Titan.Training.Data;
@@ -7,6 +8,10 @@ namespace Titan.Training.Data;
 public static class Datasets
 {
     private static readonly string[] Names = ["titan_sample", "titan_sample_validation", "text", "c4", "c4_test", "c4_validation"];
+
+    /// <summary>Why no dataset has this name; null when one has.</summary>
+    public static string? Problem(string name) =>
+        Names.Contains(name.ToLowerInvariant()) ? null : $"no such dataset; known: {string.Join(", ", Names)}{Nearest.Hint(name, Names)}";
 
     /// <summary>Opens a dataset.</summary>
     /// <param name="name">Its name, in any case.</param>
@@ -17,8 +22,7 @@ public static class Datasets
     {
         var key = $"{section}.dataset_path";
         name = name.ToLowerInvariant();
-        if (!Names.Contains(name))
-            throw new TitanException(ExitCode.Usage, $"{section}.dataset = '{name}': no such dataset; known: {string.Join(", ", Names)}{Nearest.Hint(name, Names)}");
+        if (Problem(name) is { } unknown) throw new TitanException(ExitCode.Usage, $"{section}.dataset = '{name}': {unknown}");
         if (path is not null) return new Corpus(name, TextFiles.Find(path, key), key);
         return name switch
         {
@@ -38,10 +42,10 @@ public static class SampleAssets
     {
         get
         {
-            if (Environment.GetEnvironmentVariable("TITAN_ASSETS") is { Length: > 0 } set) return set;
+            if (ProgramVariables.Assets.Value is { } set) return set;
             for (var at = new DirectoryInfo(AppContext.BaseDirectory); at is not null; at = at.Parent)
                 if (Directory.Exists(Path.Combine(at.FullName, "assets", "sample"))) return Path.Combine(at.FullName, "assets");
-            throw new TitanException(ExitCode.Data, "the folder 'assets' with the shipped text was not found beside the program; set TITAN_ASSETS to it");
+            throw new TitanException(ExitCode.Data, $"the folder 'assets' with the shipped text was not found beside the program; set {ProgramVariables.Assets.Name} to it");
         }
     }
 }

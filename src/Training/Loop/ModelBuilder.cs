@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Quantization.Conversion;
 using Titan.Training.Configuration;
 using Titan.Training.Models;
 using static TorchSharp.torch;
@@ -35,15 +36,19 @@ public static class ModelBuilder
 
     /// <summary>Throws when a converter changed nothing: a run that was asked for float8 and gets none must not start.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, with the rules that skipped the layers.</exception>
-    public static void ThrowIfNothingConverted(IReadOnlyList<ConversionReport> reports)
+    /// <param name="reports">What the converters did, in their order.</param>
+    /// <param name="converters">The converters, with their options.</param>
+    public static void ThrowIfNothingConverted(IReadOnlyList<ConversionReport> reports, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters)
     {
-        foreach (var report in reports.Where(r => r.Converted == 0))
+        foreach (var (report, (name, _, options)) in reports.Zip(converters).Where(r => r.First.Converted == 0))
         {
+            // Only what the converter's section has can be loosened.
+            var loosen = options is QuantizeOptions ? $"loosen {name}.filter_fqns or " : options.GetType().GetProperties().Any(p => p.CanWrite) ? $"change the options in [{name}] or " : "";
             if (report.Layers.Count == 0)
                 throw new TitanException(ExitCode.Plugin, $"{report.Converter} converted nothing: its report lists no layer; drop it from model.converters or report it to its author");
             var rules = report.Layers.GroupBy(l => l.SkippedBy).Select(g => $"{g.Count()} by {g.Key}");
             throw new TitanException(ExitCode.Usage,
-                $"{report.Converter} converted 0 of {report.Layers.Count} linears ({string.Join("; ", rules)}); loosen filter_fqns or drop the converter from model.converters");
+                $"{report.Converter} converted 0 of {report.Layers.Count} linears ({string.Join("; ", rules)}); {loosen}drop the converter from model.converters");
         }
     }
 

@@ -26,6 +26,7 @@ internal sealed class RunCheckpoints : IDisposable
     private readonly int lastStep;
     private readonly IProcessGroup world;
     private readonly CheckpointStore? store;
+    private long saved = -1;
 
     // From which counts this run goes on.
     private TrainState start = new(0, 0, 0) { SchedulerSteps = 0 };
@@ -83,8 +84,8 @@ internal sealed class RunCheckpoints : IDisposable
 
     public void Save(long step, long tokens, DataState data, bool isLast)
     {
-        // What was loaded is there, with all its parts, and whoever took no step has nothing to put in its place.
-        if (section.LoadOnly || step == loadedStep) return;
+        // What was loaded is there, with all its parts, and whoever took no step has nothing to put in its place. A stop that is asked for during a save finds its step saved.
+        if (section.LoadOnly || step == loadedStep || step == saved) return;
         if (isLast && section.LastSaveModelOnly)
         {
             SaveModel(step);
@@ -101,6 +102,7 @@ internal sealed class RunCheckpoints : IDisposable
             },
             metadata), branch);
         branch = null;
+        saved = step;
     }
 
     public void SaveSeed() => SaveModel(0);

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Metrics;
@@ -60,7 +61,7 @@ public sealed class Trainer : IDisposable
         leaks = new LeakWatch(given.Warn);
         ranks = given.Ranks;
         var dimensions = ranks.Dimensions;
-        accumulation = Accumulation(config.Training, dimensions);
+        accumulation = GradientAccumulation.Steps(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
         tokenizer.RequireDocumentEnd(config.Model.HfAssetsPath, given.Warn);
         data = Open(Datasets.Open(config.Training.Dataset, config.Training.DatasetPath), config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
@@ -77,7 +78,7 @@ public sealed class Trainer : IDisposable
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath, "validation") : null;
         (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
-        ModelBuilder.ThrowIfNothingConverted(Reports);
+        ModelBuilder.ThrowIfNothingConverted(Reports, given.Converters);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(WirePlan.Of(model, config, dimensions)), new CommunicationInterval());
         parallelisms = new AppliedParallelisms(model, config, ranks, given.Parallelisms, device);
         ModelParameters.Materialize(model, device);
@@ -95,7 +96,7 @@ public sealed class Trainer : IDisposable
         validator = heldOut is null
             ? null
             : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device, ranks);
-        sinks = ranks.IsMain ? RunFolder.OpenSinks(config, given.Warn) : new MetricsSinks([], given.Warn);
+        sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, given.Converters.Select(c => c.Converter));
         checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World);
     }
@@ -115,6 +116,12 @@ public sealed class Trainer : IDisposable
     /// <summary>Trains to the last step, or until a stop is asked for; then it saves and returns.</summary>
     public void Run(CancellationToken stop)
     {
+        if (ranks.AnyAsks(stop))
+        {
+            given.Log("Stopped before the first step as asked; there was nothing to save");
+            return;
+        }
+
         Resume();
         if (config.Checkpoint.CreateSeedCheckpoint)
         {
@@ -140,8 +147,9 @@ public sealed class Trainer : IDisposable
                 return;
             }
 
-            if (validator is not null && (step == 1 || step % config.Validation.Freq == 0)) Validate();
+            // First what the step has cost: validation reads files of its own.
             if (config.Checkpoint.Enable) checkpoints.SaveIfDue(step, tokensSeen, data.Save(), step == last);
+            if (validator is not null && (step == 1 || step % config.Validation.Freq == 0)) Validate(stop);
             if (step % config.Training.GcFreq == 0) Collect();
             given.Progress?.Invoke(step, last, (last - step) * began.Elapsed / (step - first));
         }
@@ -164,15 +172,6 @@ public sealed class Trainer : IDisposable
     /// <summary>Where a configured tokenizer is; the shipped one is also found from outside the repository.</summary>
     private static string TokenizerFolder(string path) =>
         !Directory.Exists(path) && path == new ModelSection().HfAssetsPath ? Path.Combine(SampleAssets.Root, "tokenizer") : path;
-
-    private static int Accumulation(TrainingSection training, ParallelDimensions dimensions)
-    {
-        var perStep = training.LocalBatchSize * dimensions.Batch;
-        var global = training.GlobalBatchSize < 0 ? perStep : training.GlobalBatchSize;
-        return global % perStep == 0
-            ? global / perStep
-            : throw new TitanException(ExitCode.Usage, $"training.global_batch_size = {global}: expected a multiple of local_batch_size * data-parallel ranks = {perStep}");
-    }
 
     private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(corpus, tokenizer, ranks.BatchRank, ranks.Dimensions.Batch, batch, length, infinite);
 
@@ -218,21 +217,25 @@ public sealed class Trainer : IDisposable
         ranks.Counter?.Take();
         var lr = config.Optimizer.Lr * schedule!.Factor(step + scheduleAhead);
         var loading = Stopwatch.StartNew();
-        var batches = Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList();
+        if (!Interruptible.TryRun(() => Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList(), stop, out var batches)) batches = [];
         dataSeconds += loading.Elapsed.TotalSeconds;
         // Ranks must leave at the same step: what one was asked, all do.
-        if (ranks.Sum(batches.Sum(b => b.Counted), stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
+        var own = batches.Sum(b => b.Counted);
+        if (ranks.Sum(own, stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
         var tokens = (long)counted / ranks.SameData;
         double sum = 0;
         float8Stats.Begin(step + 1);
         foreach (var batch in batches)
         {
+            Failpoint.Hit("micro-batch");
             if (StopsNow(stop)) return false;
             sum += ForwardBackward(batch, tokens);
             float8Stats.End();
         }
 
         if (StopsNow(stop)) return false;
+        // Of this rank's own tokens; a rank without any has no loss.
+        var ownLoss = own == 0 ? double.NegativeInfinity : sum * tokens / own;
         double[] global = ranks.Sum(sum / ranks.SameData, Gradients.SquaredNorm(parameters));
         (sum, var norm) = (global[0], Math.Sqrt(global[1]));
         LastLoss = sum;
@@ -246,7 +249,7 @@ public sealed class Trainer : IDisposable
         tokensSinceLog += tokens;
         Stepped?.Invoke(step, sum);
         leaks.Observe(Tensor.TotalCount);
-        if (step == 1 || step % config.Metrics.LogFreq == 0) Report(sum, norm, lr);
+        if (step == 1 || step % config.Metrics.LogFreq == 0) Report(sum, ranks.Max(ownLoss), norm, lr);
         if (float8Stats.Take(step) is var (line, values))
         {
             given.Log(line);
@@ -280,14 +283,14 @@ public sealed class Trainer : IDisposable
         parallelisms.AfterOptimizerStep();
     }
 
-    private void Report(double sum, double norm, double lr)
+    private void Report(double sum, double largest, double norm, double lr)
     {
         var seconds = watch.Elapsed.TotalSeconds;
         watch.Restart();
         var tps = tokensSinceLog / seconds / ranks.World.Size;
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
-        var metrics = new StepMetrics(step, sum, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
+        var metrics = new StepMetrics(step, sum, largest, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
             Reports.Count > 0 ? given.Counter.Take() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond());
         (tokensSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
@@ -302,13 +305,32 @@ public sealed class Trainer : IDisposable
         return now.Seconds > before.Seconds ? (now.Tokens - before.Tokens) / (now.Seconds - before.Seconds) : null;
     }
 
-    private void Validate()
+    private void Validate(CancellationToken stop)
     {
-        var (mean, tps) = validator!.Run(model);
+        if (Measure(stop) is not var (mean, tps))
+        {
+            given.Log($"validate step: {step,2}  broken off, as asked to stop");
+            return;
+        }
+
         given.Log($"validate step: {step,2}  loss: {mean,8:F5}  tps: {Math.Round(tps):N0}");
         sinks.Write(step, [("validation_metrics/loss", mean), ("validation_metrics/throughput(tps)", tps)]);
         watch.Restart();
         tokensSinceLog = 0;
+    }
+
+    /// <summary>What is wrong with held-out text costs no step: they are saved first.</summary>
+    private (double Loss, double TokensPerSecond)? Measure(CancellationToken stop)
+    {
+        try
+        {
+            return validator!.Run(model, stop);
+        }
+        catch (TitanException e) when (e.Code == ExitCode.Data && config.Checkpoint is { Enable: true, LoadOnly: false })
+        {
+            checkpoints.Save(step, tokensSeen, data.Save(), isLast: false);
+            throw new TitanException(e.Code, $"validation at step {step}: {e.Message}; step {step} is saved, from which the same command goes on", e);
+        }
     }
 
     private void Collect()

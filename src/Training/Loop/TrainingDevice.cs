@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels;
 using Titan.Kernels.Cuda;
 using static TorchSharp.torch;
 
@@ -9,8 +10,6 @@ namespace Titan.Training.Loop;
 /// <param name="Capability">What converters may know of it.</param>
 public sealed record TrainingDevice(Device Device, DeviceCapability Capability)
 {
-    private const string Override = "TITAN_DEVICE";
-
     /// <summary>The CPU.</summary>
     public static TrainingDevice Cpu => new(CPU, DeviceCapability.Cpu);
 
@@ -20,14 +19,13 @@ public sealed record TrainingDevice(Device Device, DeviceCapability Capability)
     /// <exception cref="TitanException">With <see cref="ExitCode.Hardware"/> when a GPU is asked for and there is none, with <see cref="ExitCode.Usage"/> for another value.</exception>
     public static TrainingDevice Choose()
     {
-        var wanted = Environment.GetEnvironmentVariable(Override) is { Length: > 0 } text ? text : null;
-        if (wanted is not (null or "cpu" or "cuda")) throw new TitanException(ExitCode.Usage, $"{Override} = '{wanted}': expected cpu or cuda");
+        var wanted = ProgramVariables.Device.Value;
         if (wanted == "cpu") return Cpu;
         var count = CudaDevices.Count;
         if (count == 0)
             return wanted is null
                 ? Cpu
-                : throw new TitanException(ExitCode.Hardware, $"{Override} = cuda: libtorch sees no GPU; build with -p:TorchBackend=cuda, check the driver ('titan doctor'), or unset {Override}");
+                : throw new TitanException(ExitCode.Hardware, $"{ProgramVariables.Device.Name} = cuda: libtorch sees no GPU; build with -p:TorchBackend=cuda, check the driver ('titan doctor'), or unset it");
         var rank = new[] { "LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID" }
             .Select(Environment.GetEnvironmentVariable).Select(t => int.TryParse(t, out var r) ? r : (int?)null).FirstOrDefault(r => r is not null) ?? 0;
         var index = rank % count;

@@ -37,6 +37,17 @@ public sealed record TrainingRanks(ParallelDimensions Dimensions, Func<MeshDimen
         return ParallelDimensions.Resolve(p.DataParallelReplicateDegree, p.DataParallelShardDegree, p.ContextParallelDegree, p.TensorParallelDegree, p.PipelineParallelDegree, world);
     }
 
+    /// <summary>The mesh of a job whose number of ranks is not known: <c>-1</c> is one.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees are of more ranks than there can be.</exception>
+    public static ParallelDimensions Least(JobConfig config)
+    {
+        var p = config.Parallelism;
+        var shard = Math.Max(1, p.DataParallelShardDegree);
+        // In floating point: the product of five degrees may be more than any integer holds.
+        var world = (double)p.DataParallelReplicateDegree * shard * p.ContextParallelDegree * p.TensorParallelDegree * p.PipelineParallelDegree;
+        return ParallelDimensions.Resolve(p.DataParallelReplicateDegree, shard, p.ContextParallelDegree, p.TensorParallelDegree, p.PipelineParallelDegree, (int)Math.Min(int.MaxValue, world));
+    }
+
     /// <summary>The ranks of a job that runs on several.</summary>
     public static TrainingRanks Of(DistributedRuntime runtime, JobConfig config, Device device)
     {
@@ -50,14 +61,22 @@ public sealed record TrainingRanks(ParallelDimensions Dimensions, Func<MeshDimen
     }
 
     /// <summary>The sum over all ranks.</summary>
-    public double[] Sum(params double[] values)
+    public double[] Sum(params double[] values) => Reduce(values, ReduceOperation.Sum);
+
+    /// <summary>The largest of all ranks' values.</summary>
+    public double Max(double value) => Reduce([value], ReduceOperation.Max)[0];
+
+    private double[] Reduce(double[] values, ReduceOperation operation)
     {
         if (World.Size == 1) return values;
         using var scope = NewDisposeScope();
         var all = tensor(values);
-        World.AllReduce(all, ReduceOperation.Sum);
+        World.AllReduce(all, operation);
         return all.data<double>().ToArray();
     }
+
+    /// <summary>Whether a rank was asked to stop, the same on all: what one was asked, all do.</summary>
+    public bool AnyAsks(CancellationToken stop) => Sum(stop.IsCancellationRequested ? 1 : 0)[0] > 0;
 
     /// <summary>Rank 0's value, on every rank.</summary>
     public long OfFirst(long value)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Titan.Abstractions;
+using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Models;
@@ -13,16 +14,22 @@ namespace Titan.Training.Loop;
 /// </summary>
 internal sealed class Validator(ValidationSection section, Func<DataLoader> open, LossFunction loss, Device device, TrainingRanks ranks)
 {
-    /// <summary>The mean loss per token over all ranks, and tokens per second and rank.</summary>
-    public (double Loss, double TokensPerSecond) Run(LanguageModel model)
+    /// <summary>The mean loss per token over all ranks, and tokens per second and rank; null when a stop was asked for before the end.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/>, on all ranks, when one cannot read the text.</exception>
+    public (double Loss, double TokensPerSecond)? Run(LanguageModel model, CancellationToken stop = default)
     {
         using var none = no_grad();
         using var data = open();
+        Batch? batch = null;
         var watch = Stopwatch.StartNew();
         double sum = 0;
         long batches = 0, tokens = 0;
-        while ((section.Steps < 0 || batches < section.Steps) && data.Next() is { } batch)
+        while (section.Steps < 0 || batches < section.Steps)
         {
+            // What one rank cannot read, or was asked, all must hear of: the next batch is computed together.
+            if (Agreement.All(ranks.World, () => Next(data, stop, out batch)).Contains(false)) return null;
+            if (batch is null) break;
+            Failpoint.Hit("validation");
             using var scope = NewDisposeScope();
             var logits = model.call(batch.InputsOn(device));
             sum += loss(logits, batch.LabelsOn(device), 1).item<float>();
@@ -34,4 +41,7 @@ internal sealed class Validator(ValidationSection section, Func<DataLoader> open
         if (read == 0) throw new TitanException(ExitCode.Data, "the validation data has no token that follows another; give more text (validation.dataset_path)");
         return (losses / read, read / ranks.SameData / watch.Elapsed.TotalSeconds / ranks.World.Size);
     }
+
+    /// <summary>The next batch, null at the end; false when a stop was asked for.</summary>
+    private static bool Next(DataLoader data, CancellationToken stop, out Batch? batch) => Interruptible.TryRun(data.Next, stop, out batch) && !stop.IsCancellationRequested;
 }

@@ -4,7 +4,8 @@ namespace Titan.Training.Metrics;
 
 /// <summary>What is logged of a step.</summary>
 /// <param name="Step">The step, 1 for the first.</param>
-/// <param name="Loss">Mean loss per token.</param>
+/// <param name="Loss">Mean loss per token of all ranks together.</param>
+/// <param name="MaxLoss">The largest of the ranks' own mean losses per token.</param>
 /// <param name="GradNorm">Norm before clipping.</param>
 /// <param name="LearningRate">The learning rate of the step.</param>
 /// <param name="TokensSeen">Tokens since the start of training.</param>
@@ -18,7 +19,7 @@ namespace Titan.Training.Metrics;
 /// <param name="Device">The device's memory that is in use; null on the CPU.</param>
 /// <param name="TokenizerTokensPerSecond">Tokens that this rank made of text, per second that it took; null where none was read since the last log line.</param>
 public sealed record StepMetrics(
-    long Step, double Loss, double GradNorm, double LearningRate, long TokensSeen, double TokensPerSecond, double Tflops,
+    long Step, double Loss, double MaxLoss, double GradNorm, double LearningRate, long TokensSeen, double TokensPerSecond, double Tflops,
     double SecondsPerStep, double DataSeconds, double MemoryGiB, double MemoryPercent, long? Float8Matmuls, DeviceMemory? Device = null, double? TokenizerTokensPerSecond = null)
 {
     /// <summary>Upstream's log line. MFU is not given: there is no peak to compare a CPU with.</summary>
@@ -43,7 +44,7 @@ public sealed record StepMetrics(
     {
         List<(string, double)> named =
         [
-            ("loss_metrics/global_avg_loss", Loss), ("loss_metrics/global_max_loss", Loss), ("grad_norm", GradNorm), ("throughput(tps)", TokensPerSecond),
+            ("loss_metrics/global_avg_loss", Loss), ("loss_metrics/global_max_loss", MaxLoss), ("grad_norm", GradNorm), ("throughput(tps)", TokensPerSecond),
             ("tflops", Tflops), ("time_metrics/end_to_end(s)", SecondsPerStep), ("time_metrics/data_loading(s)", DataSeconds),
             ("time_metrics/data_loading(%)", SecondsPerStep > 0 ? 100 * DataSeconds / SecondsPerStep : 0),
             ("memory/max_reserved(GiB)", MemoryGiB), ("memory/max_reserved(%)", MemoryPercent), ("n_tokens_seen", TokensSeen), ("lr", LearningRate),

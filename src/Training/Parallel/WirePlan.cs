@@ -26,7 +26,7 @@ public sealed record WirePlan(IReadOnlyList<PlannedUnit> Units, IReadOnlyList<Co
         var split = TensorParallelSplit.Of(model, dimensions.TensorParallel);
         var units = UnitsOf(model, config, dimensions, split, encodedWeights);
         var sum = new TrafficSum();
-        var microBatches = MicroBatches(config, dimensions);
+        var microBatches = GradientAccumulation.Steps(config.Training, dimensions);
         if (dimensions.DataParallelShard > 1) AddShards(sum, units, config, dimensions.DataParallelShard, microBatches);
         foreach (var unit in units)
         {
@@ -37,10 +37,6 @@ public sealed record WirePlan(IReadOnlyList<PlannedUnit> Units, IReadOnlyList<Co
         if (split is not null) new TensorParallelTraffic(split, config, dimensions).AddTo(sum, units, microBatches);
         return new WirePlan(units, sum.ToList());
     }
-
-    /// <summary>Forward and backward passes per optimizer step.</summary>
-    public static int MicroBatches(JobConfig config, ParallelDimensions dimensions) =>
-        config.Training.GlobalBatchSize < 0 ? 1 : Math.Max(1, config.Training.GlobalBatchSize / (config.Training.LocalBatchSize * dimensions.Batch));
 
     private static void AddShards(TrafficSum sum, IReadOnlyList<PlannedUnit> units, JobConfig config, int ranks, int microBatches)
     {

@@ -7,7 +7,7 @@ namespace Titan.Distributed.Tests.Nccl;
 
 public sealed class NcclProcessGroupTests(FakeNccl fake) : IClassFixture<FakeNccl>
 {
-    [Theory]
+    [TheoryWithTools("g++")]
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(4)]
@@ -55,7 +55,7 @@ public sealed class NcclProcessGroupTests(FakeNccl fake) : IClassFixture<FakeNcc
         g.Barrier();
     });
 
-    [Fact]
+    [FactWithTools("g++")]
     public void NaN_wins_although_the_library_loses_it() => fake.OnRanks(2, group =>
     {
         using var scope = NewDisposeScope();
@@ -68,7 +68,7 @@ public sealed class NcclProcessGroupTests(FakeNccl fake) : IClassFixture<FakeNcc
         }
     });
 
-    [Fact]
+    [FactWithTools("g++")]
     public void The_communication_stream_waits_for_torch_and_torch_for_the_collective() => fake.OnRanks(1, group =>
     {
         using var scope = NewDisposeScope();
@@ -80,7 +80,7 @@ public sealed class NcclProcessGroupTests(FakeNccl fake) : IClassFixture<FakeNcc
         Assert.Equal(["torch waits"], fake.Log());
     });
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Tensors_are_held_until_the_device_is_done() => fake.OnRanks(1, group =>
     {
         group.Oldest();
@@ -99,7 +99,7 @@ public sealed class NcclProcessGroupTests(FakeNccl fake) : IClassFixture<FakeNcc
         Assert.Equal(1, group.Calls.Completed);
     });
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Errors_name_the_collective_and_the_group_and_what_NCCL_says() => fake.OnRanks(1, group =>
     {
         using var scope = NewDisposeScope();
@@ -120,7 +120,7 @@ public sealed class NcclProcessGroupTests(FakeNccl fake) : IClassFixture<FakeNcc
         fake.NotReady(false);
     });
 
-    [Fact]
+    [FactWithTools("g++")]
     public void The_id_arrives_by_value_and_the_version_is_read()
     {
         Assert.Equal("2.22.3", fake.Nccl.Version());
@@ -129,7 +129,7 @@ public sealed class NcclProcessGroupTests(FakeNccl fake) : IClassFixture<FakeNcc
         Assert.Contains("the id is damaged at byte 77", Assert.Throws<NcclException>(() => fake.Nccl.Join(id, 0, 1)).Message, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void A_library_that_is_missing_is_named_with_where_it_was_looked_for()
     {
         var error = Assert.Throws<TitanException>(() => NcclLocation.Load("/nowhere/libnccl.so.2", null));

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Titan.Abstractions;
 using static TorchSharp.torch;
 
@@ -8,6 +9,8 @@ namespace Titan.Distributed.Worker;
 /// <summary>What goes wrong in one rank while the others wait for it. The last rank is the culprit.</summary>
 internal static class FaultScenarios
 {
+    private const int Stopped = 19;
+
     /// <summary>A process that no launcher started needs no MPI.</summary>
     public static void NoLibrary(DistributedRuntime runtime, string[] arguments)
     {
@@ -93,7 +96,7 @@ internal static class FaultScenarios
         runtime.WorldGroup.Barrier();
         if (Culprit(runtime))
         {
-            using var stop = Process.Start("kill", ["-STOP", $"{Environment.ProcessId}"]);
+            _ = Kill(Environment.ProcessId, Stopped);
             Thread.Sleep(Timeout.Infinite);
         }
 
@@ -133,4 +136,7 @@ internal static class FaultScenarios
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static int Length(string text) => text.Length;
+
+    [DllImport("libc", EntryPoint = "kill")]
+    private static extern int Kill(int process, int signal);
 }

@@ -55,6 +55,8 @@ public sealed class BenchTests : IDisposable
     [Theory]
     [InlineData(ExitCode.Usage, "did you mean '--repetitions'", "kernels", "--repetition", "1")]
     [InlineData(ExitCode.Usage, "multiple of 32768", "kernels", "--sizes", "40K")]
+    [InlineData(ExitCode.Usage, "multiple of 131072 (128K), 32 rows of 4096 columns", "kernels", "--sizes", "64K", "--columns", "4096")]
+    [InlineData(ExitCode.Usage, "--columns '1500': expected a multiple of 1024", "kernels", "--columns", "1500")]
     [InlineData(ExitCode.Usage, "--sizes 'many'", "kernels", "--sizes", "many")]
     [InlineData(ExitCode.Usage, "known: amax bf16", "kernels", "--kernels", "amaxx")]
     [InlineData(ExitCode.Usage, "--matmuls", "kernels", "--matmuls", "1x2")]
@@ -67,6 +69,7 @@ public sealed class BenchTests : IDisposable
     [InlineData(ExitCode.Usage, "--gpu 'H1000'", "linear", "--gpu", "H1000")]
     [InlineData(ExitCode.Usage, "expected a positive number", "linear", "--minutes", "0")]
     [InlineData(ExitCode.Usage, "even number of dimensions for each head", "step", "--dim", "100")]
+    [InlineData(ExitCode.Usage, "no arm is of the family 'mx'", "step", "--recipe", "tensorwise", "--quantize.linear.mx.filter_fqns", "output")]
     [InlineData(ExitCode.Usage, "choose recipes with --recipe", "step", "--model.converters", "quantize.linear.float8")]
     [InlineData(ExitCode.Usage, "K and N must be multiples of 16", "step", "--dim", "8", "--heads", "1", "--kv-heads", "1", "--ffn", "8", "--vocab", "8", "--layers", "1", "--seq", "8", "--rounds", "1")]
     public void A_mistake_is_named_with_the_way_out_and_leaves_no_file(ExitCode code, string text, params string[] args)

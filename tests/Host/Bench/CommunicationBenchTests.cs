@@ -41,7 +41,7 @@ public sealed class CommunicationBenchTests
         }
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Two_ranks_time_their_gathers_in_bf16_and_float8()
     {
         using var job = new RankJob { Ranks = 2, Environment = { ["TRAIN_COMMAND"] = "bench communication" } };

@@ -16,6 +16,21 @@ public sealed class RunTrainScriptTests : IDisposable
         Assert.StartsWith("program train --job.config_file a.toml --training.steps 3\n", output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("--job.config_file", "mine.toml")]
+    [InlineData("--job.config-file=mine.toml")]
+    public void A_job_file_among_the_arguments_takes_the_place_of_the_default(params string[] args)
+    {
+        var (_, output) = script.Run(args);
+        Assert.StartsWith($"program train {string.Join(' ', args)}\n", output, StringComparison.Ordinal);
+        // With one of the environment's as well the program decides: the same is fine, another is an error.
+        (_, output) = script.With("CONFIG_FILE", "a.toml").Run(args);
+        Assert.StartsWith($"program train --job.config_file a.toml {string.Join(' ', args)}\n", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Without_any_job_file_the_small_model_is_trained() => Assert.Contains("configs/llama3/cpu_small.toml --training.steps 3\n", script.Run("--training.steps", "3").Output, StringComparison.Ordinal);
+
     [Fact]
     public void Several_ranks_run_under_Open_MPI_with_the_flags_that_one_machine_needs()
     {
@@ -143,9 +158,9 @@ public sealed class RunTrainScriptTests : IDisposable
     }
 
     [Fact]
-    public void SIGTERM_reaches_the_launcher()
+    public void SIGTERM_reaches_the_launcher_where_no_rank_comes()
     {
-        script.OpenMpi("trap 'echo stopped; exit 0' TERM; echo ready; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do sleep 1; done; exit 9").With("NGPU", "2");
+        script.With("TITAN_LAUNCHER_GRACE_SECONDS", "1").OpenMpi("trap 'echo stopped; exit 0' TERM; echo ready; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do sleep 1; done; exit 9").With("NGPU", "2");
         using var process = script.Start();
         string? line;
         do line = process.StandardOutput.ReadLine(); while (line is not (null or "ready"));
@@ -169,7 +184,7 @@ public sealed class RunTrainScriptTests : IDisposable
         Assert.DoesNotContain("pgrep", script.With("NGPU", "1").Run().Output, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [FactWithTools("pgrep")]
     public void A_launcher_that_outlives_its_ranks_is_ended()
     {
         // As Open MPI's does when the other host does not answer any more: its ranks here have given up, and it waits for the others.

@@ -6,7 +6,7 @@ namespace Titan.Host.Tests.Ranks;
 [Collection(RankTests.Name)]
 public sealed class DefaultRunTests
 {
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Four_ranks_learn_with_the_defaults_and_only_the_first_speaks()
     {
         using var job = new RankJob();
@@ -22,7 +22,7 @@ public sealed class DefaultRunTests
         Assert.Equal(6, Regex.Matches(end.Output, @"step: +\d+  loss").Count);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void The_float8_command_of_the_documentation_runs_on_four_ranks()
     {
         using var job = new RankJob { Environment = { ["CONFIG_FILE"] = Path.Combine(RankJob.Repository, "configs", "llama3", "debug_model.toml") } };
@@ -33,7 +33,7 @@ public sealed class DefaultRunTests
         Assert.Equal((1, 42 * 4), Wire.Counted(end.Output)["dp_shard all_reduce"]);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Ranks_that_are_named_speak_and_say_who_they_are()
     {
         using var job = new RankJob { Ranks = 3, Environment = { ["LOG_RANK"] = "0,2" } };
@@ -44,7 +44,7 @@ public sealed class DefaultRunTests
         Assert.DoesNotContain("[rank 1]", end.Output, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [FactWithTools("mpiexec.mpich")]
     public void MPICH_runs_the_same_job()
     {
         using var job = new RankJob { Launcher = ["mpiexec.mpich", "-np", "2"], Ranks = 2 };

@@ -12,7 +12,7 @@ public sealed class RankFaultTests
     private const int Killed = 9, Terminated = 15, Stopped = 19;
     private static readonly string[] Saving = ["--checkpoint.enable", "--checkpoint.interval", "2", "--training.steps", "500"];
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_rank_that_is_killed_ends_the_job_and_leaves_the_checkpoint_whole()
     {
         using var job = new RankJob { Ranks = 3 };
@@ -25,7 +25,7 @@ public sealed class RankFaultTests
         Opens(job);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_rank_that_hangs_is_named_with_the_collective_that_waits_for_it()
     {
         using var job = new RankJob { Ranks = 3 };
@@ -39,7 +39,7 @@ public sealed class RankFaultTests
         Opens(job);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_rank_that_hangs_before_the_first_step_has_the_time_of_the_first_step()
     {
         using var job = new RankJob { Ranks = 2 };
@@ -51,7 +51,7 @@ public sealed class RankFaultTests
         Assert.Contains("no answer from rank 1", end.Output, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi", "pgrep")]
     public void SIGTERM_to_the_launcher_saves_and_every_rank_ends_well()
     {
         using var job = new RankJob { Ranks = 3 };
@@ -66,7 +66,7 @@ public sealed class RankFaultTests
         Opens(job);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_rank_whose_disk_is_full_ends_the_job_and_leaves_no_half_checkpoint()
     {
         // Files of this rank end at 10 MB: its part of the checkpoint does not fit, MPI's own files do. .NET's memory for code is a larger file unless it is told otherwise.
@@ -77,7 +77,7 @@ public sealed class RankFaultTests
         Assert.Empty(Directory.EnumerateDirectories(Path.Combine(job.Folder, "checkpoint"), "step-*"));
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_rank_that_throws_ends_the_job_with_its_message_and_exit_code()
     {
         var end = Run("if [ $rank = 2 ]; then export TITAN_PLUGIN_PATH=/not/there; fi");
@@ -86,7 +86,7 @@ public sealed class RankFaultTests
         Assert.Contains("plugin folder '/not/there' does not exist", end.Output, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Another_configuration_on_one_rank_is_refused_with_key_values_and_rank()
     {
         var end = Run("if [ $rank = 2 ]; then args+=(--optimizer.lr 0.01); fi");
@@ -95,7 +95,7 @@ public sealed class RankFaultTests
         Assert.DoesNotContain("step:  1", end.Output, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Another_version_of_a_plugin_on_one_rank_is_refused()
     {
         var folder = Directory.CreateTempSubdirectory("titan-newer-").FullName;
@@ -115,7 +115,7 @@ public sealed class RankFaultTests
         }
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_rank_without_the_plugins_is_refused()
     {
         // The same program beside which no plugin lies. Inside the repository, where it finds its assets.
@@ -137,7 +137,19 @@ public sealed class RankFaultTests
         }
     }
 
-    [Fact]
+    [TheoryWithTools("mpirun.openmpi")]
+    [InlineData("exit 0")]
+    [InlineData("args=(config show)")]
+    public void A_rank_that_ends_well_before_it_joins_is_not_waited_for(string instead)
+    {
+        var end = Run($"if [ $rank = 1 ]; then {instead}; fi");
+        Assert.True(end.ExitCode == 1, $"exit code {end.ExitCode}: {end.Output}");
+        // Where the others have begun to join, the launcher ends them before they have missed it.
+        Assert.True(end.Output.Contains("of the 3 processes that the launcher started on this machine ended before they had joined", StringComparison.Ordinal)
+            || end.Output.Contains("one of them ended before it had joined", StringComparison.Ordinal), end.Output);
+    }
+
+    [FactWithTools("mpirun.openmpi")]
     public void A_number_of_ranks_that_does_not_fit_is_refused_before_anything_is_built()
     {
         using var job = new RankJob { Ranks = 3 };

@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
@@ -49,12 +48,15 @@ internal sealed class RankJob : IDisposable
     /// <summary>A launcher in front of the script, under which it is one rank; none: the script starts its own.</summary>
     public string[] Launcher { get; init; } = [];
 
+    /// <summary>Whether the job is a process group, as a terminal's foreground job is.</summary>
+    public bool IsGroup { get; init; }
+
     /// <summary>A debug model whose global batch is four sequences of 64 tokens on any number of ranks.</summary>
-    public static string[] DebugModel(int steps, int batchRanks, params string[] more) =>
+    public static string[] DebugModel(int steps, int batchRanks, params string[] more) => JobFlags.With(
     [
         "--model.flavor", "debugmodel", "--training.seq_len", "64", "--training.local_batch_size", $"{4 / batchRanks}", "--training.steps", $"{steps}", "--lr_scheduler.warmup_steps", "2",
-        "--metrics.log_freq", "1", "--debug.seed", "1", .. more,
-    ];
+        "--metrics.log_freq", "1", "--debug.seed", "1",
+    ], more);
 
     /// <summary>Runs a debug model to its end and expects success.</summary>
     public static (SortedDictionary<int, double> Losses, string Output) Train(int steps, int ranks, int batchRanks, params string[] more)
@@ -74,21 +76,13 @@ internal sealed class RankJob : IDisposable
     public void Start(params string[] args)
     {
         output.Clear();
-        string[] command = [.. Launcher, "/bin/bash", Path.Combine(Repository, "run_train.sh"), "--job.dump_folder", Folder, .. args];
+        string[] command = [.. IsGroup ? new[] { "setsid" } : [], .. Launcher, "/bin/bash", Path.Combine(Repository, "run_train.sh"), "--job.dump_folder", Folder, .. args];
         var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Folder };
         foreach (var name in start.Environment.Keys.Where(k => OfLaunchers.Any(k.StartsWith)).ToList()) start.Environment.Remove(name);
         (string, string)[] always = [("OMP_NUM_THREADS", "1"), ("OMP_WAIT_POLICY", "PASSIVE"), ("TITAN_PROGRAM", EachRank is null ? Program : Wrapper())];
         foreach (var (name, value) in always.Concat(Environment.Select(e => (e.Key, e.Value)))) start.Environment[name] = value;
         if (Launcher.Length == 0) start.Environment["NGPU"] = $"{Ranks}";
-        try
-        {
-            process = Process.Start(start)!;
-        }
-        catch (Win32Exception)
-        {
-            throw new InvalidOperationException($"{command[0]} was not found: these tests start ranks with it; install it (apt-get install mpich)");
-        }
-
+        process = Process.Start(start)!;
         process.OutputDataReceived += Append;
         process.ErrorDataReceived += Append;
         process.BeginOutputReadLine();
@@ -101,7 +95,7 @@ internal sealed class RankJob : IDisposable
         var clock = Stopwatch.StartNew();
         while (!Written().Contains(text, StringComparison.Ordinal))
         {
-            Assert.False(process!.HasExited, $"ended before it wrote '{text}':\n{Written()}");
+            Assert.False(process!.HasExited && Processes().Count == 0, $"ended before it wrote '{text}':\n{Written()}");
             Assert.True(clock.Elapsed < Limit, $"has not written '{text}' within {Limit}:\n{Written()}");
             Thread.Sleep(20);
         }
@@ -119,13 +113,20 @@ internal sealed class RankJob : IDisposable
         }
 
         process.WaitForExit();
-        var written = Written();
-        Assert.False(written.Contains("neither mpirun nor mpiexec", StringComparison.Ordinal), "no MPI launcher: these tests start ranks with it; install it (apt-get install openmpi-bin libopenmpi3)");
-        return new(process.ExitCode, written);
+        return new(process.ExitCode, Written());
     }
+
+    /// <summary>Whether the launcher has ended.</summary>
+    public bool HasEnded => process!.HasExited;
 
     /// <summary>Sends a signal to the launcher, as a scheduler does.</summary>
     public void Signal(int signal) => Assert.Equal(0, Kill(process!.Id, signal));
+
+    /// <summary>Sends a signal to all processes of the launcher's group, as a terminal does.</summary>
+    public void SignalGroup(int signal) => Assert.Equal(0, Kill(-process!.Id, signal));
+
+    /// <summary>Sends a signal to the launcher that the script has started.</summary>
+    public void SignalLauncher(int signal) => Assert.Equal(0, Kill(Processes().Single(p => Text(p, "comm").StartsWith("mpirun", StringComparison.Ordinal) || Text(p, "comm").StartsWith("orterun", StringComparison.Ordinal)), signal));
 
     /// <summary>Sends a signal to one rank.</summary>
     public void Signal(int rank, int signal) =>

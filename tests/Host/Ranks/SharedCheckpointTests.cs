@@ -9,7 +9,7 @@ public sealed class SharedCheckpointTests(SharedCheckpointTests.Saved saved) : I
 {
     private static readonly string[] Checkpointing = ["--checkpoint.enable", "--checkpoint.interval", "4", "--checkpoint.no-last_save_model_only"];
 
-    [Theory]
+    [TheoryWithTools("mpirun.openmpi")]
     [InlineData(4, 4, 1, 0)]
     [InlineData(4, 1, 1, 1e-4)]
     [InlineData(4, 2, 1, 1e-4)]

@@ -12,7 +12,7 @@ public sealed class WireTests
 {
     private const long Block = 851_968, Norms = 512, Table = 524_288, Head = 524_544, All = 6_163_712;
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Without_float8_every_weight_travels_in_two_bytes_and_every_gradient_in_four()
     {
         var counted = Step(2, 2);
@@ -21,7 +21,7 @@ public sealed class WireTests
         Assert.Equal(2, counted.Count);
     }
 
-    [Theory]
+    [TheoryWithTools("mpirun.openmpi")]
     [InlineData(true, 1)]
     [InlineData(false, 6)]
     public void A_tensorwise_weight_travels_as_one_byte_per_element(bool precompute, int allReduces)
@@ -33,7 +33,7 @@ public sealed class WireTests
         Assert.Equal((allReduces, 42 * 4), counted["dp_shard all_reduce"]);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_rowwise_weight_takes_four_bytes_per_row_along_in_forward_and_one_byte_per_element_both_ways()
     {
         var counted = Step(2, 2, [.. Recipe("rowwise"), .. Float8Gathers("rowwise")]);
@@ -42,7 +42,7 @@ public sealed class WireTests
         Assert.Equal((6, 6 * 4 * columns), counted["dp_shard all_reduce"]);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void An_MX_weight_travels_as_one_byte_per_element_and_one_per_32_and_reduces_nothing()
     {
         var counted = Step(2, 2, [.. Recipe("mx"), .. Float8Gathers("mx")]);
@@ -50,11 +50,11 @@ public sealed class WireTests
         Assert.DoesNotContain("dp_shard all_reduce", counted.Keys);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Weights_that_stay_after_forward_are_gathered_once() =>
         Assert.Equal((8, 2 * All), Step(2, 2, "--parallelism.fsdp_reshard_after_forward=never")["dp_shard all_gather_into_tensor"]);
 
-    [Theory]
+    [TheoryWithTools("mpirun.openmpi")]
     [InlineData("full", 6)]
     [InlineData("selective", 3)]
     public void Blocks_that_are_recomputed_gather_their_forward_form_again(string mode, int recomputed)
@@ -66,7 +66,7 @@ public sealed class WireTests
         Assert.Equal(2 * (Table + Head + 12 * Norms) + (12 + recomputed) * (Block + Block / 32), bytes);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Every_micro_batch_gathers_and_reduces_again()
     {
         var counted = Step(2, 4, "--training.global_batch_size", "4");
@@ -74,7 +74,7 @@ public sealed class WireTests
         Assert.Equal((2 * 8, 2 * 4 * All), counted["dp_shard reduce_scatter_tensor"]);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Replicas_reduce_their_shards()
     {
         var counted = Step(4, 4, "--parallelism.data_parallel_replicate_degree=2");
@@ -82,7 +82,7 @@ public sealed class WireTests
         Assert.Equal((8, 4 * All / 2), counted["dp_replicate all_reduce"]);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void Tensor_parallel_ranks_exchange_activations_and_half_of_each_weight()
     {
         var counted = Step(4, 2, "--parallelism.tensor_parallel_degree=2");
@@ -97,7 +97,7 @@ public sealed class WireTests
     /// A block reduces by itself: one amax for each of two gathered inputs, two inputs that are split, five gradients that are split, and two gathered gradients; and two norms' gradients.
     /// Besides, the last norm's gradient, three numbers a token for the loss, and the amaxes of 42 weights.
     /// </summary>
-    [Theory]
+    [TheoryWithTools("mpirun.openmpi")]
     [InlineData(2, 1, 42, 1, 1, false)]
     [InlineData(4, 2, 42, 1, 6, true)]
     [InlineData(4, 2, 42, 2, 1, true)]

@@ -10,7 +10,7 @@ namespace Titan.Kernels.Tests.Cuda;
 [Collection(NativeCollection.Name)]
 public sealed class CastKernelAdapterTests(NativeBuild build)
 {
-    [Fact]
+    [FactWithTools("g++")]
     public void Every_method_of_the_interface_agrees_with_the_plain_chain()
     {
         using var scope = NewDisposeScope();

@@ -18,7 +18,7 @@ public sealed class CastKernelTests(NativeBuild build)
 
     public static TheoryData<string> Launchers => NativeCollection.Launchers;
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Every_bf16_pattern_is_cast_as_by_ATen_in_every_layout(string launcher)
     {
@@ -30,7 +30,7 @@ public sealed class CastKernelTests(NativeBuild build)
                 CheckLayouts(casts, x, tensor(scale), format, $"scale {scale}");
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Every_boundary_of_fp32_is_cast_as_by_ATen_in_every_layout(string launcher)
     {
@@ -43,7 +43,7 @@ public sealed class CastKernelTests(NativeBuild build)
         }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Odd_shapes_with_one_scale_a_scale_per_row_and_a_scale_per_column_are_cast_as_by_ATen(string launcher)
     {
@@ -60,7 +60,7 @@ public sealed class CastKernelTests(NativeBuild build)
                 }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Memory_that_does_not_begin_at_sixteen_bytes_and_transposed_views_are_cast_as_by_ATen()
     {
         using var scope = NewDisposeScope();
@@ -77,7 +77,7 @@ public sealed class CastKernelTests(NativeBuild build)
         }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void The_largest_magnitude_of_a_tensor_its_rows_and_its_columns_is_ATens_and_NaN_wins(string launcher)
     {
@@ -92,7 +92,7 @@ public sealed class CastKernelTests(NativeBuild build)
                 }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Scales_from_amax_are_the_double_chains_to_the_bit(string launcher)
     {
@@ -111,7 +111,7 @@ public sealed class CastKernelTests(NativeBuild build)
             casts.ScaleFromAmax(tensor(new[] { 1e-13f, 1f, 448f, 3e38f, float.PositiveInfinity }), Float8Format.E4M3).data<float>().ToArray().Select(BitConverter.SingleToUInt32Bits));
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Just_below_a_power_of_two_the_rounded_scale_is_the_power_above_as_in_the_ATen_chain()
     {
         using var scope = NewDisposeScope();
@@ -130,7 +130,7 @@ public sealed class CastKernelTests(NativeBuild build)
         Assert.True(above > 1000, $"only {above} samples lie in the corner");
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Every_code_decodes_to_ATens_value(string launcher)
     {
@@ -149,7 +149,7 @@ public sealed class CastKernelTests(NativeBuild build)
         }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Blocks_along_rows_along_columns_and_of_both_decode_to_the_plain_chains_values_for_every_code_and_scale(string launcher)
     {
@@ -174,7 +174,7 @@ public sealed class CastKernelTests(NativeBuild build)
                 }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void A_product_gets_its_scales_back_as_by_the_plain_chain(string launcher)
     {
@@ -203,7 +203,7 @@ public sealed class CastKernelTests(NativeBuild build)
                 }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void The_factors_of_a_product_are_multiplied_with_each_other_first()
     {
         using var scope = NewDisposeScope();
@@ -212,7 +212,7 @@ public sealed class CastKernelTests(NativeBuild build)
         Assert.Equal(1e30f, casts.Rescale(full([1, 1], 1e30f), tensor(1e30f), tensor(1e-30f), ScalarType.Float32).item<float>(), 1e25f);
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Empty_tensors_are_cast_to_empty_tensors()
     {
         using var scope = NewDisposeScope();
@@ -227,7 +227,7 @@ public sealed class CastKernelTests(NativeBuild build)
         Samples.AssertSameFloats(zeros([1, 64]), casts.AmaxColumns(x));
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void What_a_kernel_cannot_take_is_refused_by_name()
     {
         using var scope = NewDisposeScope();

@@ -34,7 +34,7 @@ public sealed unsafe class CastReadTests : IDisposable
 
     public void Dispose() => native.Dispose();
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Types))]
     public void A_cast_reads_its_matrix_once_and_once_more_for_each_scale_that_is_not_known_before_a_pass(ScalarType type)
     {
@@ -61,7 +61,7 @@ public sealed unsafe class CastReadTests : IDisposable
         }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Types))]
     public void A_row_of_up_to_16384_elements_is_read_once_and_beyond_that_the_rest_twice(ScalarType type)
     {

@@ -23,7 +23,7 @@ public sealed unsafe class CudaLauncherTests : IDisposable
 
     public void Dispose() => Directory.Delete(cache, recursive: true);
 
-    [Fact]
+    [FactWithTools("g++")]
     public void A_cast_is_compiled_for_the_device_loaded_once_and_launched_on_torchs_stream_in_the_primary_context()
     {
         using var scope = NewDisposeScope();
@@ -53,7 +53,7 @@ public sealed unsafe class CudaLauncherTests : IDisposable
         Assert.Equal(expected, Calls());
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void The_context_that_was_current_is_current_again_after_a_launch()
     {
         using var scope = NewDisposeScope();
@@ -63,7 +63,7 @@ public sealed unsafe class CudaLauncherTests : IDisposable
         Assert.Equal(["cuCtxSetCurrent 777", "cuCtxSetCurrent 1600", "cuCtxSetCurrent 777"], Calls().Where(c => c.StartsWith("cuCtxSetCurrent", StringComparison.Ordinal)));
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void A_second_process_finds_the_compiled_kernels_on_disk()
     {
         using var scope = NewDisposeScope();
@@ -72,7 +72,7 @@ public sealed unsafe class CudaLauncherTests : IDisposable
         Assert.Single(compiler.Compiled);
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void What_the_driver_refuses_is_named_with_the_drivers_own_error()
     {
         var launcher = Launcher();
@@ -84,7 +84,7 @@ public sealed unsafe class CudaLauncherTests : IDisposable
         Assert.Contains("CUDA_ERROR_INVALID_DEVICE", device.Message);
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void The_driver_tells_a_devices_name_and_the_memory_in_use_and_the_current_context_stays()
     {
         var driver = CudaDriver.Open(library);
@@ -94,11 +94,11 @@ public sealed unsafe class CudaLauncherTests : IDisposable
         Assert.Equal(["cuCtxSetCurrent 777", "cuCtxSetCurrent 1616", "cuCtxSetCurrent 777"], Calls().Where(c => c.StartsWith("cuCtxSetCurrent", StringComparison.Ordinal)));
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void A_machine_without_a_driver_is_told_so() =>
         Assert.Contains("no NVIDIA driver", Assert.Throws<TitanException>(() => CudaDriver.Open("libcuda-that-is-not-there.so.1")).Message);
 
-    [Fact]
+    [FactWithTools("g++")]
     public void A_tensor_on_the_wrong_device_is_refused_before_anything_is_launched()
     {
         using var scope = NewDisposeScope();

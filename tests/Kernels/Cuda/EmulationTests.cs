@@ -9,7 +9,7 @@ namespace Titan.Kernels.Tests.Cuda;
 /// <summary>That the emulation would find what it is there to find: kernels with a fault put in, and the list of kernels held complete.</summary>
 public sealed partial class EmulationTests
 {
-    [Fact]
+    [FactWithTools("g++")]
     public void A_missing_barrier_gives_wrong_bytes_in_some_thread_order()
     {
         using var scope = NewDisposeScope();
@@ -22,7 +22,7 @@ public sealed partial class EmulationTests
         Assert.True(wrong > 0, "the fault went unseen");
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void A_barrier_that_some_threads_never_reach_is_reported()
     {
         using var scope = NewDisposeScope();
@@ -32,7 +32,7 @@ public sealed partial class EmulationTests
         Assert.Contains("reached by a part of its threads", Assert.Throws<InvalidOperationException>(() => casts.Amax(x)).Message);
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void A_read_past_the_end_ends_the_child_process_with_a_report_that_names_the_line()
     {
         using var scope = NewDisposeScope();

@@ -32,7 +32,7 @@ public sealed unsafe class MemoryReadTests : IDisposable
 
     public void Dispose() => native.Dispose();
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Types))]
     public void A_row_of_up_to_8192_elements_is_read_once_by_RmsNorm_and_once_by_its_gradients(ScalarType type)
     {
@@ -61,7 +61,7 @@ public sealed unsafe class MemoryReadTests : IDisposable
         }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Types))]
     public void Cross_entropy_reads_the_logits_once_for_the_loss_and_once_for_the_gradient_and_not_at_all_where_the_label_is_ignored(ScalarType type)
     {
@@ -75,7 +75,7 @@ public sealed unsafe class MemoryReadTests : IDisposable
         Assert.Equal(2 * 3 * 2053, loaded());
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Types))]
     public void A_gradient_times_one_is_not_read(ScalarType type)
     {
@@ -89,7 +89,7 @@ public sealed unsafe class MemoryReadTests : IDisposable
         Assert.Equal(4 * 2053, loaded());
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Types))]
     public void SwiGlu_and_rotary_read_each_operand_once(ScalarType type)
     {

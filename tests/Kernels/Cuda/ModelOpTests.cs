@@ -14,7 +14,7 @@ public sealed class ModelOpTests(NativeBuild build)
 
     public static TheoryData<string> Launchers => NativeCollection.Launchers;
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void RmsNorm_and_its_gradients_are_within_the_bound_of_ATens(string launcher)
     {
@@ -40,7 +40,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void RmsNorm_of_a_sum_and_its_gradients_equal_an_addition_before_and_one_after_to_the_bit(string launcher)
     {
@@ -65,7 +65,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void The_gradient_of_the_weight_does_not_depend_on_how_many_blocks_fill_the_device()
     {
         using var scope = NewDisposeScope();
@@ -77,7 +77,7 @@ public sealed class ModelOpTests(NativeBuild build)
         Samples.AssertSameFloats(few.RmsNormBackward(g, x, w, rstd).Dw, more.RmsNormBackward(g, x, w, rstd).Dw);
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Rotary_equals_the_plain_chain_to_the_bit_and_its_gradient_turns_back(string launcher)
     {
@@ -97,7 +97,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Rotary_reads_vectors_where_they_lie_and_lays_out_its_result_as_asked()
     {
         using var scope = NewDisposeScope();
@@ -118,7 +118,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void SwiGlu_and_its_gradients_are_within_the_bound_of_ATens(string launcher)
     {
@@ -143,7 +143,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void SwiGlu_of_very_large_gates_is_zero_or_the_product_and_not_NaN()
     {
         using var scope = NewDisposeScope();
@@ -155,7 +155,7 @@ public sealed class ModelOpTests(NativeBuild build)
         Assert.Equal([0f, 1000f, 0f], db.abs().data<float>().ToArray());
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Cross_entropy_and_its_gradient_are_within_the_bound_of_ATens_in_place_too_and_ignored_rows_are_zero(string launcher)
     {
@@ -187,7 +187,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Cross_entropy_of_infinite_and_masked_logits_is_ATens_and_a_wrong_label_gives_NaN()
     {
         using var scope = NewDisposeScope();
@@ -209,7 +209,7 @@ public sealed class ModelOpTests(NativeBuild build)
         Assert.Equal(8, logits.narrow(0, 3, 2).isnan().sum().item<long>());
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void A_gradient_is_scaled_as_by_ATen_with_its_magnitudes_and_stays_as_it_is_times_one(string launcher)
     {
@@ -226,7 +226,7 @@ public sealed class ModelOpTests(NativeBuild build)
             }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Operands_that_do_not_fit_are_refused_by_name()
     {
         using var scope = NewDisposeScope();

@@ -16,7 +16,7 @@ public sealed class MxKernelTests(NativeBuild build)
 
     public static TheoryData<string> Launchers => NativeCollection.Launchers;
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Blocks_of_every_bf16_pattern_are_cast_as_defined_in_every_mode(string launcher)
     {
@@ -27,7 +27,7 @@ public sealed class MxKernelTests(NativeBuild build)
                 Check(launcher, x, format, mode);
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Blocks_of_fp32_patterns_are_cast_as_defined_in_every_mode(string launcher)
     {
@@ -40,7 +40,7 @@ public sealed class MxKernelTests(NativeBuild build)
         }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Shapes_that_are_no_multiples_of_a_tile_are_cast_as_defined_and_swizzled(string launcher)
     {
@@ -54,7 +54,7 @@ public sealed class MxKernelTests(NativeBuild build)
                 }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void On_both_sides_of_every_value_where_a_scale_changes_the_blocks_are_cast_as_defined()
     {
         // A power of two, the largest mantissas of the formats, and where EVEN rounds up; in every binade, subnormals of the scale included.
@@ -69,7 +69,7 @@ public sealed class MxKernelTests(NativeBuild build)
                 Check("forward", x, format, mode);
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Known_blocks_have_the_references_bytes_and_leave_the_block_beside_them_alone()
     {
         var casts = new CudaCasts(build.Launcher("random"));

@@ -17,8 +17,7 @@ public sealed class NativeBuild : IDisposable
 
     public NativeBuild()
     {
-        var library = Build("library.cpp", "libemulation.so", "-O2 -shared -fPIC");
-        emulated = new Lazy<EmulatedLauncher>(() => new EmulatedLauncher(library));
+        emulated = new Lazy<EmulatedLauncher>(() => new EmulatedLauncher(Build("library.cpp", "libemulation.so", "-O2 -shared -fPIC")));
         sanitized = new Lazy<SanitizedLauncher>(() => new SanitizedLauncher(
             Build("child.cpp", "emulation_sanitized", "-O1 -g1 -fsanitize=address,alignment,bounds,shift,signed-integer-overflow -fno-sanitize-recover=all")));
     }
@@ -47,17 +46,10 @@ public sealed class NativeBuild : IDisposable
 
     private static (int Code, string Output) Compile(string arguments, string folder)
     {
-        try
-        {
-            using var process = Process.Start(new ProcessStartInfo("g++", arguments) { WorkingDirectory = folder, RedirectStandardError = true })!;
-            var output = process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            return (process.ExitCode, output);
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            throw new InvalidOperationException("g++ was not found: the tests of the CUDA kernels compile them for the CPU; install the package g++ (apt-get install g++)");
-        }
+        using var process = Process.Start(new ProcessStartInfo("g++", arguments) { WorkingDirectory = folder, RedirectStandardError = true })!;
+        var output = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output);
     }
 
     private static string Hash(string native, string flags)

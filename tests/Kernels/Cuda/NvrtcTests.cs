@@ -1,39 +1,35 @@
 using Titan.Abstractions;
 using Titan.Kernels.Cuda;
-using Xunit.Abstractions;
-using Xunit.Sdk;
 
 namespace Titan.Kernels.Tests.Cuda;
 
-/// <summary>libnvrtc, if this machine has it. It needs no GPU.</summary>
-public sealed class Nvrtc
+/// <summary>A test that needs libnvrtc: skipped, with the places that were searched, on a machine without. It needs no GPU.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class FactWithNvrtcAttribute : FactAttribute
 {
-    public Nvrtc(IMessageSink console)
+    public FactWithNvrtcAttribute()
     {
         try
         {
-            Compiler = NvrtcCompiler.Load();
-            console.OnMessage(new DiagnosticMessage($"the CUDA kernels are compiled by {Compiler.Version}"));
+            _ = NvrtcCompiler.Load();
         }
         catch (TitanException e)
         {
-            console.OnMessage(new DiagnosticMessage($"NOT RUN: the CUDA kernels were not compiled for any GPU. {e.Message}"));
+            Skip = e.Message;
         }
     }
-
-    internal NvrtcCompiler? Compiler { get; }
 }
 
-public sealed class NvrtcTests(Nvrtc nvrtc) : IClassFixture<Nvrtc>, IDisposable
+public sealed class NvrtcTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("titan-nvrtc-").FullName;
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
-    [Fact]
-    public void Where_nvrtc_is_present_every_source_compiles_to_a_binary_for_every_architecture_with_float8()
+    [FactWithNvrtc]
+    public void Every_source_compiles_to_a_binary_for_every_architecture_with_float8()
     {
-        if (nvrtc.Compiler is not { } compiler) return;
+        var compiler = NvrtcCompiler.Load();
         string[] architectures = [.. new[] { "sm_89", "sm_90", "sm_90a", "sm_100" }.Where(a => compiler.Architectures.Contains(int.Parse(a[3..].TrimEnd('a'))))];
         Assert.NotEmpty(architectures);
         foreach (var name in CudaSources.Names)
@@ -44,10 +40,10 @@ public sealed class NvrtcTests(Nvrtc nvrtc) : IClassFixture<Nvrtc>, IDisposable
             }
     }
 
-    [Fact]
-    public void Where_nvrtc_is_present_an_error_in_a_source_comes_back_with_file_and_line()
+    [FactWithNvrtc]
+    public void An_error_in_a_source_comes_back_with_file_and_line()
     {
-        if (nvrtc.Compiler is not { } compiler) return;
+        var compiler = NvrtcCompiler.Load();
         var error = Assert.Throws<TitanException>(() => compiler.Compile("broken.cu", "#include \"types.cuh\"\nKERNEL k() { nonsense }", CudaSources.Headers, "compute_80"));
         Assert.Contains("broken.cu(2)", error.Message);
     }

@@ -19,7 +19,7 @@ public sealed class ScaledCastKernelTests(NativeBuild build)
 
     public static TheoryData<string> Launchers => NativeCollection.Launchers;
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Every_bf16_pattern_is_cast_with_one_scale_and_with_scales_per_row_and_column(string launcher)
     {
@@ -34,7 +34,7 @@ public sealed class ScaledCastKernelTests(NativeBuild build)
         }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Odd_shapes_are_cast_with_one_scale_and_with_scales_per_row_and_column(string launcher)
     {
@@ -50,7 +50,7 @@ public sealed class ScaledCastKernelTests(NativeBuild build)
             }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Rows_that_are_wider_than_their_threads_keep_are_cast_the_same_way()
     {
         var seed = 900;
@@ -63,7 +63,7 @@ public sealed class ScaledCastKernelTests(NativeBuild build)
             }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void Memory_that_does_not_begin_at_sixteen_bytes_and_transposed_views_are_cast_the_same_way()
     {
         foreach (var type in Types)
@@ -81,7 +81,7 @@ public sealed class ScaledCastKernelTests(NativeBuild build)
         }
     }
 
-    [Theory]
+    [TheoryWithTools("g++")]
     [MemberData(nameof(Launchers))]
     public void Blocks_in_both_directions_are_those_of_either_whatever_the_shape_and_the_roundings(string launcher)
     {
@@ -98,7 +98,7 @@ public sealed class ScaledCastKernelTests(NativeBuild build)
             }
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void A_cast_with_given_parts_is_one_launch_and_what_makes_its_scale_needs_no_other()
     {
         using var scope = NewDisposeScope();
@@ -117,7 +117,7 @@ public sealed class ScaledCastKernelTests(NativeBuild build)
         Assert.Equal(["mx_dim1_bf16_e4m3"], counting.During(() => kernels.CastBlocks(x, 32, blocks, blocks, swizzled: true)));
     }
 
-    [Fact]
+    [FactWithTools("g++")]
     public void An_empty_matrix_and_what_no_kernel_takes_are_served_or_refused_as_by_the_chain()
     {
         using var scope = NewDisposeScope();

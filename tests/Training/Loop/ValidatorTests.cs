@@ -89,6 +89,6 @@ public sealed class ValidatorTests : IDisposable
         var section = new ValidationSection { Enable = true, LocalBatchSize = batch, SeqLen = SeqLen, Steps = steps };
         var validator = new Validator(section, () => new DataLoader(corpus, tokenizer, world.Rank, world.Size, batch, SeqLen, steps > 0),
             fused ? CrossEntropy.Chunked : CrossEntropy.Plain, CPU, ranks);
-        return validator.Run(model).Loss;
+        return validator.Run(model)!.Value.Loss;
     }
 }

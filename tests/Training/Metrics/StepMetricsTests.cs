@@ -5,7 +5,7 @@ namespace Titan.Training.Tests.Metrics;
 
 public class StepMetricsTests
 {
-    private static readonly StepMetrics OnCpu = new(7, 2.5, 0.75, 1e-3, 4096, 1234.4, 0.5, 2, 0.25, 1.5, 12.5, null);
+    private static readonly StepMetrics OnCpu = new(7, 2.5, 2.625, 0.75, 1e-3, 4096, 1234.4, 0.5, 2, 0.25, 1.5, 12.5, null);
 
     [Fact]
     public void On_the_CPU_a_step_names_the_memory_of_the_process_alone()
