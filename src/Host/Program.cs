@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Titan.Abstractions;
+using Titan.Host;
 using Titan.Host.Commands;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
@@ -13,6 +14,7 @@ var verbose = TrainCommand.Verbose = args.Contains("--verbose");
 args = [.. args.Where(a => a != "--verbose")];
 var isRun = args is ["train", ..];
 ConsoleStream.Install(isRun);
+ProcessEnd.Watch();
 StopSignals.Listen(isRun);
 try
 {
@@ -23,19 +25,19 @@ try
     // The library would print its help and return 1.
     if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction)
         throw new TitanException(ExitCode.Usage, $"{string.Join(" ", parsed.Errors.Select(e => e.Message.ReplaceLineEndings(" ")))} 'titan --help' shows the commands");
-    return await parsed.InvokeAsync(new InvocationConfiguration
+    return ProcessEnd.Finish(await parsed.InvokeAsync(new InvocationConfiguration
     {
         EnableDefaultExceptionHandler = false,
         // Else the library listens to signals too, and ends a command 2 s after the first, in the middle of a save, with a code of its own.
         ProcessTerminationTimeout = null,
-    });
+    }));
 }
 catch (Exception e)
 {
     var (code, message) = PluginFault.Describe(e);
-    Console.Error.WriteLine($"titan: error: {message}");
-    if (verbose) Console.Error.WriteLine(e);
-    return (int)code;
+    ProcessEnd.Say($"titan: error: {message}");
+    if (verbose) ProcessEnd.Say(PluginFault.TraceOf(e));
+    return ProcessEnd.Finish((int)code);
 }
 
 /// <summary>The command line.</summary>

@@ -77,7 +77,7 @@ public sealed class ChangedPluginTests : IClassFixture<BuiltFixtures>, IDisposab
     public void A_class_without_an_export_attribute_is_refused_by_the_build_and_by_the_host()
     {
         var assembly = BuiltFixtures.Assembly("NoExportAttribute");
-        var (code, output) = Processes.Run("dotnet", folder, [BuiltFixtures.ManifestTool, "noexportattribute", "1.0.0", assembly, Path.Combine(folder, "stage")]);
+        var (code, output) = Processes.Run("dotnet", folder, [BuiltFixtures.ManifestTool, "noexportattribute", "1.0.0", assembly, Path.Combine(folder, "stage"), "/dev/null"]);
         Assert.Equal(1, code);
         Assert.Contains("TITAN001: plugin 'noexportattribute' cannot be staged: it exports nothing; mark a class with [ExportRecipe]", output, StringComparison.Ordinal);
 
@@ -97,7 +97,7 @@ public sealed class ChangedPluginTests : IClassFixture<BuiltFixtures>, IDisposab
     [InlineData("\"files\": [", "\"files\": [ null,", "cannot be inspected")]
     [InlineData("\"version\": \"1.0.0\"", "\"version\": \"one\"", "is not a version")]
     [InlineData("\"id\": \"trainsastep\"", "\"id\": \"Trains A Step\"", "is not made of lower-case letters")]
-    [InlineData("\"schema\": 1", "\"schema\": 2", "has format 2, this host reads 1")]
+    [InlineData("\"schema\": 2", "\"schema\": 3", "has format 3, this host reads 2")]
     public void A_manifest_with_a_wrong_value_is_refused(string text, string wrong, string reason)
     {
         var changed = BuiltFixtures.Changed("TrainsAStep", folder, _ => { });

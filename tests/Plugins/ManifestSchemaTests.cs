@@ -1,6 +1,8 @@
 using System.Reflection;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
+using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 
 namespace Titan.Plugins.Tests;
@@ -15,11 +17,12 @@ public sealed class ManifestSchemaTests : IClassFixture<BuiltFixtures>
     {
         Same(Schema, typeof(PluginManifest));
         Same(Schema.GetProperty("properties").GetProperty("exports").GetProperty("items"), typeof(PluginExport));
+        Same(Schema.GetProperty("properties").GetProperty("exports").GetProperty("items").GetProperty("properties").GetProperty("options").GetProperty("items"), typeof(PluginOption));
         Same(Schema.GetProperty("properties").GetProperty("files").GetProperty("items"), typeof(PluginFile));
 
         static void Same(JsonElement schema, Type record)
         {
-            var properties = record.GetProperties(BindingFlags.Public | BindingFlags.Instance);
+            var properties = record.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(p => p.GetCustomAttribute<JsonIgnoreAttribute>() is null).ToArray();
             Assert.Equal(properties.Select(Key).Order(), Keys(schema.GetProperty("properties")).Order());
             Assert.False(schema.GetProperty("additionalProperties").GetBoolean());
             var positional = record.GetConstructors().SelectMany(c => c.GetParameters()).Select(p => p.Name).ToHashSet();
@@ -51,8 +54,11 @@ public sealed class ManifestSchemaTests : IClassFixture<BuiltFixtures>
     [InlineData("\"contract\": \">=1.0 <2.0\"", "\"contract\": \">=1.0\"")]
     [InlineData("\"kind\": \"converter\",", "")]
     [InlineData("\"rids\": []", "\"rids\": [ 5 ]")]
-    [InlineData("\"schema\": 1", "\"schema\": 1, \"unknown\": true")]
+    [InlineData("\"schema\": 2", "\"schema\": 2, \"unknown\": true")]
     [InlineData("\"sha256\": \"", "\"sha256\": \"x")]
+    [InlineData("\"isDefault\": false", "\"isDefault\": 0")]
+    [InlineData("\"options\": []", "\"options\": [ { \"key\": \"a\" } ]")]
+    [InlineData("\"options\": []", "\"options\": [ { \"key\": \"a\", \"type\": \"date\", \"default\": null, \"description\": \"\", \"optional\": true, \"choices\": [], \"denied\": [], \"minimum\": null, \"maximum\": null, \"minimumIsExclusive\": false, \"maximumIsExclusive\": false } ]")]
     public void What_the_schema_refuses_the_host_refuses_too(string text, string wrong)
     {
         var parent = Directory.CreateTempSubdirectory("titan-schema").FullName;
@@ -80,8 +86,12 @@ public sealed class ManifestSchemaTests : IClassFixture<BuiltFixtures>
         if (schema.TryGetProperty("enum", out var choices) && choices.EnumerateArray().All(c => c.GetRawText() != value.GetRawText())) yield return $"{at}: expected one of {choices}";
         if (schema.TryGetProperty("type", out var type))
         {
-            var kind = type.GetString() switch { "object" => JsonValueKind.Object, "array" => JsonValueKind.Array, "string" => JsonValueKind.String, _ => JsonValueKind.Number };
-            if (value.ValueKind != kind)
+            var kinds = (type.ValueKind == JsonValueKind.Array ? type.EnumerateArray().Select(t => t.GetString()) : [type.GetString()]).SelectMany(t => t switch
+            {
+                "object" => [JsonValueKind.Object], "array" => [JsonValueKind.Array], "string" => [JsonValueKind.String], "null" => [JsonValueKind.Null],
+                "boolean" => [JsonValueKind.True, JsonValueKind.False], "number" => new[] { JsonValueKind.Number }, _ => throw new NotSupportedException(t),
+            });
+            if (!kinds.Contains(value.ValueKind))
             {
                 yield return $"{at}: expected {type}";
                 yield break;

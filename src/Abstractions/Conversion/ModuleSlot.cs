@@ -13,10 +13,14 @@ public sealed class ModuleSlot : IActivationBoundary
     /// <summary>The key in <see cref="Exception.Data"/> of the FQN of the layer whose forward threw.</summary>
     public const string FailedLayer = "titan.layer";
 
+    /// <summary>The key in <see cref="Exception.Data"/> of the type of the layer whose result did not fit: whose code that is tells whose fault it is.</summary>
+    public const string FailedType = "titan.type";
+
     private static readonly FieldInfo Children = typeof(nn.Module).GetField("_internal_submodules", BindingFlags.Instance | BindingFlags.NonPublic)
         ?? throw new InvalidOperationException("this version of TorchSharp keeps its submodules elsewhere");
 
     private readonly nn.Module parent;
+    private ILinear? replaced;
 
     /// <summary>Registers <paramref name="module"/> as child <paramref name="name"/> of <paramref name="parent"/>.</summary>
     public ModuleSlot(nn.Module parent, string name, nn.Module<Tensor, Tensor> module)
@@ -60,7 +64,7 @@ public sealed class ModuleSlot : IActivationBoundary
         {
             using var scope = NewDisposeScope();
             var input = BeforeForward is { } before ? before(x) : x;
-            var output = Module is IActivationLayer layer ? layer.Forward(input) : new Activation(Module.call(input.Values));
+            var output = Call(input);
             // The casts of an input that was exchanged between ranks have had their only reader.
             if (!ReferenceEquals(input, x)) input.Dispose();
             if (AfterForward is { } after) output = after(output);
@@ -76,15 +80,35 @@ public sealed class ModuleSlot : IActivationBoundary
     /// <summary>Puts another module into the slot. Its parameters must keep their names, so that checkpoints fit.</summary>
     /// <param name="module">The new module. The old one is not disposed: the new one may use its parameters.</param>
     /// <param name="converter">Who replaces it, for messages.</param>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when another converter already replaced it, naming both.</exception>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when another converter already replaced it, naming both, or when a linear layer would take the place of one of another shape.</exception>
     public void Replace(nn.Module<Tensor, Tensor> module, string converter)
     {
+        if (module is null) throw new TitanException(ExitCode.Plugin, $"converter '{converter}' puts null into layer '{Fqn ?? Name}'");
         if (ReplacedBy is not null)
             throw new TitanException(ExitCode.Plugin,
                 $"converters '{ReplacedBy}' and '{converter}' both claim layer '{Fqn ?? Name}'; exclude it from one of them (filter_fqns) or drop one from model.converters");
+        if (module is ILinear next && Module is ILinear now && next.Shape != now.Shape)
+            throw new TitanException(ExitCode.Plugin, $"converter '{converter}' puts a linear layer of {next.Shape} into layer '{Fqn ?? Name}', which is of {now.Shape}");
+        replaced = Module as ILinear;
         ((IDictionary<string, nn.Module>)Children.GetValue(parent)!)[Name] = module;
         Module = module;
         ReplacedBy = converter;
+    }
+
+    /// <summary>Calls the module.</summary>
+    private Activation Call(Activation x)
+    {
+        if (Module is not IActivationLayer layer) return new Activation(Checked(x.Values, Module.call(x.Values)));
+        var y = layer.Forward(x);
+        Checked(x.Values, y?.Values);
+        return y!;
+    }
+
+    /// <summary>The result of the module; one that does not fit is an error here, where layer and converter are known.</summary>
+    private Tensor Checked(Tensor x, Tensor? y)
+    {
+        if (ReplacedBy is null || LayerResult.Fault(x, y, (Module as ILinear)?.LocalShape.N ?? replaced?.Shape.N) is not { } fault) return y!;
+        throw new TitanException(ExitCode.Plugin, $"layer {Fqn ?? Name}, put there by converter '{ReplacedBy}': forward returned {fault}") { Data = { [FailedType] = Module.GetType() } };
     }
 
     /// <summary>Leaves the layer's name on an exception that passes, and never catches it.</summary>

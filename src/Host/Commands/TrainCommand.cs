@@ -43,7 +43,7 @@ internal static class TrainCommand
             var (code, message) = PluginFault.Describe(e);
             // Where all ranks fail alike, rank 0 says so for all.
             if (runtime.Rank > 0) Thread.Sleep(TimeSpan.FromSeconds(2));
-            runtime.Abort(code, $"titan: error: {message}" + (Verbose ? Environment.NewLine + e : ""));
+            runtime.Abort(code, $"titan: error: {message}" + (Verbose ? Environment.NewLine + PluginFault.TraceOf(e) : ""));
         }
 
         runtime.Dispose();
@@ -131,6 +131,8 @@ internal static class TrainCommand
             foreach (var warning in session.Job.Warnings) log.Warn(warning);
             foreach (var record in session.Catalog.Records.Where(r => r.Status is not (PluginStatus.Active or PluginStatus.Disabled or PluginStatus.Superseded)))
                 log.Warn($"plugin {record.Id}: {record.Status}: {record.Reason}; {record.NextStep}");
+            foreach (var replaced in session.Catalog.Records.Where(r => r.Status == PluginStatus.Superseded && PluginFolders.IsBuiltIn(r.Folder)))
+                log.Warn($"plugin {replaced.Id} {replaced.Version} of this program is not used: {replaced.Reason}; to use it, {replaced.NextStep}");
             if (config.Job.PrintConfig) log.Info(ConfigPrinter.ToJson(session.Job, session.Schema));
             var main = runtime.Rank == 0;
             using var folder = main ? RunFolder.Take(config) : null;
@@ -156,7 +158,7 @@ internal static class TrainCommand
             {
                 Device = device,
                 Ranks = ranks,
-                Parallelisms = [.. session.Catalog.Parallelisms.Select(p => (p.Metadata.Dimension, p.Part))],
+                Parallelisms = session.Parallelisms(),
                 Progress = main ? log.Progress : null,
             });
             foreach (var report in trainer.Reports) log.Info(ReportText.Render(report).TrimEnd());

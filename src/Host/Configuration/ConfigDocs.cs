@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Text;
 using Titan.Kernels;
 using Titan.Training.Configuration;
@@ -25,11 +24,11 @@ public static class ConfigDocs
             {
                 var key = same.First();
                 var meaning = key.Description;
-                if (key.Type.Element.IsEnum) meaning += $" One of: {string.Join(", ", key.Type.Names)}.";
+                if (key.Type.Names.Count > 0) meaning += $" One of: {string.Join(", ", key.Type.Names)}.";
                 meaning += ValueRules.Describe(key);
-                if (key.Property.GetCustomAttribute<NoEffectAttribute>() is { } noEffect) meaning += $" **No effect:** {noEffect.Why}.";
+                if (key.Rule<NoEffectAttribute>() is { } noEffect) meaning += $" **No effect:** {noEffect.Why}.";
                 if (key.Owner is not null) meaning += $" (recipe {string.Join(", ", same.Select(k => k.Owner))})";
-                if (key.Property.GetCustomAttribute<NotServedYetAttribute>() is { } notYet) meaning += $" **Only the default is accepted:** {notYet.Why}.";
+                if (key.Rule<NotServedYetAttribute>() is { } notYet) meaning += $" **Only the default is accepted:** {notYet.Why}.";
                 text.Append($"| `{key.Name}` | `{KeyType.Show(key.Default)}` | {meaning} |\n");
             }
         }

@@ -1,4 +1,3 @@
-using System.Reflection;
 using Titan.Abstractions;
 using Titan.Training.Configuration;
 
@@ -43,25 +42,35 @@ public sealed class JobConfigReader(ConfigSchema schema, string configRoot)
 
         var values = new Dictionary<string, object?>(StringComparer.Ordinal);
         var origins = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var key in schema.All)
+        // Of several recipes that have a key, the one that the job uses says what its values are.
+        foreach (var key in schema.All.GroupBy(k => k.FullName).Select(same => same.FirstOrDefault(k => k.Owner is null || k.Owner == ChosenRecipe(k.Section, values)) ?? same.First()))
         {
-            if (values.ContainsKey(key.FullName)) continue;
             values[key.FullName] = key.Default;
             if (!entries.TryGetValue(key.FullName, out var entry)) continue;
             origins[key.FullName] = entry.Origin;
-            if (!(entry is { IsText: true, Value: string text } ? key.Type.TryFromText(text, out var value) : key.Type.TryFromToml(entry.Value, out value)))
+            if (!entry.TryRead(key.Type, out var value))
                 problems.Add(key.FullName, entry.Origin, KeyType.ShowShort(entry.Value), $"expected {key.Type.Name}{key.Type.HintFor(entry.Value)}");
             else if (ValueRules.Broken(key, value) is { } rule) problems.Add(key.FullName, entry.Origin, KeyType.ShowShort(value), rule);
             else values[key.FullName] = value;
-            if (!problems.Has(key.FullName) && key.Property.GetCustomAttribute<NoEffectAttribute>() is { } same && !KeyType.Same(value, key.Default))
+            if (!problems.Has(key.FullName) && key.Rule<NoEffectAttribute>() is { } same && !KeyType.Same(value, key.Default))
                 warnings.Add($"{key.FullName} has no effect: {same.Why}");
         }
 
         LegacyNames.Apply(values, origins, warnings);
-        var job = new LoadedJob(Bind(values), origins, values, warnings);
+        var job = new LoadedJob(Bind(values), origins, values, warnings) { Options = OptionsOf(entries) };
         new JobRules(schema, job, problems, warnings, ranks).Check();
         return job;
     }
+
+    private string? ChosenRecipe(string section, Dictionary<string, object?> values) =>
+        values.GetValueOrDefault($"{section}.{PluginSection.RecipeKey}") as string ?? schema.PluginSections.FirstOrDefault(s => s.Name == section)?.DefaultOwner;
+
+    /// <summary>What each part of a plugin's section is given. A value that does not fit a recipe which the job does not use leaves that recipe its default.</summary>
+    private Dictionary<(string Section, string? Owner), IReadOnlyDictionary<string, object?>> OptionsOf(Dictionary<string, ConfigEntry> entries) =>
+        schema.PluginSections.SelectMany(s => s.Parts.Select(p => (Section: s.Name, Part: p))).ToDictionary(
+            s => (s.Section, s.Part.Owner),
+            s => (IReadOnlyDictionary<string, object?>)s.Part.Options.Select(o => ConfigKey.Of(s.Section, o, s.Part.Owner)).ToDictionary(
+                key => key.Name, key => entries.TryGetValue(key.FullName, out var entry) && entry.TryRead(key.Type, out var value) && ValueRules.Broken(key, value) is null ? value : key.Default));
 
     /// <summary>Upstream's paths (<c>./torchtitan/models/llama3/train_configs/x.toml</c>) find our file of the same name.</summary>
     private string Resolve(string file, List<string> notes)
@@ -74,20 +83,15 @@ public sealed class JobConfigReader(ConfigSchema schema, string configRoot)
         return ours;
     }
 
-    private JobConfig Bind(Dictionary<string, object?> values)
+    private static JobConfig Bind(Dictionary<string, object?> values)
     {
         var config = new JobConfig();
         foreach (var property in typeof(JobConfig).GetProperties().Where(ConfigSchema.IsSection))
             Fill(property.GetValue(config)!, KeyNames.ToSnakeCase(property.Name), values);
-        return config with
-        {
-            PluginSections = schema.PluginSections.ToDictionary(
-                s => s.Name,
-                s => (IReadOnlyList<object>)[.. s.Parts.Select(p => Fill(Activator.CreateInstance(p.Type)!, s.Name, values))]),
-        };
+        return config;
     }
 
-    private static object Fill(object record, string section, Dictionary<string, object?> values)
+    private static void Fill(object record, string section, Dictionary<string, object?> values)
     {
         foreach (var property in record.GetType().GetProperties().Where(p => p.CanWrite))
         {
@@ -95,7 +99,5 @@ public sealed class JobConfigReader(ConfigSchema schema, string configRoot)
             if (ConfigSchema.IsSection(property)) Fill(property.GetValue(record)!, name, values);
             else property.SetValue(record, values[name]);
         }
-
-        return record;
     }
 }

@@ -1,6 +1,8 @@
 using System.Collections;
 using System.Globalization;
 using System.Reflection;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using Titan.Training.Models;
 
 namespace Titan.Host.Configuration;
@@ -13,10 +15,22 @@ namespace Titan.Host.Configuration;
 public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOptional)
 {
     private const int LongestPart = 200;
-    private static readonly Type[] Scalars = [typeof(bool), typeof(int), typeof(long), typeof(float), typeof(double), typeof(string)];
+    private const string List = "[]";
+    private const string OneOfNames = "enum";
+
+    private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    // By their names in a manifest.
+    private static readonly Dictionary<string, Type> Scalars = new()
+    {
+        ["boolean"] = typeof(bool), ["int32"] = typeof(int), ["int64"] = typeof(long), ["float32"] = typeof(float), ["number"] = typeof(double), ["string"] = typeof(string),
+    };
 
     /// <summary>The types that a property may have, for messages.</summary>
     public const string Supported = "bool, int, long, float, double, string, an enum, a list or array of one of these, or a nullable one";
+
+    /// <summary>The types' names in a manifest.</summary>
+    public static IEnumerable<string> ManifestNames => from list in (string[])["", List] from name in Scalars.Keys.Append(OneOfNames) select name + list;
 
     /// <summary>The type of a property; null when no key may have it.</summary>
     public static KeyType? Of(PropertyInfo property)
@@ -31,17 +45,33 @@ public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOp
             : null;
     }
 
-    /// <summary>The names of an enum's values, as they are written in a job.</summary>
-    public IReadOnlyList<string> Names => [.. Enum.GetNames(Element).Select(KeyNames.ToSnakeCase)];
+    /// <summary>The type that a manifest names; null for a name that is none. An enum of a plugin is known by its names alone: its values are strings.</summary>
+    /// <param name="name">One of <see cref="ManifestNames"/>.</param>
+    /// <param name="optional">Whether <c>None</c> is a value.</param>
+    /// <param name="names">The names of an enum's values.</param>
+    public static KeyType? Parse(string name, bool optional, IReadOnlyList<string> names)
+    {
+        var isList = name.EndsWith(List, StringComparison.Ordinal);
+        var one = isList ? name[..^List.Length] : name;
+        var element = one == OneOfNames ? typeof(string) : Scalars.GetValueOrDefault(one);
+        return element is null || (one == OneOfNames && names.Count == 0) ? null
+            : new KeyType(isList ? typeof(IReadOnlyList<>).MakeGenericType(element) : element, element, isList, optional) { Names = one == OneOfNames ? names : [] };
+    }
+
+    /// <summary>The type's name in a manifest.</summary>
+    public string ManifestName => (Names.Count > 0 ? OneOfNames : Scalars.First(s => s.Value == Element).Key) + (IsList ? List : "");
+
+    /// <summary>The names of an enum's values, as they are written in a job; empty for a type that is none.</summary>
+    public IReadOnlyList<string> Names { get; private init; } = Element.IsEnum ? [.. Enum.GetNames(Element).Select(KeyNames.ToSnakeCase)] : [];
 
     /// <summary>The type as users know it.</summary>
     public string Name
     {
         get
         {
-            var one = Element.IsEnum ? $"one of: {string.Join(", ", Names)}" : Element == typeof(bool) ? "true or false" : Element == typeof(string) ? "a string" : IsWhole ? "a whole number" : "a number";
-            var name = !IsList ? one : Element.IsEnum ? $"a list of names, each {one}" : $"a list of {(Element == typeof(bool) ? "true and false" : one[2..] + "s")}";
-            return IsOptional ? name + (Element.IsEnum ? "; or None" : " or None") : name;
+            var one = Names.Count > 0 ? $"one of: {string.Join(", ", Names)}" : Element == typeof(bool) ? "true or false" : Element == typeof(string) ? "a string" : IsWhole ? "a whole number" : "a number";
+            var name = !IsList ? one : Names.Count > 0 ? $"a list of names, each {one}" : $"a list of {(Element == typeof(bool) ? "true and false" : one[2..] + "s")}";
+            return IsOptional ? name + (Names.Count > 0 ? "; or None" : " or None") : name;
         }
     }
 
@@ -51,7 +81,7 @@ public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOp
     private bool IsWhole => Element == typeof(int) || Element == typeof(long);
 
     /// <summary>What is wrong with a value besides its type, for the end of a message; empty where there is nothing to add.</summary>
-    public string HintFor(object value) => Element.IsEnum && value is string name ? Nearest.Hint(name, Names) : "";
+    public string HintFor(object value) => Names.Count > 0 && value is string name ? Nearest.Hint(name, Names) : "";
 
     /// <summary>A value from the text of a flag; a list is separated by commas, and empty text is the empty list.</summary>
     public bool TryFromText(string text, out object? value)
@@ -73,7 +103,33 @@ public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOp
         return value is not null;
     }
 
-    private static bool IsScalar(Type type) => type.IsEnum || Scalars.Contains(type);
+    /// <summary>A value from a manifest.</summary>
+    public bool TryFromJson(JsonElement given, out object? value)
+    {
+        value = null;
+        return given.ValueKind is JsonValueKind.Null or JsonValueKind.Undefined ? IsOptional : TryFromToml(Plain(given), out value);
+
+        static object Plain(JsonElement json) => json.ValueKind switch
+        {
+            JsonValueKind.True or JsonValueKind.False => json.GetBoolean(),
+            JsonValueKind.String => json.GetString()!,
+            JsonValueKind.Number => json.TryGetInt64(out var whole) ? whole : json.GetDouble(),
+            JsonValueKind.Array => json.EnumerateArray().Select(Plain).ToList(),
+            _ => json,
+        };
+    }
+
+    /// <summary>A value of the same key of another type, known from a manifest, as a property of this type holds it.</summary>
+    public object? Fit(object? value)
+    {
+        if (value is null || Declared.IsInstanceOfType(value)) return value;
+        if (!IsList) return One(value);
+        return TryList([.. ((IEnumerable)value).Cast<object>()], One, out var list) ? list : throw new ArgumentException($"{Show(value)} is not {Name}", nameof(value));
+
+        object? One(object given) => Element.IsEnum ? Member((string)given) : given;
+    }
+
+    private static bool IsScalar(Type type) => type.IsEnum || Scalars.ContainsValue(type);
 
     private bool TryList<T>(IReadOnlyList<T> parts, Func<T, object?> convert, out object? value)
     {
@@ -89,10 +145,11 @@ public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOp
         return true;
     }
 
-    private object? OneFromText(string text)
+    /// <summary>One value from text; null for text that is of another type.</summary>
+    internal object? OneFromText(string text)
     {
+        if (Names.Count > 0) return Member(text);
         if (Element == typeof(string)) return IsText(text) ? text : null;
-        if (Element.IsEnum) return Member(text);
         if (Element == typeof(bool)) return bool.TryParse(text, out var b) ? b : null;
         if (IsWhole) return long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole) ? Whole(whole) : null;
         return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? Number(number) : null;
@@ -101,8 +158,8 @@ public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOp
     private object? OneFromToml(object given) => given switch
     {
         bool b when Element == typeof(bool) => b,
+        string s when Names.Count > 0 => Member(s),
         string s when Element == typeof(string) => IsText(s) ? s : null,
-        string s when Element.IsEnum => Member(s),
         long l when IsWhole => Whole(l),
         long l when IsNumber => Number(l),
         double d when IsNumber && !IsWhole => Number(d),
@@ -117,11 +174,13 @@ public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOp
     private static bool IsText(string text) => !text.Contains('\0');
 
     /// <summary>A member by its name, as in C# or as a key is written; case does not matter.</summary>
-    private object? Member(string name) =>
-        Enum.GetNames(Element).FirstOrDefault(n => n == name) is { } exact ? Enum.Parse(Element, exact)
-        : Enum.GetNames(Element).FirstOrDefault(n => n.Equals(name, StringComparison.OrdinalIgnoreCase) || KeyNames.ToSnakeCase(n).Equals(name.Replace('-', '_'), StringComparison.OrdinalIgnoreCase)) is { } member
-            ? Enum.Parse(Element, member)
-            : null;
+    private object? Member(string name)
+    {
+        var found = Names.FirstOrDefault(n => n == name || n == KeyNames.ToSnakeCase(name)) ?? Names.FirstOrDefault(n => Bare(n).Equals(Bare(name), StringComparison.OrdinalIgnoreCase));
+        return found is null ? null : Element.IsEnum ? Enum.Parse(Element, Enum.GetNames(Element).First(n => KeyNames.ToSnakeCase(n) == found)) : found;
+
+        static string Bare(string text) => text.Replace("_", "", StringComparison.Ordinal).Replace("-", "", StringComparison.Ordinal);
+    }
 
     /// <summary>A value in TOML's notation.</summary>
     public static string Show(object? value) => value switch
@@ -129,7 +188,7 @@ public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOp
         null => "\"None\"",
         bool b => b ? "true" : "false",
         Enum e => Show(KeyNames.ToSnakeCase(e.ToString())),
-        string s => System.Text.Json.JsonSerializer.Serialize(s, ConfigPrinter.Json),
+        string s => JsonSerializer.Serialize(s, Json),
         double d => Decimal(d.ToString("R", CultureInfo.InvariantCulture)),
         float f => Decimal(f.ToString("R", CultureInfo.InvariantCulture)),
         IEnumerable list => "[" + string.Join(", ", list.Cast<object?>().Select(Show)) + "]",

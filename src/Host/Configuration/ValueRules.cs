@@ -1,7 +1,6 @@
 using System.Collections;
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
-using System.Reflection;
 using Titan.Training.Configuration;
 using Titan.Training.Models;
 
@@ -16,10 +15,10 @@ internal static class ValueRules
     /// <summary>The rule that a value breaks, as the end of a message; null when it breaks none.</summary>
     public static string? Broken(ConfigKey key, object? value)
     {
-        if (key.Property.GetCustomAttribute<NotServedYetAttribute>() is { } notYet && !KeyType.Same(value, key.Default))
+        if (key.Rule<NotServedYetAttribute>() is { } notYet && !KeyType.Same(value, key.Default))
             return $"not supported yet ({notYet.Why}); leave it at {KeyType.Show(key.Default)}";
         if (value is null) return null;
-        foreach (var rule in key.Property.GetCustomAttributes<ValidationAttribute>())
+        foreach (var rule in key.Rules.OfType<ValidationAttribute>())
         {
             foreach (var one in value is IEnumerable list and not string ? list.Cast<object>() : [value])
                 if (!Holds(rule, one)) return Said(key, rule, one, isElement: !ReferenceEquals(one, value));
@@ -31,7 +30,7 @@ internal static class ValueRules
     /// <summary>The rules of a key in words, for its documentation; empty where it has none.</summary>
     public static string Describe(ConfigKey key)
     {
-        var rules = key.Property.GetCustomAttributes<ValidationAttribute>().ToList();
+        var rules = key.Rules.OfType<ValidationAttribute>().ToList();
         var words = rules.Select(r => r switch
         {
             AllowedValuesAttribute allowed => $"One of: {Join(allowed.Values)}.",
@@ -60,18 +59,15 @@ internal static class ValueRules
     {
         var text = rule switch
         {
-            _ when Own(rule) is { } own => own,
+            _ when OptionsRecord.OwnMessage(rule) is { } own => own,
             AllowedValuesAttribute allowed => $"expected one of: {Join(allowed.Values)}{(value is string name ? Nearest.Hint(name, allowed.Values.OfType<string>()) : "")}",
-            RangeAttribute range => $"expected {Words(range, key.Property.GetCustomAttribute<DeniedValuesAttribute>())}",
-            DeniedValuesAttribute denied when key.Property.GetCustomAttribute<RangeAttribute>() is { } range => $"expected {Words(range, denied)}",
+            RangeAttribute range => $"expected {Words(range, key.Rule<DeniedValuesAttribute>())}",
+            DeniedValuesAttribute denied when key.Rule<RangeAttribute>() is { } range => $"expected {Words(range, denied)}",
             DeniedValuesAttribute denied => $"expected none of: {Join(denied.Values)}",
             _ => rule.FormatErrorMessage(key.FullName),
         };
         return isElement ? $"{KeyType.ShowShort(value)}: {text}" : text;
     }
-
-    /// <summary>What was written beside the rule, which knows more than the rule; two of the attributes come with a text that knows less.</summary>
-    private static string? Own(ValidationAttribute rule) => rule.ErrorMessage is { } text && text != new AllowedValuesAttribute().ErrorMessage && text != new DeniedValuesAttribute().ErrorMessage ? text : null;
 
     private static string Words(RangeAttribute range, DeniedValuesAttribute? denied)
     {
@@ -85,6 +81,7 @@ internal static class ValueRules
 
     private static string Words(double least, double most, bool above, bool below)
     {
+        if (least is int.MinValue or long.MinValue or <= double.MinValue) return below ? $"less than {Number(most)}" : $"{Number(most)} or less";
         var from = above ? $"more than {Number(least)}" : Number(least);
         if (most is int.MaxValue or long.MaxValue or >= double.MaxValue) return above ? from : $"{from} or more";
         return above || below ? $"{(above ? from : $"{from} or more")} and {(below ? $"less than {Number(most)}" : $"at most {Number(most)}")}" : $"from {from} to {Number(most)}";

@@ -8,13 +8,17 @@ using Titan.Training.Data;
 
 namespace Titan.Host.Jobs;
 
-/// <summary>What every command on a job starts with: plugins, then the schema that they extend, then the job.</summary>
+/// <summary>
+/// What every command on a job starts with: the plugins' manifests, then the schema that they extend, then the job. No code of a plugin runs before somebody asks for what the job names of it.
+/// </summary>
 public sealed class JobSession
 {
-    private JobSession(PluginCatalog catalog, ConverterSet converters, ConfigSchema schema, MatmulCounter counter, LoadedJob job) =>
-        (Catalog, Converters, Schema, Counter, Job) = (catalog, converters, schema, counter, job);
+    private readonly int world;
 
-    /// <summary>The plugins.</summary>
+    private JobSession(PluginCatalog catalog, ConverterSet converters, ConfigSchema schema, MatmulCounter counter, LoadedJob job, int world) =>
+        (Catalog, Converters, Schema, Counter, Job, this.world) = (catalog, converters, schema, counter, job, world);
+
+    /// <summary>The plugins; loaded are those whose parts were asked for.</summary>
     public PluginCatalog Catalog { get; }
 
     /// <summary>The converters that they give.</summary>
@@ -29,9 +33,20 @@ public sealed class JobSession
     /// <summary>The job.</summary>
     public LoadedJob Job { get; }
 
-    /// <summary>Versions and hashes of the active plugins.</summary>
+    /// <summary>Versions and hashes of the plugins that the run uses.</summary>
     public IReadOnlyDictionary<string, string> PluginVersions =>
-        Catalog.Records.Where(r => r.Status == PluginStatus.Active).ToDictionary(r => $"plugin {r.Id}", r => $"{r.Version} sha256:{r.Hash}");
+        new NamedExports(Catalog.Records, Job).Plugins(world).ToDictionary(r => $"plugin {r.Id}", r => $"{r.Version} sha256:{r.Hash}");
+
+    /// <summary>The parallelisms of the run, one for each dimension of the mesh with more than one rank. Loads their plugins.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when a dimension has none, or its plugin fails while it loads.</exception>
+    public IReadOnlyList<(MeshDimension Dimension, IParallelism Parallelism)> Parallelisms()
+    {
+        var named = new NamedExports(Catalog.Records, Job).Parallelisms(world);
+        Catalog.Load(named.Select(n => n.Plugin));
+        // Again: one whose plugin has just failed is not active any more, and the error says why.
+        return [.. new NamedExports(Catalog.Records, Job).Parallelisms(world)
+            .Select(n => Catalog.Parallelisms.Single(p => p.PluginId == n.Plugin.Id && $"{p.Metadata.Dimension}" == n.Export.Name)).Select(p => (p.Metadata.Dimension, p.Part))];
+    }
 
     /// <summary>What must be the same on every rank: the job, and the plugins with their hashes.</summary>
     public IReadOnlyDictionary<string, string> Facts =>
@@ -42,11 +57,11 @@ public sealed class JobSession
         Schema.All.Where(k => Job.Config.Model.Converters.Contains(k.Section)).DistinctBy(k => k.FullName).ToDictionary(k => k.FullName, k => KeyType.Show(Job.Values[k.FullName]))
             .Concat(PluginVersions).ToDictionary(StringComparer.Ordinal);
 
-    /// <summary>The converters of the job, in order, with their options.</summary>
+    /// <summary>The converters of the job, in order, with their options. Loads their plugins.</summary>
     /// <exception cref="TitanException">When <c>model.converters</c> or an option of theirs is wrong.</exception>
     public IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Chosen => field ??= Converters.Choose(Job, Schema);
 
-    /// <summary>Loads plugins and job, for a command that takes options of a job but runs none.</summary>
+    /// <summary>Finds the plugins and reads the job, for a command that takes options of a job but runs none.</summary>
     /// <param name="args">The dotted flags.</param>
     /// <exception cref="TitanException">All that is wrong with the job, a line each.</exception>
     public static JobSession Open(IReadOnlyList<string> args)
@@ -57,7 +72,7 @@ public sealed class JobSession
         return session;
     }
 
-    /// <summary>Loads plugins and a job that is to be run, planned or checked: the same rules for all three.</summary>
+    /// <summary>Reads a job that is to be run, planned or checked, the same rules for all three, and loads the plugins of its converters.</summary>
     /// <param name="args">The dotted flags.</param>
     /// <param name="ranks">The number of ranks that it runs on; null where that is not known yet.</param>
     /// <param name="world">These ranks; null for one.</param>
@@ -74,11 +89,11 @@ public sealed class JobSession
     private static JobSession Open(IReadOnlyList<string> args, JobProblems problems, int? ranks, IProcessGroup? world)
     {
         if (LibTorch.Missing is { } missing) throw new TitanException(ExitCode.Hardware, missing);
-        var catalog = PluginCatalog.Load(PluginFlags.Read(args));
+        var catalog = PluginCatalog.Inspect(PluginFlags.Read(args));
         var counter = new MatmulCounter();
         var converters = new ConverterSet(catalog, counter, world ?? new SingleRankGroup("world"));
-        var schema = new ConfigSchema(converters.Sections);
+        var schema = new ConfigSchema(ConverterSections.Of(catalog.Records));
         var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args, problems, ranks);
-        return new JobSession(catalog, converters, schema, counter, job with { Warnings = [.. job.Warnings, .. MisspeltVariables.Notes()] });
+        return new JobSession(catalog, converters, schema, counter, job with { Warnings = [.. job.Warnings, .. MisspeltVariables.Notes()] }, world?.Size ?? 1);
     }
 }

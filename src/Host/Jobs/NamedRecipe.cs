@@ -1,4 +1,6 @@
 using Titan.Abstractions;
+using Titan.Host.Configuration;
+using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;
 
 namespace Titan.Host.Jobs;
@@ -22,24 +24,25 @@ public sealed record NamedRecipe(string Name, LinearRecipe Recipe)
         return recipes;
     }
 
-    /// <summary>Every recipe that is loaded. One that cannot be described is left out, so that a bad plugin takes no other with it.</summary>
+    /// <summary>Every recipe of every active plugin; loads them all. One that cannot be described is left out, so that a bad plugin takes no other with it.</summary>
     /// <param name="session">The session.</param>
     /// <param name="warn">Told which was left out, and why.</param>
     public static IReadOnlyList<NamedRecipe> All(JobSession session, Action<string> warn)
     {
         var recipes = new List<NamedRecipe>();
+        var offering = session.Catalog.Records.Where(r => r.Status == PluginStatus.Active && r.Exports.Any(e => e.Kind == "recipe")).ToList();
+        session.Catalog.Load(offering);
+        foreach (var failed in offering.Select(session.Catalog.Now).Where(r => r.Status != PluginStatus.Active)) warn($"plugin {failed.Id} is left out: {failed.Status}: {failed.Reason}; {failed.NextStep}");
         foreach (var (plugin, metadata, recipe) in session.Catalog.Recipes)
         {
             var name = $"{metadata.Family}/{metadata.Name}";
-            // The first record of a section is the converter's own.
-            var options = session.Job.Config.PluginSections[$"quantize.linear.{metadata.Family}"].Skip(1).FirstOrDefault(o => o.GetType() == recipe.OptionsType);
             try
             {
-                recipes.Add(Described(name, recipe, options ?? Activator.CreateInstance(recipe.OptionsType)!));
+                recipes.Add(Described(name, recipe, session.Job.OptionsAs(recipe.OptionsType, $"quantize.linear.{metadata.Family}", metadata.Name)));
             }
             catch (Exception e)
             {
-                warn($"recipe {name} of plugin {plugin} is left out: {e.Message.ReplaceLineEndings(" ")}");
+                warn($"recipe {name} of plugin {plugin} is left out: {PluginFault.TextOf(e)}");
             }
         }
 

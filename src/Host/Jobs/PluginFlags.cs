@@ -36,8 +36,7 @@ internal static class PluginFlags
 
         void Set(ConfigEntry entry)
         {
-            if (schema.Find(entry.FullName) is not [var key]) return;
-            if ((entry is { IsText: true, Value: string text } ? key.Type.TryFromText(text, out var value) : key.Type.TryFromToml(entry.Value, out value)) && value is IReadOnlyList<string> list) values[entry.FullName] = list;
+            if (schema.Find(entry.FullName) is [var key] && entry.TryRead(key.Type, out var value) && value is IReadOnlyList<string> list) values[entry.FullName] = list;
         }
     }
 }

@@ -5,10 +5,13 @@ namespace Titan.Host.Plugins;
 
 /// <summary>What an assembly references and exports, read from its metadata: none of its code runs.</summary>
 /// <param name="References">Referenced assemblies and their versions.</param>
-/// <param name="Exports">Its exports, from its attributes.</param>
-public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> References, IReadOnlyList<PluginExport> Exports)
+/// <param name="Classes">Its exported classes: full name, and the export from its attribute, without options.</param>
+public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> References, IReadOnlyList<(string Class, PluginExport Export)> Classes)
 {
     private const string ContractNamespace = "Titan.Abstractions";
+
+    /// <summary>Its exports, from its attributes.</summary>
+    public IReadOnlyList<PluginExport> Exports => [.. Classes.Select(c => c.Export)];
 
     /// <summary>Reads an assembly.</summary>
     /// <exception cref="BadImageFormatException">When the file is not a managed assembly.</exception>
@@ -25,7 +28,7 @@ public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> Refe
             references[metadata.GetString(reference.Name)] = reference.Version;
         }
 
-        var exports = new List<PluginExport>();
+        var exports = new List<(string Class, PluginExport Export)>();
         foreach (var handle in metadata.CustomAttributes)
         {
             var attribute = metadata.GetCustomAttribute(handle);
@@ -38,10 +41,10 @@ public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> Refe
             {
                 "ExportRecipeAttribute" => "recipe", "ExportConverterAttribute" => "converter", "ExportParallelismAttribute" => "parallelism", _ => null,
             };
-            if (kind is not null) exports.Add(Export(kind, attribute.DecodeValue(new EnumsAreIntegers())));
+            if (kind is not null) exports.Add((NameOf(metadata, (TypeDefinitionHandle)attribute.Parent), Export(kind, attribute.DecodeValue(new EnumsAreIntegers()))));
         }
 
-        return new AssemblyInspector(references, [.. exports.OrderBy(e => e.Kind, StringComparer.Ordinal).ThenBy(e => e.Name, StringComparer.Ordinal)]);
+        return new AssemblyInspector(references, [.. exports.OrderBy(e => e.Export.Kind, StringComparer.Ordinal).ThenBy(e => e.Export.Name, StringComparer.Ordinal)]);
     }
 
     private static PluginExport Export(string kind, CustomAttributeValue<string> value)
@@ -51,7 +54,19 @@ public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> Refe
         var name = kind == "parallelism"
             ? ((Abstractions.MeshDimension)System.Convert.ToInt32(value.FixedArguments[0].Value)).ToString()
             : string.Join('/', value.FixedArguments.Select(a => (string)a.Value!));
-        return new PluginExport(kind, name, ((Abstractions.ExportStatus)status).ToString().ToLowerInvariant(), named.GetValueOrDefault("Summary") as string ?? "");
+        return new PluginExport(kind, name, ((Abstractions.ExportStatus)status).ToString().ToLowerInvariant(), named.GetValueOrDefault("Summary") as string ?? "")
+        {
+            IsDefault = named.GetValueOrDefault("IsDefault") is true,
+        };
+    }
+
+    /// <summary>As reflection writes it: namespace, and a plus before the name of a nested class.</summary>
+    private static string NameOf(MetadataReader metadata, TypeDefinitionHandle handle)
+    {
+        var type = metadata.GetTypeDefinition(handle);
+        var name = metadata.GetString(type.Name);
+        if (!type.GetDeclaringType().IsNil) return $"{NameOf(metadata, type.GetDeclaringType())}+{name}";
+        return type.Namespace.IsNil ? name : $"{metadata.GetString(type.Namespace)}.{name}";
     }
 
     /// <summary>The attributes' arguments are strings, booleans and enums with the default underlying type.</summary>

@@ -24,6 +24,6 @@ public sealed partial record ContractRange(Version Least, Version Below)
     /// <inheritdoc />
     public override string ToString() => $">={Least} <{Below}";
 
-    [GeneratedRegex(@"^>=(\d{1,6}\.\d{1,6}) <(\d{1,6}\.\d{1,6})$")]
+    [GeneratedRegex(@"\A>=([0-9]{1,6}\.[0-9]{1,6}) <([0-9]{1,6}\.[0-9]{1,6})\z")]
     private static partial Regex Pattern();
 }

@@ -19,12 +19,14 @@ public sealed record PluginOptions(IReadOnlyList<string> Path, IReadOnlyList<str
     public static PluginOptions Default { get; } = new([], [], []);
 }
 
-/// <summary>All plugins that were found, and what the active ones add.</summary>
+/// <summary>All plugins that were found, and what the loaded ones add.</summary>
 public sealed class PluginCatalog : IDisposable
 {
     private readonly List<PluginLoader> loaders = [];
+    private readonly HashSet<string> tried = [];
+    private readonly TimeSpan limit;
 
-    private PluginCatalog(IReadOnlyList<PluginRecord> records) => Records = records;
+    private PluginCatalog(IReadOnlyList<PluginRecord> records, TimeSpan limit) => (Records, this.limit) = (records, limit);
 
     /// <summary>The host's version of the contract.</summary>
     public static Version Contract { get; } = typeof(IQuantizationRecipe).Assembly.GetName().Version!;
@@ -32,13 +34,13 @@ public sealed class PluginCatalog : IDisposable
     /// <summary>Every folder that was found, with its outcome.</summary>
     public IReadOnlyList<PluginRecord> Records { get; private set; }
 
-    /// <summary>The recipes of the active plugins.</summary>
+    /// <summary>The recipes of the loaded plugins.</summary>
     public List<Exported<IQuantizationRecipe, RecipeMetadata>> Recipes { get; } = [];
 
-    /// <summary>The converters of the active plugins.</summary>
+    /// <summary>The converters of the loaded plugins.</summary>
     public List<Exported<IModelConverter, ConverterMetadata>> Converters { get; } = [];
 
-    /// <summary>The parallelisms of the active plugins.</summary>
+    /// <summary>The parallelisms of the loaded plugins.</summary>
     public List<Exported<IParallelism, ParallelismMetadata>> Parallelisms { get; } = [];
 
     /// <summary>Finds and checks plugins without running any of their code.</summary>
@@ -51,16 +53,32 @@ public sealed class PluginCatalog : IDisposable
         Chosen(records, options);
         NewestOnly(records);
         NoSharedNames(records);
-        return new PluginCatalog(records);
+        return new PluginCatalog(records, options.LoadLimit);
     }
 
-    /// <summary>The same, and loads the plugins that passed.</summary>
+    /// <summary>The same, and loads all plugins that passed.</summary>
     public static PluginCatalog Load(PluginOptions options)
     {
         var catalog = Inspect(options);
-        catalog.Records = [.. catalog.Records.Select(r => r.Status == PluginStatus.Active ? catalog.LoadOne(r, options.LoadLimit) : r)];
+        catalog.Load(catalog.Records);
         return catalog;
     }
+
+    /// <summary>Loads those of the given plugins that are active and not loaded yet. One that fails gets another status; <see cref="Now"/> tells.</summary>
+    public void Load(IEnumerable<PluginRecord> plugins)
+    {
+        foreach (var plugin in plugins.ToList())
+        {
+            if (Now(plugin) is not { Status: PluginStatus.Active } record || !tried.Add(record.Folder)) continue;
+            PluginFault.Loading = record.Id;
+            var loaded = LoadOne(record);
+            PluginFault.Loading = null;
+            Records = [.. Records.Select(r => r.Folder == record.Folder ? loaded : r)];
+        }
+    }
+
+    /// <summary>What has become of a plugin since its record was made.</summary>
+    public PluginRecord Now(PluginRecord plugin) => Records.First(r => r.Folder == plugin.Folder);
 
     /// <summary>
     /// Lets go of the plugins. Their code leaves memory once nothing refers to it, which no program can force: a thread, a cache or a live tensor of a plugin's keeps it.
@@ -74,14 +92,14 @@ public sealed class PluginCatalog : IDisposable
         loaders.Clear();
     }
 
-    private PluginRecord LoadOne(PluginRecord record, TimeSpan limit)
+    private PluginRecord LoadOne(PluginRecord record)
     {
         var (loaded, parts) = PluginComposition.Load(record, limit);
         if (parts is null) return loaded;
         loaders.Add(parts.Loader);
-        Recipes.AddRange(parts.Recipes.Select(r => new Exported<IQuantizationRecipe, RecipeMetadata>(record.Id, r.Metadata, r.Part)));
+        Recipes.AddRange(parts.Recipes.Select(r => new Exported<IQuantizationRecipe, RecipeMetadata>(record.Id, r.Metadata, new CheckedRecipe(record.Id, $"{r.Metadata.Family}/{r.Metadata.Name}", r.Part))));
         Converters.AddRange(parts.Converters.Select(c => new Exported<IModelConverter, ConverterMetadata>(record.Id, c.Metadata, c.Part)));
-        Parallelisms.AddRange(parts.Parallelisms.Select(p => new Exported<IParallelism, ParallelismMetadata>(record.Id, p.Metadata, p.Part)));
+        Parallelisms.AddRange(parts.Parallelisms.Select(p => new Exported<IParallelism, ParallelismMetadata>(record.Id, p.Metadata, new CheckedParallelism(record.Id, p.Metadata.Dimension, p.Part))));
         return loaded;
     }
 
@@ -103,16 +121,16 @@ public sealed class PluginCatalog : IDisposable
         {
             if (records[i].Status != PluginStatus.Active) continue;
             // The same version twice: the folder that was found first.
-            var newer = records.Where((r, k) => k != i && r.Status == PluginStatus.Active && r.Id == records[i].Id && (Parsed(r) > Parsed(records[i]) || (Parsed(r) == Parsed(records[i]) && k < i))).FirstOrDefault();
+            var newer = records.Where((r, k) => k != i && r.Status == PluginStatus.Active && r.Id == records[i].Id && Parsed(r).CompareTo(Parsed(records[i])) is var order && (order > 0 || order == 0 && k < i)).FirstOrDefault();
             if (newer is not null) records[i] = records[i].As(PluginStatus.Superseded, $"version {newer.Version} is in {newer.Folder}", "remove the folder that is not wanted");
         }
 
-        static Version Parsed(PluginRecord record) => Version.Parse(record.Version.Split('-', '+')[0]);
+        static PluginVersion Parsed(PluginRecord record) => PluginVersion.Parse(record.Version)!;
     }
 
     private static void NoSharedNames(List<PluginRecord> records)
     {
-        var claims = records.Where(r => r.Status == PluginStatus.Active).SelectMany(r => r.Exports.Select(e => (Name: $"{e.Kind} {e.Name}", Record: r)))
+        var claims = records.Where(r => r.Status == PluginStatus.Active).SelectMany(r => r.Exports.Select(e => (Name: e.Title, Record: r)))
             .GroupBy(c => c.Name).Where(g => g.Count() > 1).ToList();
         foreach (var claim in claims)
         {

@@ -25,28 +25,20 @@ internal static class PluginComposition
     /// <param name="limit">A plugin that takes longer is given up: a static constructor may wait forever.</param>
     public static (PluginRecord Record, Parts? Parts) Load(PluginRecord record, TimeSpan limit)
     {
-        Parts? parts = null;
-        Exception? failure = null;
-        // A thread of its own: it cannot be stopped, but the host need not wait for it.
-        var thread = new Thread(() =>
-        {
-            try
-            {
-                parts = Compose(record);
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        }) { IsBackground = true, Name = $"load {record.Id}" };
-        thread.Start();
+        Parts? parts;
         var disable = $"disable it: --plugins.disable {record.Id}";
-        if (!thread.Join(limit))
-            return (record.As(PluginStatus.Malfunctioned, $"did not finish loading within {limit.TotalSeconds} s", $"look at its static constructors and module initialisers, or {disable}"), null);
-        if (failure is not null)
-            return (record.As(PluginStatus.Malfunctioned, $"fails while it loads: {Cause(failure)}", Remedy(failure) ?? $"report it to its author, or {disable}"), null);
+        try
+        {
+            if (!PluginCall.TryRun($"load {record.Id}", limit, () => Compose(record), out parts))
+                return (record.As(PluginStatus.Malfunctioned, $"did not finish loading within {limit.TotalSeconds} s", $"look at its static constructors and module initialisers, or {disable}"), null);
+        }
+        catch (Exception e)
+        {
+            return (record.As(PluginStatus.Malfunctioned, $"fails while it loads: {Cause(e)}", Remedy(e) ?? $"report it to its author, or {disable}"), null);
+        }
+
         // Both ways: what is not declared could claim a name that no check has seen.
-        var declared = record.Exports.Select(e => $"{e.Kind} {e.Name}").ToList();
+        var declared = record.Exports.Select(e => e.Title).ToList();
         var found = parts!.Names.ToList();
         if (declared.Except(found).FirstOrDefault() is { } absent)
             return (record.As(PluginStatus.Malfunctioned, $"does not export {absent}, which its manifest lists", "an exported class must not be abstract and must implement the contract's interface"), null);
@@ -57,7 +49,12 @@ internal static class PluginComposition
 
     private static Parts Compose(PluginRecord record)
     {
-        var loader = PluginLoader.CreateFromAssemblyFile(Path.GetFullPath(Path.Combine(record.Folder, record.Manifest!.Assembly)), isUnloadable: true, Shared);
+        var manifest = record.Manifest!;
+        var loader = PluginLoader.CreateFromAssemblyFile(Path.Combine(record.Folder, manifest.Assembly), isUnloadable: true, Shared, config =>
+        {
+            // To share TorchSharp is to share what it references, and the host's version would be used of that. What a plugin ships is its own.
+            foreach (var file in manifest.Files.Where(f => f.Path.EndsWith(".dll", StringComparison.OrdinalIgnoreCase))) config.PrivateAssemblies.Add(new AssemblyName(Path.GetFileNameWithoutExtension(file.Path)));
+        });
         var main = loader.LoadDefaultAssembly();
         PluginFault.Register(main, record.Id);
         _ = main.GetTypes();    // forces type-load errors now, with all their texts
@@ -67,15 +64,19 @@ internal static class PluginComposition
         foreach (var recipe in parts.RecipeFactories) parts.Recipes.Add((recipe.Metadata, recipe.CreateExport().Value));
         foreach (var converter in parts.ConverterFactories) parts.Converters.Add((converter.Metadata, converter.CreateExport().Value));
         foreach (var parallelism in parts.ParallelismFactories) parts.Parallelisms.Add((parallelism.Metadata, parallelism.CreateExport().Value));
-        // The configuration of every job is built from these types, so a bad one must not come that far.
-        foreach (var type in parts.Recipes.Select(r => r.Part.OptionsType).Concat(parts.Converters.Select(c => c.Part.OptionsType)))
+        foreach (var (title, type) in parts.OptionTypes)
         {
-            if (type?.GetConstructor([]) is null) throw new InvalidOperationException($"its options type {type?.Name ?? "null"} has no public constructor without parameters");
-            if (ConfigSchema.ProblemOf(type) is { } problem) throw new InvalidOperationException(problem);
+            // The configuration of every job was made from the manifest.
+            var says = record.Exports.FirstOrDefault(e => e.Title == title)?.Options;
+            if (says is not null && Difference(says, OptionsRecord.Describe(type)) is { } key)
+                throw new InvalidOperationException($"its manifest and its code disagree about option {key} of {title}; build the plugin again, the build makes the manifest");
         }
 
         return parts;
     }
+
+    private static string? Difference(IReadOnlyList<PluginOption> says, IReadOnlyList<PluginOption> has) =>
+        says.Select(o => o.Key).Union(has.Select(o => o.Key)).FirstOrDefault(k => says.FirstOrDefault(o => o.Key == k) is not { } one || has.FirstOrDefault(o => o.Key == k) is not { } other || !PluginOption.Same(one, other));
 
     /// <summary>The message that says what really went wrong, from inside the wrappers of reflection and static construction.</summary>
     internal static string Cause(Exception exception)
@@ -91,7 +92,7 @@ internal static class PluginComposition
                     exception = inner;
                     continue;
                 default:
-                    return $"{exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")}";
+                    return $"{exception.GetType().Name}: {PluginFault.TextOf(exception)}";
             }
         }
     }
@@ -126,6 +127,10 @@ internal static class PluginComposition
         public List<(ConverterMetadata Metadata, IModelConverter Part)> Converters { get; } = [];
 
         public List<(ParallelismMetadata Metadata, IParallelism Part)> Parallelisms { get; } = [];
+
+        /// <summary>The options record of each export that has one, by the export's title.</summary>
+        public IEnumerable<(string Title, Type? Type)> OptionTypes =>
+            [.. Recipes.Select(r => ($"recipe {r.Metadata.Family}/{r.Metadata.Name}", (Type?)r.Part.OptionsType)), .. Converters.Select(c => ($"converter {c.Metadata.Name}", (Type?)c.Part.OptionsType))];
 
         /// <summary>Kind and name of each export, as a manifest has them.</summary>
         public IEnumerable<string> Names =>

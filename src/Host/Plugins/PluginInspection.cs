@@ -2,13 +2,12 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using Titan.Training.Files;
 
 namespace Titan.Host.Plugins;
 
 /// <summary>Looks at a plugin folder without running any of its code, in this order: manifest, contract range, platform, files and hashes, metadata of the assembly.</summary>
-public static partial class PluginInspection
+public static class PluginInspection
 {
     private static readonly string[] HostOwned = ["Titan.Abstractions.dll", "TorchSharp.dll", "System.Composition.AttributedModel.dll"];
 
@@ -17,7 +16,8 @@ public static partial class PluginInspection
     /// <param name="contract">The host's version of the contract.</param>
     public static PluginRecord Inspect(string folder, Version contract)
     {
-        var record = new PluginRecord { Id = Path.GetFileName(folder.TrimEnd('/', '\\')), Folder = folder };
+        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        var record = new PluginRecord { Id = Path.GetFileName(folder), Folder = folder };
         try
         {
             return Inspect(record, contract);
@@ -52,11 +52,13 @@ public static partial class PluginInspection
             return record.As(PluginStatus.Malfunctioned, $"{PluginManifest.FileName} line {(e.LineNumber ?? 0) + 1}: {e.Message.Split(" Path:")[0]}", "build the plugin again; the build makes the manifest");
         }
 
-        record = record with { Id = manifest.Id, Version = manifest.Version, Exports = manifest.Exports, Manifest = manifest };
+        // An id is printed and compared: one that is none is not taken over.
+        if (!PluginNames.IsId(manifest.Id)) return record.As(PluginStatus.Malfunctioned, $"its id {JsonSerializer.Serialize(manifest.Id)} is not made of lower-case letters, digits, dots and dashes", "set PluginId in its project");
+        record = record with { Id = manifest.Id, Exports = manifest.Exports, Manifest = manifest };
         if (manifest.Schema != PluginManifest.Format)
             return record.As(PluginStatus.Incompatible, $"its manifest has format {manifest.Schema}, this host reads {PluginManifest.Format}", manifest.Schema > PluginManifest.Format ? "upgrade Titan" : "build the plugin again");
-        if (!IdPattern().IsMatch(manifest.Id)) return record.As(PluginStatus.Malfunctioned, $"its id '{manifest.Id}' is not made of lower-case letters, digits, dots and dashes", "set PluginId in its project");
-        if (!Version.TryParse(manifest.Version.Split('-', '+')[0], out _)) return record.As(PluginStatus.Malfunctioned, $"its version '{manifest.Version}' is not a version", "set Version in its project");
+        if (PluginVersion.Parse(manifest.Version) is null) return record.As(PluginStatus.Malfunctioned, $"its version {JsonSerializer.Serialize(manifest.Version)} is not a version", "set Version in its project");
+        record = record with { Version = manifest.Version };
         if (ContractRange.Parse(manifest.Contract) is not { } range)
             return record.As(PluginStatus.Malfunctioned, $"its contract range '{manifest.Contract}' is not of the form '>=1.0 <2.0'", "build the plugin again");
         if (!range.Contains(contract))
@@ -68,14 +70,15 @@ public static partial class PluginInspection
 
     private static PluginRecord? Files(PluginRecord record, PluginManifest manifest)
     {
-        var present = Directory.EnumerateFiles(record.Folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(record.Folder, f).Replace('\\', '/')).ToList();
+        var (present, fault) = PluginTree.Of(record.Folder);
+        if (fault is not null) return record.As(PluginStatus.Malfunctioned, fault, "copy the whole folder that the plugin's build staged, and nothing else, without links");
         if (present.FirstOrDefault(f => HostOwned.Contains(Path.GetFileName(f), StringComparer.OrdinalIgnoreCase)) is { } owned)
             return record.As(PluginStatus.Malfunctioned, $"ships its own {owned}, which belongs to the host", "reference the package with ExcludeAssets=\"runtime;native\" and build again");
         if (manifest.Files.All(f => f.Path != manifest.Assembly)) return record.As(PluginStatus.Malfunctioned, $"its manifest does not list its assembly '{manifest.Assembly}'", "build the plugin again");
         foreach (var file in manifest.Files)
         {
             var full = Path.GetFullPath(Path.Combine(record.Folder, file.Path));
-            if (!full.StartsWith(Path.GetFullPath(record.Folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal))
+            if (!full.StartsWith(record.Folder + Path.DirectorySeparatorChar, StringComparison.Ordinal))
                 return record.As(PluginStatus.Malfunctioned, $"its manifest names a file outside its folder: '{file.Path}'", "do not use this plugin");
             if (!File.Exists(full)) return record.As(PluginStatus.Malfunctioned, $"its file '{file.Path}' is missing", "copy the whole folder that the plugin's build staged");
             try
@@ -115,19 +118,17 @@ public static partial class PluginInspection
         if (built.Major != contract.Major || built.Minor > contract.Minor)
             return record.As(PluginStatus.Incompatible, $"was built against contract {built.ToString(2)}, this host has {contract.ToString(2)}", built > contract ? "upgrade Titan" : "use a newer version of the plugin");
         if (assembly.Exports.Count == 0) return record.As(PluginStatus.Malfunctioned, "exports nothing", "mark a class with [ExportRecipe], [ExportConverter] or [ExportParallelism]");
-        if (assembly.Exports.FirstOrDefault(e => e.Kind == "converter" && e.Name.StartsWith("quantize.", StringComparison.Ordinal)) is { } reserved)
-            return record.As(PluginStatus.Malfunctioned, $"exports converter {reserved.Name}, but names that start with 'quantize.' belong to recipe families", "export a recipe, or give the converter another name");
-        var difference = Names(manifest.Exports).Except(Names(assembly.Exports)).Concat(Names(assembly.Exports).Except(Names(manifest.Exports))).FirstOrDefault();
-        return difference is not null
-            ? record.As(PluginStatus.Malfunctioned, $"its manifest and '{manifest.Assembly}' disagree about {difference}", "build the plugin again; the build makes the manifest")
-            : record with { Exports = assembly.Exports };
+        if (ExportCheck.Fault(assembly.Exports) is { } wrong) return record.As(PluginStatus.Malfunctioned, wrong.Reason, wrong.NextStep);
+        var difference = Attributes(manifest.Exports).Except(Attributes(assembly.Exports)).Concat(Attributes(assembly.Exports).Except(Attributes(manifest.Exports))).FirstOrDefault();
+        if (difference.Title is not null)
+            return record.As(PluginStatus.Malfunctioned, $"its manifest and '{manifest.Assembly}' disagree about {difference.Title}", "build the plugin again; the build makes the manifest");
+        // What the options really are shows when it loads; here, whether they can be.
+        return ExportCheck.Fault(manifest.Exports) is { } fault ? record.As(PluginStatus.Malfunctioned, fault.Reason, fault.NextStep) : record;
     }
 
-    private static IEnumerable<string> Names(IEnumerable<PluginExport> exports) => exports.Select(e => $"{e.Kind} {e.Name}");
+    /// <summary>All that an export's attribute says.</summary>
+    private static IEnumerable<(string Title, string Status, string Summary, bool IsDefault)> Attributes(IEnumerable<PluginExport> exports) => exports.Select(e => (e.Title, e.Status, e.Summary, e.IsDefault));
 
     private static string PortableRid() =>
         $"{(OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux")}-{RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant()}";
-
-    [GeneratedRegex("^[a-z0-9][a-z0-9.-]{0,99}$")]
-    private static partial Regex IdPattern();
 }

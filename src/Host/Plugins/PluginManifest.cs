@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Titan.Host.Configuration;
 
 namespace Titan.Host.Plugins;
 
@@ -13,7 +14,7 @@ public sealed record PluginManifest
     public const int Largest = 1 << 20;
 
     /// <summary>The version of the manifest's format; docs/titan-plugin.schema.json describes it.</summary>
-    public const int Format = 1;
+    public const int Format = 2;
 
     /// <summary>How manifests are written and read.</summary>
     public static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
@@ -56,7 +57,26 @@ public sealed record PluginManifest
 /// <param name="Name">For example <c>float8/tensorwise</c>.</param>
 /// <param name="Status"><c>stable</c>, <c>alpha</c> or <c>prototype</c>.</param>
 /// <param name="Summary">One line.</param>
-public sealed record PluginExport(string Kind, string Name, string Status, string Summary);
+public sealed record PluginExport(string Kind, string Name, string Status, string Summary)
+{
+    /// <summary>Whether its family uses this recipe where a job names none.</summary>
+    public bool IsDefault { get; init; }
+
+    /// <summary>Its options, the keys of its config section.</summary>
+    public IReadOnlyList<PluginOption> Options { get; init; } = [];
+
+    /// <summary>Kind and name, for messages.</summary>
+    [JsonIgnore]
+    public string Title => $"{Kind} {Name}";
+
+    /// <summary>The converter that a job names to use it, which is also its config section; null for a parallelism.</summary>
+    [JsonIgnore]
+    public string? Converter => Kind switch { "recipe" => $"quantize.linear.{Name.Split('/')[0]}", "converter" => Name, _ => null };
+
+    /// <summary>A recipe's name within its family.</summary>
+    [JsonIgnore]
+    public string RecipeName => Name[(Name.IndexOf('/') + 1)..];
+}
 
 /// <summary>A file of a plugin.</summary>
 /// <param name="Path">Relative to the plugin's folder, with forward slashes.</param>

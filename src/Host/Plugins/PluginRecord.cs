@@ -31,6 +31,8 @@ public sealed record PluginRecord
     [System.Text.Json.Serialization.JsonIgnore]
     public PluginManifest? Manifest { get; init; }
 
-    /// <summary>The same plugin with another outcome.</summary>
-    public PluginRecord As(PluginStatus status, string reason, string nextStep) => this with { Status = status, Reason = reason, NextStep = nextStep };
+    /// <summary>The same plugin with another outcome. Texts of a plugin's are in them: they become one line each.</summary>
+    public PluginRecord As(PluginStatus status, string reason, string nextStep) => this with { Status = status, Reason = OneLine(reason), NextStep = OneLine(nextStep) };
+
+    private static string OneLine(string text) => string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c));
 }

@@ -34,7 +34,12 @@ public static class PluginReport
         text.AppendLine($"id        {record.Id}\nversion   {record.Version}\nstatus    {record.Status}");
         if (record.Status != PluginStatus.Active) text.AppendLine($"reason    {record.Reason}\nnext step {record.NextStep}");
         text.AppendLine($"folder    {record.Folder}\ncontract  {record.Manifest?.Contract ?? "?"}\nsha256    {record.Hash}");
-        foreach (var export in record.Exports) text.AppendLine($"{export.Kind,-9} {Name(export)}  {export.Summary}");
+        foreach (var export in record.Exports)
+        {
+            text.AppendLine($"{export.Kind,-9} {Name(export)}  {export.Summary}");
+            foreach (var option in export.Options) text.AppendLine($"  option  {option.Key} = {option.Default.GetRawText()}  {option.Description}");
+        }
+
         foreach (var file in record.Manifest?.Files ?? []) text.AppendLine($"file      {file.Path}  {file.Sha256}");
         return text.ToString();
     }

@@ -36,18 +36,8 @@ public sealed class QuantizeLinearConverter(
 
     /// <summary>The recipe that <c>recipe_name</c> chooses.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, listing the family's recipes.</exception>
-    public (RecipeMetadata Metadata, IQuantizationRecipe Recipe) Choose(string? recipeName)
-    {
-        var names = string.Join(", ", recipes.Select(r => r.Metadata.Name));
-        var defaults = recipes.Where(r => r.Metadata.IsDefault).Select(r => r.Metadata.Name).ToList();
-        if (recipeName is null && defaults.Count > 1)
-            throw new TitanException(ExitCode.Plugin, $"{Name}: more than one recipe claims to be the family's default ({string.Join(", ", defaults)}); set recipe_name, or drop a plugin (--plugins.disable ID)");
-        var found = recipes.FirstOrDefault(r => recipeName is null ? r.Metadata.IsDefault : r.Metadata.Name == recipeName);
-        if (found.Recipe is not null) return found;
-        throw new TitanException(ExitCode.Usage, recipeName is null
-            ? $"{Name}: the family has no default recipe; set recipe_name to one of: {names}"
-            : $"{Name}.recipe_name = '{recipeName}': no loaded plugin has this recipe; known: {names}; 'titan plugin list' shows what is loaded and why others are not");
-    }
+    public (RecipeMetadata Metadata, IQuantizationRecipe Recipe) Choose(string? recipeName) =>
+        recipes[RecipeChoice.Of(Name, [.. recipes.Select(r => (r.Metadata.Name, r.Metadata.IsDefault))], recipeName)];
 
     /// <inheritdoc />
     public ConversionReport Convert(ModelSlots model, object options, ConversionContext context)

@@ -1,6 +1,6 @@
 namespace Titan.Training.Configuration;
 
-/// <summary>A job: upstream's sections, and those that plugins add.</summary>
+/// <summary>A job: upstream's sections. Those that plugins add are made when their plugin is loaded.</summary>
 public sealed record JobConfig
 {
     /// <summary>Section <c>[job]</c>.</summary>
@@ -56,7 +56,4 @@ public sealed record JobConfig
 
     /// <summary>Section <c>[plugins]</c>.</summary>
     public PluginsSection Plugins { get; init; } = new();
-
-    /// <summary>The options records of the sections that plugins add, by section name; one per part of a section, see <c>PluginSection</c>.</summary>
-    public IReadOnlyDictionary<string, IReadOnlyList<object>> PluginSections { get; init; } = new Dictionary<string, IReadOnlyList<object>>();
 }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.ComponentModel.DataAnnotations;
-using System.Reflection;
 using Titan.Abstractions;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
@@ -30,7 +29,7 @@ public sealed class EveryKeyTests : IDisposable
 
     public static TheoryData<string> Keys => [.. Schema.All.Select(k => k.FullName).Distinct()];
 
-    public static TheoryData<string> Numbers => [.. Schema.All.Where(k => k.Type.IsNumber && k.Property.GetCustomAttribute<NotServedYetAttribute>() is null).Select(k => k.FullName).Distinct()];
+    public static TheoryData<string> Numbers => [.. Schema.All.Where(k => k.Type.IsNumber && k.Rule<NotServedYetAttribute>() is null).Select(k => k.FullName).Distinct()];
 
     [Theory, MemberData(nameof(Keys))]
     public void A_value_of_another_type_is_refused_with_the_key_and_its_line(string name)
@@ -71,14 +70,14 @@ public sealed class EveryKeyTests : IDisposable
         var key = Schema.Find(name)[0];
         // A seed may be any number.
         if (name == "debug.seed") return;
-        var range = Assert.Single(key.Property.GetCustomAttributes<RangeAttribute>());
+        var range = Assert.Single(key.Rules.OfType<RangeAttribute>());
         Assert.NotEqual("", ValueRules.Describe(key));
         foreach (var value in Nonsense(key).Concat(Beside(key, range)))
         {
             var number = double.Parse(value, CultureInfo.InvariantCulture);
             double least = Convert.ToDouble(range.Minimum), most = Convert.ToDouble(range.Maximum);
             var isInside = double.IsFinite(number) && (range.MinimumIsExclusive ? number > least : number >= least) && (range.MaximumIsExclusive ? number < most : number <= most)
-                && key.Property.GetCustomAttribute<DeniedValuesAttribute>()?.Values.Any(v => Convert.ToDouble(v) == number) != true;
+                && key.Rule<DeniedValuesAttribute>()?.Values.Any(v => Convert.ToDouble(v) == number) != true;
             var refusal = Refusal($"--{name}={value}");
             if (!isInside) Assert.Contains($"command line: {name} = ", refusal, StringComparison.Ordinal);
             // A rule of several keys may refuse it.

@@ -67,6 +67,24 @@ public sealed class KeyTypeTests : IDisposable
 
         [MinLength(2)]
         public string Name { get; init; } = "ab";
+
+        [Range(1, 8, ErrorMessage = "expected a width in lanes, from 1 to 8")]
+        public int Width { get; init; } = 4;
+
+        [AllowedValues(1, 2, 4)]
+        public int Ways { get; init; } = 1;
+
+        [Range(-1, 8), DeniedValues(0)]
+        public long Depth { get; init; } = -1;
+
+        [Range(0, 1.0, MinimumIsExclusive = true, MaximumIsExclusive = true)]
+        public float Share { get; init; } = 0.5f;
+
+        [Range(double.NegativeInfinity, 0)]
+        public double Below { get; init; }
+
+        [DeniedValues(Rounding.ToNearest)]
+        public Rounding Rounding { get; init; } = Rounding.TowardZero;
     }
 
     public sealed record Unsupported
@@ -101,7 +119,7 @@ public sealed class KeyTypeTests : IDisposable
             foreach (var (name, value) in fromFlag.Values)
                 if (name != "job.config_file") Assert.True(KeyType.Same(value, job.Values[name]), name);
         var property = typeof(AllTypes).GetProperties().Single(p => KeyNames.ToSnakeCase(p.Name) == key);
-        Assert.True(KeyType.Same(fromFlag.Values[$"acme.{key}"], property.GetValue(fromFlag.Config.PluginSections["acme"][0])));
+        Assert.Equal(toml, KeyType.Show(property.GetValue(fromFlag.OptionsAs(typeof(AllTypes), "acme", null))));
         using var json = JsonDocument.Parse(ConfigPrinter.ToJson(fromFlag, Schema<AllTypes>()));
         using var expected = JsonDocument.Parse(toml);
         Assert.Equal(Plain(expected.RootElement), Plain(json.RootElement.GetProperty("acme").GetProperty(key)));
@@ -128,15 +146,33 @@ public sealed class KeyTypeTests : IDisposable
     [InlineData("--acme.bits=9", "acme.bits = 9: expected from 1 to 8")]
     [InlineData("--acme.shape=col", "acme.shape = \"col\": expected one of: row, tile")]
     [InlineData("--acme.parts=0.5,1.5", "1.5: expected from 0 to 1")]
-    [InlineData("--acme.name=a", "acme.name")]
+    [InlineData("--acme.ways=3", "acme.ways = 3: expected one of: 1, 2, 4")]
+    [InlineData("--acme.depth=0", "acme.depth = 0: expected from 1 to 8, or -1")]
+    [InlineData("--acme.depth=9", "acme.depth = 9: expected from 1 to 8, or -1")]
+    [InlineData("--acme.share=0", "acme.share = 0.0: expected more than 0 and less than 1")]
+    [InlineData("--acme.share=1", "acme.share = 1.0: expected more than 0 and less than 1")]
+    [InlineData("--acme.below=0.5", "acme.below = 0.5: expected 0 or less")]
+    [InlineData("--acme.rounding=to_nearest", "acme.rounding = \"to_nearest\": expected none of: to_nearest")]
     public void Attributes_of_a_plugins_options_are_rules(string flag, string says) =>
         Assert.Contains(says, Assert.Throws<TitanException>(() => Read<Ruled>("", flag)).Message, StringComparison.Ordinal);
+
+    /// <summary>A manifest has no words for them.</summary>
+    [Theory]
+    [InlineData("--acme.name=a", "command line: acme.name = \"a\": ")]
+    [InlineData("--acme.width=9", "command line: acme.width = 9: expected a width in lanes, from 1 to 8")]
+    public void Any_other_attribute_is_a_rule_once_the_plugin_is_loaded(string flag, string says)
+    {
+        var job = Read<Ruled>("", flag);
+        var refusal = Assert.Throws<TitanException>(() => job.OptionsAs(typeof(Ruled), "acme", null));
+        Assert.Equal(ExitCode.Usage, refusal.Code);
+        Assert.Contains(says, refusal.Message, StringComparison.Ordinal);
+    }
 
     [Fact]
     public void A_type_that_no_key_can_have_is_named()
     {
-        Assert.Null(ConfigSchema.ProblemOf(typeof(AllTypes)));
-        Assert.Contains("Unsupported has When of type DateTime", ConfigSchema.ProblemOf(typeof(Unsupported)), StringComparison.Ordinal);
+        Assert.Equal(typeof(AllTypes).GetProperties().Length, OptionsRecord.Describe(typeof(AllTypes)).Count);
+        Assert.Contains("Unsupported has When of type DateTime", Assert.Throws<InvalidOperationException>(() => OptionsRecord.Describe(typeof(Unsupported))).Message, StringComparison.Ordinal);
     }
 
     /// <summary>JSON with every number written the same way.</summary>
@@ -147,7 +183,7 @@ public sealed class KeyTypeTests : IDisposable
         _ => json.GetRawText(),
     };
 
-    private static ConfigSchema Schema<T>() => new([new PluginSection("acme", [new PluginSectionPart(null, typeof(T))])]);
+    private static ConfigSchema Schema<T>() => new([new PluginSection("acme", [new PluginSectionPart(null, OptionsRecord.Describe(typeof(T)))])]);
 
     private LoadedJob Read<T>(string toml, params string[] args)
     {

@@ -18,10 +18,13 @@ public sealed class KeysAreReadTests
     public void Every_key_is_read_or_refused_or_says_that_it_has_no_effect()
     {
         var session = JobSession.Open([]);
-        var assemblies = session.Schema.All.Select(k => k.Property.DeclaringType!.Assembly)
+        session.Catalog.Load(session.Catalog.Records);
+        var properties = Properties(session);
+        Assert.Equal(session.Schema.All.Select(k => k.FullName).Distinct().Order(), properties.Select(p => p.Key).Distinct().Order());
+        var assemblies = properties.Select(p => p.Property.DeclaringType!.Assembly)
             .Concat([typeof(JobSession).Assembly, typeof(JobConfig).Assembly, typeof(Titan.Quantization.Conversion.QuantizeLinearOptions).Assembly]).Concat(session.Catalog.Parallelisms.Select(p => p.Part.GetType().Assembly)).Distinct();
         var read = assemblies.SelectMany(Calls).ToHashSet();
-        var unread = session.Schema.All.Where(k => !IsExempt(k) && !read.Contains(Getter(k.Property))).Select(k => k.FullName).Distinct().ToList();
+        var unread = properties.Where(p => !session.Schema.Find(p.Key).Any(IsExempt) && !read.Contains(Getter(p.Property))).Select(p => p.Key).Distinct().ToList();
         Assert.True(unread.Count == 0, $"read nowhere: {string.Join(", ", unread)}");
     }
 
@@ -42,9 +45,34 @@ public sealed class KeysAreReadTests
 
     internal static int UseOne() => new Two { Read = 1, NotRead = 2 }.Read;
 
+    /// <summary>The property that each key is: of the job's records, and of the options records of the plugins.</summary>
+    private static List<(string Key, PropertyInfo Property)> Properties(JobSession session)
+    {
+        List<(string, PropertyInfo)> found = [];
+        foreach (var section in typeof(JobConfig).GetProperties().Where(ConfigSchema.IsSection)) Add(KeyNames.ToSnakeCase(section.Name), section.PropertyType);
+        foreach (var recipe in session.Catalog.Recipes)
+        {
+            Add($"quantize.linear.{recipe.Metadata.Family}", typeof(Titan.Quantization.Conversion.QuantizeLinearOptions));
+            Add($"quantize.linear.{recipe.Metadata.Family}", recipe.Part.OptionsType);
+        }
+
+        foreach (var converter in session.Catalog.Converters) Add(converter.Metadata.Name, converter.Part.OptionsType);
+        return found;
+
+        void Add(string section, Type record)
+        {
+            foreach (var property in record.GetProperties().Where(p => p.CanWrite))
+            {
+                var key = $"{section}.{KeyNames.ToSnakeCase(property.Name)}";
+                if (ConfigSchema.IsSection(property)) Add(key, property.PropertyType);
+                else found.Add((key, property));
+            }
+        }
+    }
+
     private static bool IsExempt(ConfigKey key) => OfTheReader.Contains(key.FullName)
-        || key.Property.GetCustomAttribute<NotServedYetAttribute>() is not null || key.Property.GetCustomAttribute<NoEffectAttribute>() is not null
-        || key.Property.GetCustomAttribute<System.ComponentModel.DataAnnotations.AllowedValuesAttribute>() is { Values.Length: 1 };
+        || key.Rule<NotServedYetAttribute>() is not null || key.Rule<NoEffectAttribute>() is not null
+        || key.Rule<System.ComponentModel.DataAnnotations.AllowedValuesAttribute>() is { Values.Length: 1 };
 
     private static (Module, int) Getter(PropertyInfo property) => (property.Module, property.GetMethod!.MetadataToken);
 

@@ -2,5 +2,8 @@
 public sealed class Plugin : EverythingE4M3
 {
     [System.Runtime.CompilerServices.ModuleInitializer]
-    internal static void Initialise() => Thread.Sleep(Timeout.Infinite);
+    internal static void Initialise()
+    {
+        if (!BuildTool.IsRunning) Thread.Sleep(Timeout.Infinite);
+    }
 }

@@ -2,7 +2,7 @@
 [ExportConverter("acme.option_of_no_key")]
 public sealed class Plugin() : EveryLinear("acme.option_of_no_key"), IModelConverter
 {
-    public Type OptionsType => typeof(Dated);
+    public Type OptionsType => BuildTool.IsRunning ? typeof(NoOptions) : typeof(Dated);
 }
 
 public sealed record Dated

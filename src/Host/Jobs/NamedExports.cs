@@ -1,0 +1,81 @@
+using Titan.Abstractions;
+using Titan.Host.Configuration;
+using Titan.Host.Plugins;
+using Titan.Quantization.Conversion;
+using Titan.Training.Loop;
+using Titan.Training.Models;
+
+namespace Titan.Host.Jobs;
+
+/// <summary>An export that a job names.</summary>
+/// <param name="Plugin">Whose it is.</param>
+/// <param name="Export">The export.</param>
+public sealed record NamedExport(PluginRecord Plugin, PluginExport Export);
+
+/// <summary>Which exports of the plugins a job names, by their manifests. Only the plugins of these are loaded: no other can end, hold up or slow the job.</summary>
+/// <param name="plugins">All plugins that were found.</param>
+/// <param name="job">The job.</param>
+public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob job)
+{
+    /// <summary>The converters that <c>model.converters</c> can name.</summary>
+    public IEnumerable<string> Known => Active.Select(e => e.Export.Converter).OfType<string>().Distinct();
+
+    /// <summary>The export of each entry of <c>model.converters</c>, in its order: the converter, or the recipe that the family's converter is to use.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> or <see cref="ExitCode.Plugin"/> when there is none, saying why.</exception>
+    public IReadOnlyList<NamedExport> Converters => [.. job.Config.Model.Converters.Select(Converter)];
+
+    private IEnumerable<NamedExport> Active => All(isActive: true);
+
+    /// <summary>The parallelism of each dimension of the mesh that has more than one rank.</summary>
+    /// <param name="world">The number of ranks.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees do not fit it; with <see cref="ExitCode.Plugin"/> when no plugin serves a dimension.</exception>
+    public IReadOnlyList<NamedExport> Parallelisms(int world)
+    {
+        var dimensions = TrainingRanks.Resolve(job.Config, world);
+        return [.. Enum.GetValues<MeshDimension>().Where(d => dimensions[d] > 1).Select(d => Parallelism(d, dimensions[d]))];
+    }
+
+    /// <summary>The plugins of a run: those of its converters and its parallelisms.</summary>
+    /// <param name="world">The number of ranks.</param>
+    public IReadOnlyList<PluginRecord> Plugins(int world) => [.. Converters.Concat(Parallelisms(world)).Select(e => e.Plugin).Distinct()];
+
+    private NamedExport Converter(string name)
+    {
+        var found = Active.Where(e => e.Export.Converter == name).ToList();
+        if (found.Count == 0) throw Unknown(name);
+        if (found[0].Export.Kind == "converter") return found[0];
+        var wanted = job.Values.GetValueOrDefault($"{name}.{PluginSection.RecipeKey}") as string;
+        if (wanted is not null && found.All(e => e.Export.RecipeName != wanted) && Inactive(e => e.Converter == name && e.Kind == "recipe" && e.RecipeName == wanted) is { } owner)
+            throw new TitanException(ExitCode.Plugin, $"{name}.{PluginSection.RecipeKey} = '{wanted}' belongs to {Described(owner)}");
+        return found[RecipeChoice.Of(name, [.. found.Select(e => (e.Export.RecipeName, e.Export.IsDefault))], wanted)];
+    }
+
+    private TitanException Unknown(string name)
+    {
+        // Its owner may be here and broken: then that is what to say.
+        if (Inactive(e => e.Converter == name) is { } owner) return NotActive(name, owner);
+        var broken = plugins.Where(r => r.Status != PluginStatus.Active).Select(r => r.Id).ToList();
+        return new TitanException(ExitCode.Usage,
+            $"model.converters: '{name}': no loaded plugin has this converter; known: {string.Join(", ", Known)}{Nearest.Hint(name, Known)}" +
+            (broken.Count > 0 ? $"; not active: {string.Join(", ", broken)} ('titan plugin list' says why)" : ""));
+    }
+
+    /// <summary>The error for a converter whose plugin is there and not active.</summary>
+    internal static TitanException NotActive(string converter, PluginRecord owner) => new(ExitCode.Plugin, $"model.converters: '{converter}' belongs to {Described(owner)}");
+
+    private NamedExport Parallelism(MeshDimension dimension, int size)
+    {
+        var served = Active.Where(e => e.Export.Kind == "parallelism").ToList();
+        if (served.FirstOrDefault(e => e.Export.Name == $"{dimension}") is { } found) return found;
+        var owner = Inactive(e => e.Kind == "parallelism" && e.Name == $"{dimension}");
+        throw new TitanException(ExitCode.Plugin, $"the mesh has {size} ranks along {dimension}, and " + (owner is not null
+            ? $"that dimension belongs to {Described(owner)}"
+            : $"no loaded plugin serves that dimension; served: {string.Join(", ", served.Select(e => e.Export.Name))}; 'titan plugin list' shows what is loaded and why others are not"));
+    }
+
+    private static string Described(PluginRecord owner) => $"plugin '{owner.Id}', which is {owner.Status}: {owner.Reason}; {owner.NextStep}";
+
+    private PluginRecord? Inactive(Func<PluginExport, bool> isIt) => All(isActive: false).FirstOrDefault(e => isIt(e.Export))?.Plugin;
+
+    private IEnumerable<NamedExport> All(bool isActive) => plugins.Where(p => p.Status == PluginStatus.Active == isActive).SelectMany(p => p.Exports.Select(e => new NamedExport(p, e)));
+}

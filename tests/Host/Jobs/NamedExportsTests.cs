@@ -1,0 +1,73 @@
+using Titan.Abstractions;
+using Titan.Host.Configuration;
+using Titan.Host.Jobs;
+using Titan.Host.Plugins;
+
+namespace Titan.Host.Tests.Jobs;
+
+/// <summary>Which exports of which plugins a job names, by their manifests alone.</summary>
+public sealed class NamedExportsTests
+{
+    private static readonly PluginRecord
+        Tensorwise = Plugin("tensorwise", Recipe("float8/tensorwise", isDefault: true)),
+        Rowwise = Plugin("rowwise", Recipe("float8/rowwise"), Recipe("float8/rowwise_hp")),
+        Layers = Plugin("layers", new PluginExport("converter", "acme.layers", "stable", ""), new PluginExport("converter", "acme.others", "stable", "")),
+        Sharding = Plugin("sharding", new PluginExport("parallelism", "DataParallelShard", "stable", ""), new PluginExport("parallelism", "TensorParallel", "stable", "")),
+        Replicas = Plugin("replicas", new PluginExport("parallelism", "DataParallelReplicate", "stable", ""));
+
+    [Theory]
+    [InlineData(1, "")]
+    [InlineData(1, "", "--quantize.linear.float8.recipe_name", "rowwise")]
+    [InlineData(1, "tensorwise", "--model.converters", "quantize.linear.float8")]
+    [InlineData(1, "rowwise", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.recipe_name", "rowwise_hp")]
+    [InlineData(1, "layers", "--model.converters", "acme.layers")]
+    [InlineData(1, "layers tensorwise", "--model.converters", "acme.layers,quantize.linear.float8")]
+    [InlineData(1, "layers", "--model.converters", "acme.layers,acme.others")]
+    [InlineData(4, "sharding")]
+    [InlineData(4, "replicas", "--parallelism.data_parallel_replicate_degree", "4", "--parallelism.data_parallel_shard_degree", "1")]
+    [InlineData(4, "replicas sharding", "--parallelism.data_parallel_replicate_degree", "2")]
+    [InlineData(4, "sharding tensorwise", "--parallelism.tensor_parallel_degree", "4", "--model.converters", "quantize.linear.float8")]
+    public void A_run_loads_the_plugins_of_its_converters_chosen_recipes_and_parallelisms_and_no_other(int world, string plugins, params string[] job) =>
+        Assert.Equal(plugins, string.Join(' ', Of(job).Plugins(world).Select(p => p.Id).Order()));
+
+    [Fact]
+    public void The_exports_come_in_the_order_in_which_the_job_names_them() =>
+        Assert.Equal(["acme.others", "float8/tensorwise", "acme.layers"], Of("--model.converters", "acme.others,quantize.linear.float8,acme.layers").Converters.Select(e => e.Export.Name));
+
+    [Theory]
+    [InlineData(ExitCode.Usage, "model.converters: 'acme.leyers': no loaded plugin has this converter; known: ", "--model.converters", "acme.leyers")]
+    [InlineData(ExitCode.Usage, "recipe_name = 'colwise': no loaded plugin has this recipe; known: tensorwise, rowwise, rowwise_hp", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.recipe_name", "colwise")]
+    public void A_name_that_nobody_has_is_an_error_with_what_there_is(ExitCode code, string message, params string[] job)
+    {
+        var refusal = Assert.Throws<TitanException>(() => Of(job).Converters);
+        Assert.Equal(code, refusal.Code);
+        Assert.Contains(message, refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_name_of_a_plugin_that_is_not_active_is_an_error_that_says_why()
+    {
+        PluginRecord[] plugins = [Tensorwise, Off(Rowwise), Off(Layers), Off(Sharding)];
+        Expect("model.converters: 'acme.layers' belongs to plugin 'layers', which is Disabled: on purpose; enable it", n => n.Converters, "--model.converters", "acme.layers");
+        Expect("quantize.linear.float8.recipe_name = 'rowwise' belongs to plugin 'rowwise', which is Disabled: on purpose; enable it", n => n.Converters, "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.recipe_name", "rowwise");
+        Expect("the mesh has 2 ranks along DataParallelShard, and that dimension belongs to plugin 'sharding', which is Disabled: on purpose; enable it", n => n.Parallelisms(2));
+        Expect("the mesh has 2 ranks along DataParallelReplicate, and no loaded plugin serves that dimension", n => n.Parallelisms(2), "--parallelism.data_parallel_replicate_degree", "2");
+
+        void Expect(string message, Func<NamedExports, object> ask, params string[] job)
+        {
+            var refusal = Assert.Throws<TitanException>(() => ask(Of(plugins, job)));
+            Assert.Equal(ExitCode.Plugin, refusal.Code);
+            Assert.StartsWith(message, refusal.Message, StringComparison.Ordinal);
+        }
+    }
+
+    private static PluginExport Recipe(string name, bool isDefault = false) => new("recipe", name, "stable", "") { IsDefault = isDefault };
+
+    private static PluginRecord Plugin(string id, params PluginExport[] exports) => new() { Id = id, Folder = $"/plugins/{id}", Exports = exports };
+
+    private static PluginRecord Off(PluginRecord plugin) => plugin.As(PluginStatus.Disabled, "on purpose", "enable it");
+
+    private static NamedExports Of(params string[] job) => Of([Tensorwise, Rowwise, Layers, Sharding, Replicas], job);
+
+    private static NamedExports Of(PluginRecord[] plugins, string[] job) => new(plugins, new JobConfigReader(new ConfigSchema(ConverterSections.Of(plugins)), ".").Read(job));
+}
