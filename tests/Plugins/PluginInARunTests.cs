@@ -40,11 +40,11 @@ public sealed class PluginInARunTests : IClassFixture<BuiltFixtures>, IDisposabl
     }
 
     [Fact]
-    public void A_backward_that_throws_ends_the_run_with_the_plugin_named()
+    public void A_backward_that_throws_ends_the_run_with_plugin_and_layer_named()
     {
         var (code, output) = Train("BackwardThrows", "acme.backward_throws", steps: 2);
         Assert.Equal((int)ExitCode.Plugin, code);
-        Assert.Contains("plugin 'backwardthrows' failed: InvalidOperationException: thrown by backward", output, StringComparison.Ordinal);
+        Assert.Contains("plugin 'backwardthrows' failed in layer output: InvalidOperationException: thrown by backward", output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -32,6 +32,7 @@ internal sealed unsafe class AutogradNode
     private readonly Backward backward;
     private readonly Deleted deleted;
     private readonly DifferentiableCall call;
+    private readonly ModuleSlot? slot = ModuleSlot.Current;
     private readonly int inputs;
     private readonly List<nint> saved = [];
     private readonly Lock guard = new();
@@ -161,6 +162,7 @@ internal sealed unsafe class AutogradNode
         catch (Exception exception)
         {
             made = null;
+            Name(exception);
             BackwardFailure.Keep(exception);
         }
         finally
@@ -174,6 +176,19 @@ internal sealed unsafe class AutogradNode
         last?.ReleaseResults();
         last = this;
         return Keep(made);
+    }
+
+    /// <summary>Leaves the layer's name on what its backward failed with. An exception of a plugin's own may throw even here.</summary>
+    private void Name(Exception exception)
+    {
+        try
+        {
+            slot?.Note(exception);
+        }
+        catch (Exception)
+        {
+            // The failure itself is kept all the same.
+        }
     }
 
     private TensorArray Keep(Tensor?[]? made)

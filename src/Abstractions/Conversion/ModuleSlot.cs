@@ -19,6 +19,9 @@ public sealed class ModuleSlot : IActivationBoundary
     private static readonly FieldInfo Children = typeof(nn.Module).GetField("_internal_submodules", BindingFlags.Instance | BindingFlags.NonPublic)
         ?? throw new InvalidOperationException("this version of TorchSharp keeps its submodules elsewhere");
 
+    [ThreadStatic]
+    private static ModuleSlot? current;
+
     private readonly nn.Module parent;
     private ILinear? replaced;
 
@@ -47,6 +50,9 @@ public sealed class ModuleSlot : IActivationBoundary
     /// <summary>The name within the whole model, once somebody has looked at it as a whole.</summary>
     internal string? Fqn { get; set; }
 
+    /// <summary>The slot whose module runs forward on this thread; what its functions fail with in backward is this layer's failure.</summary>
+    internal static ModuleSlot? Current => current;
+
     /// <summary>Whether the module looks for the amax of its input.</summary>
     public bool WantsInputAmax => Module is IActivationLayer { WantsInputAmax: true };
 
@@ -60,6 +66,8 @@ public sealed class ModuleSlot : IActivationBoundary
     /// <summary>Calls the module.</summary>
     public Activation Forward(Activation x)
     {
+        var outer = current;
+        current = this;
         try
         {
             using var scope = NewDisposeScope();
@@ -74,6 +82,10 @@ public sealed class ModuleSlot : IActivationBoundary
         catch (Exception e) when (Note(e))
         {
             throw;
+        }
+        finally
+        {
+            current = outer;
         }
     }
 
@@ -112,7 +124,7 @@ public sealed class ModuleSlot : IActivationBoundary
     }
 
     /// <summary>Leaves the layer's name on an exception that passes, and never catches it.</summary>
-    private bool Note(Exception exception)
+    internal bool Note(Exception exception)
     {
         if (!exception.Data.Contains(FailedLayer)) exception.Data[FailedLayer] = Fqn ?? Name;
         return false;

@@ -153,6 +153,18 @@ public sealed class AutogradNodeTests
     }
 
     [Fact]
+    public void What_a_backward_fails_with_names_the_layer_whose_forward_made_the_node()
+    {
+        using var scope = NewDisposeScope();
+        using var owner = new Owner();
+        owner.Slot.forward(ones(2).requires_grad_(true)).sum().backward();
+        Assert.Equal("inner", Assert.Throws<InvalidOperationException>(BackwardFailure.ThrowIfAny).Data[ModuleSlot.FailedLayer]);
+        // Not that of a layer which runs later.
+        Forgetful.Of(ones(2).requires_grad_(true), ones(2)).sum().backward();
+        Assert.Empty(Assert.Throws<InvalidOperationException>(BackwardFailure.ThrowIfAny).Data);
+    }
+
+    [Fact]
     public void A_forward_that_throws_leaves_no_node()
     {
         using var scope = NewDisposeScope();
@@ -188,6 +200,18 @@ public sealed class AutogradNodeTests
         var error = Assert.Throws<TitanException>(() => AutogradLibrary.Check(other, 16, 16));
         Assert.Contains("it lacks THSAutograd_CSharpNode_ctor", error.Message, StringComparison.Ordinal);
         AutogradLibrary.Check();
+    }
+
+    private sealed class Owner : nn.Module
+    {
+        public Owner() : base(nameof(Owner)) => Slot = new ModuleSlot(this, "inner", new Inner());
+
+        public ModuleSlot Slot { get; }
+
+        private sealed class Inner() : nn.Module<Tensor, Tensor>(nameof(Inner))
+        {
+            public override Tensor forward(Tensor x) => Forgetful.Of(x, ones(2));
+        }
     }
 
     private static void Step(int depth)
