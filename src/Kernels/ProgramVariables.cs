@@ -49,7 +49,7 @@ public static partial class ProgramVariables
         new("TITAN_HOSTS", Train, "Hosts and their ranks: host1:4,host2:4."),
         new("TITAN_MPIRUN_FLAGS", Train, "More flags for the launcher."),
         new("TITAN_LAUNCHER_GRACE_SECONDS", Train, "Seconds that a launcher may outlive its ranks here.") { Default = "20", Rule = ProgramVariable.Seconds },
-        new("TITAN_INSTALL", Train, "1: may install Open MPI with apt-get.") { Allowed = Switch },
+        new("TITAN_INSTALL", $"{Train}, run_tests.sh", "1: run_train.sh may install Open MPI with apt-get. 0: run_tests.sh may not install what its tests start.") { Allowed = ["0", "1"] },
         new("TITAN_PROGRAM", Train, "Another build of the program.") { Default = "./titan" },
         new("TITAN_NO_BUILD", "./titan", "1: does not look for changed sources.") { Allowed = Switch },
         new("TITAN_ROOT", "deploy/slurm.sh", "The checkout.") { Default = "the folder of submission" },

@@ -54,6 +54,7 @@ public sealed class DataLoader : IDisposable
     private long document;
     private bool isWholeEpoch = true;
     private bool hasTokens;
+    private volatile bool isDisposed;
 
     /// <summary>Opens the stream at its start.</summary>
     /// <param name="corpus">The documents.</param>
@@ -118,7 +119,11 @@ public sealed class DataLoader : IDisposable
     }
 
     /// <inheritdoc />
-    public void Dispose() => documents.Dispose();
+    public void Dispose()
+    {
+        isDisposed = true;
+        documents.Dispose();
+    }
 
     /// <summary>The documents after the first <paramref name="count"/>, which are read here, so that it is known that there are so many.</summary>
     private IEnumerator<string> DocumentsFrom(long count)
@@ -153,7 +158,10 @@ public sealed class DataLoader : IDisposable
     private bool ReadDocument()
     {
         Checkpoints.Failpoint.Hit("reading");
-        if (documents.MoveNext())
+        var more = documents.MoveNext();
+        // A reader that a stop left behind would take the end of what is gone for the end of the text.
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        if (more)
         {
             // What was given out goes once it is the larger part, so that no token is moved more than once on average.
             if (given > tokens.Count / 2)

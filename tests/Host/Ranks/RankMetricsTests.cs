@@ -10,7 +10,7 @@ public sealed class RankMetricsTests
     /// In step 1 the weights are the same on any number of ranks. One rank with one sequence has the loss of the first sequence; two ranks with a sequence each have the mean,
     /// so the second is known, and the larger of the two.
     /// </summary>
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void The_largest_loss_is_that_of_the_worst_rank_and_every_rank_can_write_its_own_events()
     {
         using var one = new RankJob { Ranks = 1 };

@@ -13,7 +13,7 @@ public sealed class RankStopTests
         ("starting", "TERM"), ("building", "INT then INT"), ("step", "INT"), ("save", "TERM then TERM"), ("validation", "TERM"), ("ending", "HUP"), ("reading", "TERM+TERM"),
     ], StopMoment.All.Select(m => m.Moment));
 
-    [Theory]
+    [TheoryWithTools("mpirun.openmpi")]
     [MemberData(nameof(Cells))]
     public void All_ranks_stop_as_asked_at_every_moment(string moment, string signals)
     {
@@ -43,7 +43,7 @@ public sealed class RankStopTests
         Assert.DoesNotContain("error", end.Output, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_signal_before_the_ranks_listen_is_kept_for_them()
     {
         using var hold = new Hold("ranks");
@@ -57,7 +57,7 @@ public sealed class RankStopTests
         Assert.Contains("Stopped before", end.Output, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [FactWithTools("mpirun.openmpi")]
     public void A_signal_before_anything_has_begun_ends_the_script_as_it_would_end_any_program()
     {
         using var hold = new Hold("script");
@@ -70,7 +70,7 @@ public sealed class RankStopTests
         Assert.Contains("nothing had begun", end.Output, StringComparison.Ordinal);
     }
 
-    [Theory]
+    [TheoryWithTools("mpirun.openmpi")]
     [InlineData(true)]
     [InlineData(false)]
     public void Ranks_whose_script_or_launcher_is_killed_do_not_stay(bool script)

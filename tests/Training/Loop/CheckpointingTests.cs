@@ -66,11 +66,12 @@ public sealed class CheckpointingTests : TinyRuns
         // Nothing was trained: nothing is saved, and nothing is set aside.
         Assert.Empty(Run(Full with { LoadStep = 4 }, "run", stop: 0));
         Assert.Equal(left, Snapshot("run"));
-        Assert.Contains("checkpoint.load_step = 4: training leaves step-8, step-6, which become step-N.superseded when this run first saves", Assert.Single(Warnings), StringComparison.Ordinal);
+        Assert.Empty(Warnings);
 
         var job = Job("run", Full with { LoadStep = 4 });
         _ = Run(Full, "run", stop: 5, config: job with { Optimizer = job.Optimizer with { Lr = 1e-2 } });
         Assert.Equal(["step-2", "step-4", "step-5", "step-6.superseded", "step-8.superseded"], Folders("run"));
+        Assert.Contains("checkpoint.load_step = 4: training leaves step-8, step-6, which become step-N.superseded when this run first saves", Warnings[0], StringComparison.Ordinal);
         Assert.Contains("training went back to step 4, and the later checkpoints", Warnings[^1], StringComparison.Ordinal);
         Assert.Contains("were renamed to step-6.superseded, step-8.superseded", Warnings[^1], StringComparison.Ordinal);
         Assert.Equal(left.Where(f => f.Key.Contains("step-8", StringComparison.Ordinal)).Select(f => f.Value), Snapshot("run").Where(f => f.Key.Contains("step-8", StringComparison.Ordinal)).Select(f => f.Value));

@@ -53,8 +53,9 @@ public sealed class ExcludedPartsTests : TinyRuns
         var excluding = Full with { ExcludeFromLoading = ["train_state"] };
         Assert.Empty(Run(excluding, "run", stop: 0));
         Assert.Equal(before, Snapshot("run"));
-        Assert.Contains("checkpoint.exclude_from_loading train_state counts the steps anew: training leaves step-4, step-2, which become step-N.superseded", Assert.Single(Warnings), StringComparison.Ordinal);
+        Assert.Empty(Warnings);
         _ = Run(excluding, "run", stop: 2);
+        Assert.Contains("checkpoint.exclude_from_loading train_state counts the steps anew: training leaves step-4, step-2, which become step-N.superseded", Warnings[0], StringComparison.Ordinal);
         Assert.Equal(["step-2", "step-2.superseded", "step-4.superseded"], Folders("run"));
     }
 
