@@ -113,7 +113,7 @@ public sealed record KeyType(Type Declared, Type Element, bool IsList, bool IsOp
         {
             JsonValueKind.True or JsonValueKind.False => json.GetBoolean(),
             JsonValueKind.String => json.GetString()!,
-            JsonValueKind.Number => json.TryGetInt64(out var whole) ? whole : json.GetDouble(),
+            JsonValueKind.Number => json.TryGetInt64(out var whole) ? (object)whole : json.GetDouble(),
             JsonValueKind.Array => json.EnumerateArray().Select(Plain).ToList(),
             _ => json,
         };

@@ -73,7 +73,7 @@ internal static class ValueRules
     {
         var (least, most) = Bounds(range);
         // A special value below, such as -1, is named apart from the values from 1 on.
-        if (least == -1 && denied?.Values is [0]) return $"{Words(1, most, false, range.MaximumIsExclusive)}, or -1";
+        if (least == -1 && denied?.Values is [{ } none] && IsSame(none, 0)) return $"{Words(1, most, false, range.MaximumIsExclusive)}, or -1";
         if (least == -1) return $"{Words(0, most, false, range.MaximumIsExclusive)}, or -1";
         var words = Words(least, most, range.MinimumIsExclusive, range.MaximumIsExclusive);
         return denied is null ? words : $"{words}, but not {Join(denied.Values)}";
