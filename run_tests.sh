@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds everything and runs every test that a machine without a GPU can run. Ends with "N passed, N failed", and ", N skipped" where a test's tools are missing.
 # As root it first installs those tools with apt-get; TITAN_INSTALL=0: it does not. Arguments go to dotnet test (for example --filter NAME).
-# TITAN_TEST_TIMEOUT: seconds that one test project may take (900).
+# TITAN_TEST_TIMEOUT: seconds that one test project may take (1800).
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$root"
@@ -11,7 +11,7 @@ if ! command -v dotnet >/dev/null 2>&1; then
 fi
 say() { echo "run_tests.sh: $*"; }
 results="$root/artifacts/test-results"
-limit=${TITAN_TEST_TIMEOUT:-900}
+limit=${TITAN_TEST_TIMEOUT:-1800}
 rm -rf "$results"
 mkdir -p "$results"
 # What some tests start: g++ builds the CUDA kernels for the CPU, ranks run under both launchers, and run_train.sh finds its ranks with pgrep.

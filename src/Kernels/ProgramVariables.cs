@@ -56,7 +56,7 @@ public static partial class ProgramVariables
         new("TITAN_SRUN_MPI", "deploy/slurm.sh", "How srun starts MPI: pmix for Open MPI, pmi2 for MPICH.") { Default = "pmix" },
         new("TITAN_REQUEUE", "deploy/slurm.sh", "0: a job that its time limit stopped is not queued again.") { Default = "1", Allowed = ["0", "1"] },
         new("TITAN_LINK_TIMEOUT", "eng/distributed/link.sh", "Seconds that its run may take.") { Default = "300", Rule = ProgramVariable.Seconds },
-        new("TITAN_TEST_TIMEOUT", "run_tests.sh", "Seconds that one test project may take.") { Default = "900", Rule = ProgramVariable.Seconds },
+        new("TITAN_TEST_TIMEOUT", "run_tests.sh", "Seconds that one test project may take.") { Default = "1800", Rule = ProgramVariable.Seconds },
         new("TITAN_TEST_RUN", Tests, "Marks the processes of a test run, by which run_tests.sh finds what is left."),
         new("TITAN_UPDATE_DOCS", Tests, "1: the tests write the pages that are made from the code.") { Allowed = Switch },
         new("TITAN_FULL_CATALOGUE", Tests, "1: also the long cases of tests/CATALOGUE.md.") { Allowed = Switch },

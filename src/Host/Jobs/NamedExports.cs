@@ -35,9 +35,17 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
         return [.. Enum.GetValues<MeshDimension>().Where(d => dimensions[d] > 1).Select(d => Parallelism(d, dimensions[d]))];
     }
 
-    /// <summary>The plugins of a run: those of its converters and its parallelisms.</summary>
+    /// <summary>
+    /// The plugins of a run: those of its converters and its parallelisms. One that is not here is left out, so that a comparison of ranks can say who lacks it; to ask for it
+    /// by <see cref="Parallelisms"/> is an error.
+    /// </summary>
     /// <param name="world">The number of ranks.</param>
-    public IReadOnlyList<PluginRecord> Plugins(int world) => [.. Converters.Concat(Parallelisms(world)).Select(e => e.Plugin).Distinct()];
+    public IReadOnlyList<PluginRecord> Plugins(int world)
+    {
+        var dimensions = TrainingRanks.Resolve(job.Config, world);
+        var parallelisms = Enum.GetValues<MeshDimension>().Where(d => dimensions[d] > 1).Select(Serving).OfType<NamedExport>();
+        return [.. Converters.Concat(parallelisms).Select(e => e.Plugin).Distinct()];
+    }
 
     private NamedExport Converter(string name)
     {
@@ -65,13 +73,15 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
 
     private NamedExport Parallelism(MeshDimension dimension, int size)
     {
-        var served = Active.Where(e => e.Export.Kind == "parallelism").ToList();
-        if (served.FirstOrDefault(e => e.Export.Name == $"{dimension}") is { } found) return found;
+        if (Serving(dimension) is { } found) return found;
+        var served = Active.Where(e => e.Export.Kind == "parallelism").Select(e => e.Export.Name).DefaultIfEmpty("none").ToList();
         var owner = Inactive(e => e.Kind == "parallelism" && e.Name == $"{dimension}");
         throw new TitanException(ExitCode.Plugin, $"the mesh has {size} ranks along {dimension}, and " + (owner is not null
             ? $"that dimension belongs to {Described(owner)}"
-            : $"no loaded plugin serves that dimension; served: {string.Join(", ", served.Select(e => e.Export.Name))}; 'titan plugin list' shows what is loaded and why others are not"));
+            : $"no loaded plugin serves that dimension; served: {string.Join(", ", served)}; 'titan plugin list' shows what is loaded and why others are not"));
     }
+
+    private NamedExport? Serving(MeshDimension dimension) => Active.FirstOrDefault(e => e.Export.Kind == "parallelism" && e.Export.Name == $"{dimension}");
 
     private static string Described(PluginRecord owner) => $"plugin '{owner.Id}', which is {owner.Status}: {owner.Reason}; {owner.NextStep}";
 

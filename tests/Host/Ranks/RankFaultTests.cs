@@ -101,13 +101,13 @@ public sealed class RankFaultTests
         var folder = Directory.CreateTempSubdirectory("titan-newer-").FullName;
         try
         {
-            foreach (var file in Directory.EnumerateFiles(Path.Combine(RankJob.Repository, "artifacts", "plugins", "titan.float8-tensorwise"))) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+            foreach (var file in Directory.EnumerateFiles(Path.Combine(RankJob.Repository, "artifacts", "plugins", "titan.parallelism"))) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
             var path = Path.Combine(folder, PluginManifest.FileName);
             var manifest = JsonSerializer.Deserialize<PluginManifest>(File.ReadAllText(path), PluginManifest.Json)!;
             File.WriteAllText(path, JsonSerializer.Serialize(manifest with { Version = "9.0.0" }, PluginManifest.Json));
             var end = Run($"if [ $rank = 1 ]; then export TITAN_PLUGIN_PATH='{folder}'; fi");
             Assert.True(end.ExitCode == 2, $"exit code {end.ExitCode}: {end.Output}");
-            Assert.Matches($"plugin titan.float8-tensorwise is '{manifest.Version} .*' on rank 0 and '9.0.0 .*' on rank 1", end.Output);
+            Assert.Matches($"plugin titan.parallelism is '{manifest.Version} .*' on rank 0 and '9.0.0 .*' on rank 1", end.Output);
         }
         finally
         {
