@@ -22,9 +22,9 @@ internal sealed unsafe class AutogradNode
         return true;
     });
 
-    /// <summary>The node that ran last on this thread, whose results have been copied by the time another one runs.</summary>
+    /// <summary>The results of the node that ran last on this thread, which have been copied by the time another one runs. Not the node: it would keep a plugin's function alive.</summary>
     [ThreadStatic]
-    private static AutogradNode? last;
+    private static Results? last;
 
     private static long alive;
 
@@ -35,10 +35,9 @@ internal sealed unsafe class AutogradNode
     private readonly ModuleSlot? slot = ModuleSlot.Current;
     private readonly int inputs;
     private readonly List<nint> saved = [];
-    private readonly Lock guard = new();
     private GCHandle self;
     private NodePointers pointers;
-    private Tensor?[]? results;
+    private Results? results;
     private nint* handles;
     private bool ran;
 
@@ -137,7 +136,7 @@ internal sealed unsafe class AutogradNode
 
     private TensorArray Run(nint* gradients, int count)
     {
-        last?.ReleaseResults();
+        last?.Release();
         last = null;
         Tensor?[]? made = null;
         BackwardPass.Enter();
@@ -173,8 +172,7 @@ internal sealed unsafe class AutogradNode
         }
 
         // A backward within this one has left results of its own.
-        last?.ReleaseResults();
-        last = this;
+        last?.Release();
         return Keep(made);
     }
 
@@ -193,23 +191,10 @@ internal sealed unsafe class AutogradNode
 
     private TensorArray Keep(Tensor?[]? made)
     {
-        lock (guard)
-        {
-            if (handles is null) handles = (nint*)NativeMemory.AllocZeroed((nuint)Math.Max(inputs, 1), (nuint)sizeof(nint));
-            for (var i = 0; i < inputs; i++) handles[i] = made?[i]?.Handle ?? 0;
-            results = made;
-            return new TensorArray { Handles = handles, Count = inputs };
-        }
-    }
-
-    private void ReleaseResults()
-    {
-        lock (guard)
-        {
-            if (results is null) return;
-            foreach (var result in results) result?.Dispose();
-            results = null;
-        }
+        if (handles is null) handles = (nint*)NativeMemory.AllocZeroed((nuint)Math.Max(inputs, 1), (nuint)sizeof(nint));
+        for (var i = 0; i < inputs; i++) handles[i] = made?[i]?.Handle ?? 0;
+        last = results = new Results(made ?? []);
+        return new TensorArray { Handles = handles, Count = inputs };
     }
 
     private void DropSaved()
@@ -221,11 +206,23 @@ internal sealed unsafe class AutogradNode
     private void Delete()
     {
         DropSaved();
-        ReleaseResults();
+        results?.Release();
         DisposeWeak(pointers);
         NativeMemory.Free(handles);
         handles = null;
         self.Free();
         Interlocked.Decrement(ref alive);
+    }
+
+    /// <summary>Handles that native code copies after backward has returned.</summary>
+    private sealed class Results(Tensor?[] tensors)
+    {
+        private Tensor?[]? left = tensors;
+
+        /// <summary>Gives the handles back, once: the next node on the thread asks for it, and the end of the node, wherever that is.</summary>
+        public void Release()
+        {
+            foreach (var tensor in Interlocked.Exchange(ref left, null) ?? []) tensor?.Dispose();
+        }
     }
 }
