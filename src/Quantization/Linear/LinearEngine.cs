@@ -114,8 +114,8 @@ public sealed class LinearEngine
     internal bool SharesGradientCast => Recipe.GradWeight.Left == Recipe.GradInput.Left && IsSameBothWays(Recipe.GradInput.Left);
 
     /// <summary>Whether the second cast of W has the values of the first; a square tile keeps its elements when the matrix is turned.</summary>
-    internal bool SameWeightTwice => Recipe.GradInput.Right == Recipe.Output.Right &&
-        (IsSameBothWays(Recipe.Output.Right) || Recipe.Output.Right is OperandCast.Scaled { Granularity: ScaleGranularity.Tile tile } && tile.Rows == tile.Columns);
+    internal bool SameWeightTwice => SharesWeightCast ||
+        Recipe.GradInput.Right == Recipe.Output.Right && Recipe.Output.Right is OperandCast.Scaled { Granularity: ScaleGranularity.Tile tile } && tile.Rows == tile.Columns;
 
     /// <summary>Whether a cast gives the same bytes and scales whichever dimension is contracted.</summary>
     internal static bool IsSameBothWays(OperandCast cast) => cast is OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise };
@@ -176,7 +176,7 @@ public sealed class LinearEngine
     /// <summary>Whether the matmul reads both its operands along the dimension that it contracts.</summary>
     internal bool ReadsAlongContracted => matmul.ReadsAlongContracted;
 
-    private OperandLayout Layout(int contracted, bool bothWays) => !matmul.ReadsAlongContracted ? OperandLayout.Rows
+    private OperandLayout Layout(int contracted, bool bothWays) => !ReadsAlongContracted ? OperandLayout.Rows
         : bothWays ? OperandLayout.Both : contracted == AlongRows ? OperandLayout.Rows : OperandLayout.Columns;
 
     /// <summary>How the weight is cast for a use.</summary>

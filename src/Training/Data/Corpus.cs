@@ -22,18 +22,8 @@ public sealed class Corpus(string name, IReadOnlyList<string> files, string key 
     /// <summary>SHA-256 over names, lengths, and the first and last 64 KiB of the files: a position in a corpus makes no sense in another.</summary>
     public string Fingerprint { get; } = Hash(files, key);
 
-    /// <summary>The documents from the <paramref name="skip"/>-th on; those before are passed over without being tokenised.</summary>
-    public IEnumerable<string> Documents(long skip = 0)
-    {
-        foreach (var file in files)
-        {
-            foreach (var document in TextFiles.Read(file, key))
-            {
-                if (skip > 0) skip--;
-                else yield return document;
-            }
-        }
-    }
+    /// <summary>The documents, in order.</summary>
+    public IEnumerable<string> Documents() => files.SelectMany(file => TextFiles.Read(file, key));
 
     private static string Hash(IReadOnlyList<string> files, string key)
     {
