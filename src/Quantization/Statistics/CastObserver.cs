@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Titan.Kernels.Aten;
 using Titan.Quantization.Linear;
 using static TorchSharp.torch;
 
@@ -45,5 +46,5 @@ public sealed class CastObserver
         }
     }
 
-    private static Tensor Matrix(Tensor x) => x.numel() == 0 ? x : x.reshape(-1, x.shape[^1]);
+    private static Tensor Matrix(Tensor x) => x.numel() == 0 ? x : x.reshape(-1, x.Sizes()[^1]);
 }
