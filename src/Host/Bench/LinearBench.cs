@@ -24,7 +24,7 @@ public sealed record LinearBench(JobSession Session, TrainingDevice Where, IRead
 
     /// <summary>How it measures.</summary>
     public string Description =>
-        $"LayerNorm (no affine) -> Linear (no bias) -> Sigmoid, forward and backward, bf16 compute, fp32 weight, fused casts; on {Where.Device}; {new InterleavedTimer(Clock, WarmUps, Repetitions).Description}; " +
+        $"LayerNorm (no affine) -> Linear (no bias) -> Sigmoid, forward and backward, bf16 compute, fp32 weight, fused casts; on {Where.Device}; {new InterleavedTimer(Clock, WarmUps, Repetitions).Description}, {TimedLayer.Calls(Where.Device)} in a row in each; " +
         $"shapes above {MemoryBytes / (double)(1L << 30):F1} GiB or past {Limit.TotalMinutes:0.##} minutes are skipped and listed";
 
     /// <summary>Measures the shapes in order.</summary>
@@ -97,7 +97,7 @@ public sealed record LinearBench(JobSession Session, TrainingDevice Where, IRead
     {
         var fitting = Recipes.Where(r => Refusal(r, shape) is null).ToList();
         using var layer = new TimedLayer(tokens, shape, ScalarType.BFloat16, ScalarType.Float32, between: true, Where.Device);
-        var times = timer.Time([layer.HighPrecision(Recipes[0].Engine(Session, Where.Capability)), .. fitting.Select(r => layer.By(r.Engine(Session, Where.Capability)))]);
+        var times = layer.Time(timer, [layer.HighPrecision(Recipes[0].Engine(Session, Where.Capability)), .. fitting.Select(r => layer.By(r.Engine(Session, Where.Capability)))]);
         return new LinearResult(tokens, shape, times[0], Recipes.ToDictionary(
             r => r.Named.Name, r => (fitting.IndexOf(r) is >= 0 and var i ? times[i + 1] : null, Refusal(r, shape))), null);
     }
