@@ -5,6 +5,8 @@ using Titan.Host.Jobs;
 using Titan.Quantization.Measurement;
 using Titan.Training.Loop;
 using Titan.Training.Metrics;
+using Titan.Training.Models;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Titan.Host.Bench;
@@ -32,7 +34,7 @@ public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double 
         var (device, capability) = where;
         var (model, _, reports) = ModelBuilder.Build(config, size.Registry(), session.Chosen, new ParallelDimensions(), device, capability);
         ModelBuilder.ThrowIfNothingConverted(reports, session.Chosen);
-        model.InitializeWeights((long)Seed);
+        Draw(model, device);
         using var random = new SeededNumbers(Seed, device);
         var tokens = random.Below(size.Vocabulary, size.Batch, size.Length + 1);
         var step = new TrainingStep(model, config, session.Chosen.Select(c => c.Converter));
@@ -57,6 +59,22 @@ public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double 
         }
 
         return new StepArm(seconds, loss, ProcessMemory.Peak().GiB, memory?.Marks, memory?.Highest);
+    }
+
+    /// <summary>
+    /// Weights as a run has them; on a GPU normal numbers that are drawn there, the same in every arm, since drawing two billion on the CPU takes longer than all steps.
+    /// </summary>
+    private static void Draw(LanguageModel model, Device device)
+    {
+        if (device.type != DeviceType.CUDA)
+        {
+            model.InitializeWeights((long)Seed);
+            return;
+        }
+
+        using var none = no_grad();
+        manual_seed((long)Seed);
+        foreach (var (_, parameter, _, _) in ModelParameters.Of(model)) (parameter.dim() == 1 ? parameter.fill_(1) : parameter.normal_(0, 0.02)).Dispose();
     }
 
     /// <summary>For the process that asked.</summary>
