@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Titan.Quantization.Linear;
+using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Statistics;
