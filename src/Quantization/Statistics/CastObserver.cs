@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Titan.Kernels.Aten;
 using Titan.Quantization.Linear;
+using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Statistics;

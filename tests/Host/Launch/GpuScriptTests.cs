@@ -1,6 +1,7 @@
 using System.Diagnostics;
-using Titan.Host.Bench;
+using Titan.Benchmarks;
 using Titan.Host.Jobs;
+using Titan.Quantization.Measurement;
 using Titan.Training.Metrics;
 
 namespace Titan.Host.Tests.Launch;
