@@ -59,7 +59,7 @@ internal static class TensorParallelJob
         if (options.Recipe is { } name)
         {
             var recipe = TinyJob.Recipes[name];
-            var converter = new QuantizeLinearConverter("test", [(new RecipeMetadata { Family = "test", Name = name, IsDefault = true }, recipe)], new MatmulCounter());
+            var converter = new QuantizeLinearConverter("test", [(new RecipeMetadata { Family = "test", Name = name, IsDefault = true }, recipe)]);
             converter.Convert(new ModelSlots(model),
                 new QuantizeOptions(new QuantizeLinearOptions { FilterFqns = options.Skip, EnableFsdpFloat8AllGather = options.Float8Gather }, new Dictionary<string, object> { [name] = Activator.CreateInstance(recipe.OptionsType)! }),
                 new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.Type });

@@ -52,25 +52,24 @@ internal static class TinyJob
     public sealed record Result(IReadOnlyList<double> Losses, IReadOnlyDictionary<string, (ShardLayout Layout, Tensor Value)> Parameters, FullyShardedDataParallel? Fsdp);
 
     /// <summary>The model of a run, converted, on the meta device.</summary>
-    public static (Llama3Model Model, IReadOnlyList<QuantizeLinearConverter> Converters) Build(Options options, ParallelDimensions dimensions)
+    public static (Llama3Model Model, IReadOnlyList<IModelConversion> Conversions) Build(Options options, ParallelDimensions dimensions)
     {
         var model = new Llama3Model(new Llama3Args(options.Dimension, 2, 4, 2, Vocabulary, MultipleOf: 64), Length, META, ScalarType.Float32);
-        var converters = new List<QuantizeLinearConverter>();
+        var conversions = new List<IModelConversion>();
         if (options.Recipe is { } name)
         {
             var recipe = Recipes[name];
-            var converter = new QuantizeLinearConverter("test", [(new RecipeMetadata { Family = "test", Name = name, IsDefault = true }, recipe)], new MatmulCounter());
-            converter.Convert(new ModelSlots(model),
+            var converter = new QuantizeLinearConverter("test", [(new RecipeMetadata { Family = "test", Name = name, IsDefault = true }, recipe)]);
+            conversions.Add(converter.Convert(new ModelSlots(model),
                 new QuantizeOptions(
                     new QuantizeLinearOptions { FilterFqns = ["output"], EnableFsdpFloat8AllGather = options.Float8Gather, PrecomputeFloat8DynamicScaleForFsdp = options.Precompute },
                     new Dictionary<string, object> { [name] = Activator.CreateInstance(recipe.OptionsType)! }),
-                new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.ParamType });
-            converters.Add(converter);
+                new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.ParamType }));
         }
 
         model.SetComputeType(options.ParamType);
         for (var i = 0; i < model.Blocks.Count; i++) model.SetCheckpointing(i, options.Checkpointing);
-        return (model, converters);
+        return (model, conversions);
     }
 
     /// <summary>Trains on one rank, which runs the batch in some micro-batches one after the other.</summary>
@@ -97,7 +96,7 @@ internal static class TinyJob
     private static Result Train(Options options, ParallelDimensions dimensions, Func<MeshDimension, IProcessGroup>? mesh, int batch, int microBatches)
     {
         using var scope = NewDisposeScope();
-        var (model, converters) = Build(options, dimensions);
+        var (model, conversions) = Build(options, dimensions);
         var parallelisms = new List<IParallelism>();
         if (mesh is not null)
         {
@@ -137,7 +136,7 @@ internal static class TinyJob
             replicate?.AllReduce(sum, ReduceOperation.Sum);
             losses.Add(sum.item<float>());
             optimizer.Step(2e-3);
-            foreach (var converter in converters) converter.AfterOptimizerStep();
+            foreach (var conversion in conversions) conversion.AfterOptimizerStep();
             foreach (var parallelism in parallelisms) parallelism.AfterOptimizerStep();
         }
 

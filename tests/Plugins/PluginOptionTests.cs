@@ -133,7 +133,7 @@ public sealed class PluginOptionTests : IClassFixture<BuiltFixtures>, IDisposabl
             public sealed class Plugin : IModelConverter
             {
                 public System.Type OptionsType => typeof(Options);
-                public ConversionReport Convert(ModelSlots model, object options, ConversionContext context) => throw new System.NotSupportedException();
+                public IModelConversion Convert(ModelSlots model, object options, ConversionContext context) => throw new System.NotSupportedException();
             }
             public sealed record Options { {{property}} }
             """);

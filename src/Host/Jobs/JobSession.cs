@@ -3,7 +3,6 @@ using Titan.Distributed;
 using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 using Titan.Kernels;
-using Titan.Quantization.Matmuls;
 using Titan.Training.Data;
 
 namespace Titan.Host.Jobs;
@@ -15,8 +14,8 @@ public sealed class JobSession
 {
     private readonly int world;
 
-    private JobSession(PluginCatalog catalog, ConverterSet converters, ConfigSchema schema, MatmulCounter counter, LoadedJob job, int world) =>
-        (Catalog, Converters, Schema, Counter, Job, this.world) = (catalog, converters, schema, counter, job, world);
+    private JobSession(PluginCatalog catalog, ConverterSet converters, ConfigSchema schema, LoadedJob job, int world) =>
+        (Catalog, Converters, Schema, Job, this.world) = (catalog, converters, schema, job, world);
 
     /// <summary>The plugins; loaded are those whose parts were asked for.</summary>
     public PluginCatalog Catalog { get; }
@@ -26,9 +25,6 @@ public sealed class JobSession
 
     /// <summary>All sections and keys.</summary>
     public ConfigSchema Schema { get; }
-
-    /// <summary>Counts executed float8 matmuls.</summary>
-    public MatmulCounter Counter { get; }
 
     /// <summary>The job.</summary>
     public LoadedJob Job { get; }
@@ -90,10 +86,9 @@ public sealed class JobSession
     {
         if (LibTorch.Missing is { } missing) throw new TitanException(ExitCode.Hardware, missing);
         var catalog = PluginCatalog.Inspect(PluginFlags.Read(args));
-        var counter = new MatmulCounter();
-        var converters = new ConverterSet(catalog, counter, world ?? new SingleRankGroup("world"));
+        var converters = new ConverterSet(catalog, world ?? new SingleRankGroup("world"));
         var schema = new ConfigSchema(ConverterSections.Of(catalog.Records));
         var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args, problems, ranks);
-        return new JobSession(catalog, converters, schema, counter, job with { Warnings = [.. job.Warnings, .. MisspeltVariables.Notes()] }, world?.Size ?? 1);
+        return new JobSession(catalog, converters, schema, job with { Warnings = [.. job.Warnings, .. MisspeltVariables.Notes()] }, world?.Size ?? 1);
     }
 }

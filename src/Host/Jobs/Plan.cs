@@ -50,7 +50,8 @@ public sealed record Plan(
         using var scope = NewDisposeScope();
         // A plan may be for more ranks than there are here: -1 means one.
         var dimensions = request is not null ? TrainingRanks.Resolve(config, request.World) : TrainingRanks.Least(config);
-        var (model, flavor, reports) = ModelBuilder.Build(config, ModelRegistry.CreateDefault(), converters, dimensions, META, isPlan: true);
+        var (model, flavor, conversions) = ModelBuilder.Build(config, ModelRegistry.CreateDefault(), converters, dimensions, META, isPlan: true);
+        List<ConversionReport> reports = [.. conversions.Select(c => c.Report)];
         var decided = reports.SelectMany(r => r.Layers).GroupBy(l => l.Fqn).ToDictionary(g => g.Key, g => g.FirstOrDefault(l => l.Recipe is not null) ?? g.First());
         var linears = new ModelSlots(model).Linears
             .Select(l => decided.GetValueOrDefault(l.Fqn) ?? new LayerConversion(l.Fqn, l.Linear.Shape, null, "no converter", "high precision")).ToList();

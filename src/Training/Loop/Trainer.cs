@@ -37,6 +37,7 @@ public sealed class Trainer : IDisposable
     private readonly Validator? validator;
     private readonly MetricsSinks sinks;
     private readonly Float8Stats float8Stats;
+    private readonly IReadOnlyList<IModelConversion> conversions;
     private readonly ForwardBackward pass;
     private readonly int accumulation;
     private readonly ModelCounts counts;
@@ -77,7 +78,7 @@ public sealed class Trainer : IDisposable
             throw new TitanException(ExitCode.Data,
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath, "validation") : null;
-        (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
+        (model, var flavor, conversions) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
         ModelBuilder.ThrowIfNothingConverted(Reports, given.Converters);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(WirePlan.Of(model, config, dimensions)), new CommunicationInterval());
         parallelisms = new AppliedParallelisms(model, config, ranks, given.Parallelisms, device);
@@ -97,12 +98,12 @@ public sealed class Trainer : IDisposable
             ? null
             : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device, ranks);
         sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
-        float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, given.Converters.Select(c => c.Converter));
+        float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
         checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World);
     }
 
     /// <summary>What the converters did.</summary>
-    public IReadOnlyList<ConversionReport> Reports { get; }
+    public IReadOnlyList<ConversionReport> Reports => [.. conversions.Select(c => c.Report)];
 
     /// <summary>The seed of the weights.</summary>
     public long Seed { get; }
@@ -213,7 +214,7 @@ public sealed class Trainer : IDisposable
     private bool Step(CancellationToken stop)
     {
         Gradients.Clear(parameters);
-        given.Counter.Take();
+        float8Stats.TakeMatmuls();
         ranks.Counter?.Take();
         var lr = config.Optimizer.Lr * schedule!.Factor(step + scheduleAhead);
         var loading = Stopwatch.StartNew();
@@ -279,7 +280,7 @@ public sealed class Trainer : IDisposable
     /// <summary>Whatever was derived from the weights is stale.</summary>
     private void WeightsChanged()
     {
-        foreach (var (_, converter, _) in given.Converters) converter.AfterOptimizerStep();
+        foreach (var conversion in conversions) conversion.AfterOptimizerStep();
         parallelisms.AfterOptimizerStep();
     }
 
@@ -291,7 +292,7 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
         var metrics = new StepMetrics(step, sum, largest, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            Reports.Count > 0 ? given.Counter.Take() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond());
+            conversions.Count > 0 ? float8Stats.TakeMatmuls() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond());
         (tokensSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
         sinks.Write(step, [.. metrics.Named(), .. talk?.Take() ?? []]);

@@ -1,5 +1,4 @@
 using Titan.Abstractions;
-using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Models;
 
@@ -9,13 +8,12 @@ namespace Titan.Training.Loop;
 /// <param name="Config">The job.</param>
 /// <param name="Models">Model families.</param>
 /// <param name="Converters">The converters of <c>model.converters</c>, in order, with their options.</param>
-/// <param name="Counter">Counts executed float8 matmuls.</param>
 /// <param name="Metadata">What made the run: plugins with versions and hashes; saved in checkpoints.</param>
 /// <param name="Log">Receives log lines.</param>
 /// <param name="Warn">Receives warnings.</param>
 /// <param name="Colour">Whether log lines may be coloured.</param>
 public sealed record TrainerDependencies(
-    JobConfig Config, ModelRegistry Models, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Converters, MatmulCounter Counter,
+    JobConfig Config, ModelRegistry Models, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Converters,
     IReadOnlyDictionary<string, string> Metadata, Action<string> Log, Action<string> Warn, bool Colour)
 {
     /// <summary>Where the run computes.</summary>

@@ -1,0 +1,24 @@
+using Titan.Abstractions;
+using Titan.Quantization.Linear;
+using Titan.Quantization.Matmuls;
+using Titan.Quantization.Statistics;
+
+namespace Titan.Quantization.Conversion;
+
+/// <summary>A model whose linear layers execute a recipe.</summary>
+/// <param name="report">What was converted.</param>
+/// <param name="engine">What the layers share.</param>
+internal sealed class QuantizeLinearConversion(ConversionReport report, LinearEngine engine) : IFloat8Conversion
+{
+    public ConversionReport Report => report;
+
+    public CastObserver? Observer
+    {
+        get => engine.Observer;
+        set => engine.Observer = value;
+    }
+
+    public MatmulCounter Counter => engine.Counter;
+
+    public void AfterOptimizerStep() => engine.AfterOptimizerStep();
+}
