@@ -34,7 +34,6 @@ internal sealed class ExportedOptions
     /// <exception cref="InvalidOperationException">With the cause, where they cannot be found out.</exception>
     public PluginExport Complete(string name, PluginExport export)
     {
-        if (export.Converter is null) return export;
         IReadOnlyList<PluginOption>? options = null;
         Exception? failure = null;
         // A thread of its own: a static constructor may wait for ever.
@@ -42,7 +41,10 @@ internal sealed class ExportedOptions
         {
             try
             {
-                options = Of(name, export.Kind == "recipe" ? "Titan.Abstractions.IQuantizationRecipe" : "Titan.Abstractions.IModelConverter");
+                options = Of(name, export.Kind switch
+                {
+                    "recipe" => "Titan.Abstractions.IQuantizationRecipe", "converter" => "Titan.Abstractions.IModelConverter", _ => "Titan.Abstractions.IParallelism",
+                });
             }
             catch (Exception e)
             {

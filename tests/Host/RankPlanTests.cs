@@ -208,6 +208,7 @@ public sealed class RankPlanTests
     private static RankPlan Of(int world, params string[] args)
     {
         var session = JobSession.Open(args);
-        return Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema), new WorldRequest(world, new Interconnect(), GpuSpecs.Default)).Ranks!;
+        var request = new WorldRequest(world, new Interconnect(), GpuSpecs.Default);
+        return Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema), session.Parallelisms(Plan.MeshOf(session.Job.Config, request)), request).Ranks!;
     }
 }

@@ -104,18 +104,16 @@ internal static class TensorParallelJob
         var dimensions = new ParallelDimensions(DataParallelShard: options.Shard, TensorParallel: tensorParallel?.Size ?? 1);
         var model = Build(options, dimensions);
         var group = tensorParallel is null ? null : new CountingGroup(tensorParallel);
-        var parallelism = new TensorParallel();
-        if (group is not null)
-            parallelism.Apply(new ParallelizationContext(model, model.Blocks, dimensions, group) { ParamType = options.Type, DisableLossParallel = options.DisableLossParallel });
-        var fsdp = options.Shard > 1 ? new FullyShardedDataParallel() : null;
-        fsdp?.Apply(new ParallelizationContext(model, model.Blocks, dimensions, shards!) { ParamType = options.Type });
+        var split = group is null ? null : new TensorParallel().Apply(
+            new ParallelizationContext(model, model.Blocks, dimensions, group, new TensorParallelOptions { DisableLossParallel = options.DisableLossParallel }) { ParamType = options.Type });
+        var fsdp = options.Shard > 1 ? new FullyShardedDataParallel().Apply(new ParallelizationContext(model, model.Blocks, dimensions, shards!, new ShardedDataParallelOptions()) { ParamType = options.Type }) : null;
         ModelParameters.Materialize(model, CPU);
         lock (Random) model.InitializeWeights(7);
         fsdp?.AfterOptimizerStep();
         var (tokens, labels) = Data(options);
         using var mode = set_grad_enabled(options.Gradients);
         var logits = model.call(tokens);
-        var loss = CrossEntropy.For(new CompileSection { Enable = options.Fused }, group, !options.DisableLossParallel)(logits.clone(), labels, labels.numel());
+        var loss = CrossEntropy.For(new CompileSection { Enable = options.Fused }, split?.VocabularyGroup)(logits.clone(), labels, labels.numel());
         if (options.Gradients)
         {
             loss.backward();
@@ -124,7 +122,7 @@ internal static class TensorParallelJob
         }
 
         return new Result(loss.item<float>(), Keep(logits.detach()),
-            ModelParameters.Of(model).Where(p => p.Parameter.grad is not null).ToDictionary(p => p.Fqn, p => (p.Layout, p.Copies, Keep(p.Parameter.grad!))), group, parallelism.Notes);
+            ModelParameters.Of(model).Where(p => p.Parameter.grad is not null).ToDictionary(p => p.Fqn, p => (p.Layout, p.Copies, Keep(p.Parameter.grad!))), group, split?.Notes ?? []);
     }
 
     private static Tensor Keep(Tensor x) => x.clone().DetachFromDisposeScope();

@@ -37,6 +37,8 @@ internal static class TinyJob
 
         public bool Reshard { get; init; } = true;
 
+        public bool Prefetch { get; init; } = true;
+
         public ScalarType ParamType { get; init; } = ScalarType.BFloat16;
 
         public BlockCheckpointing Checkpointing { get; init; } = BlockCheckpointing.None;
@@ -49,7 +51,7 @@ internal static class TinyJob
     /// <summary>What a rank has in the end.</summary>
     /// <param name="Losses">Summed over the ranks, per step.</param>
     /// <param name="Parameters">Local parts, with their layouts.</param>
-    public sealed record Result(IReadOnlyList<double> Losses, IReadOnlyDictionary<string, (ShardLayout Layout, Tensor Value)> Parameters, FullyShardedDataParallel? Fsdp);
+    public sealed record Result(IReadOnlyList<double> Losses, IReadOnlyDictionary<string, (ShardLayout Layout, Tensor Value)> Parameters, int MostGathered);
 
     /// <summary>The model of a run, converted, on the meta device.</summary>
     public static (Llama3Model Model, IReadOnlyList<IModelConversion> Conversions) Build(Options options, ParallelDimensions dimensions)
@@ -97,7 +99,7 @@ internal static class TinyJob
     {
         using var scope = NewDisposeScope();
         var (model, conversions) = Build(options, dimensions);
-        var parallelisms = new List<IParallelism>();
+        var parallelisms = new List<IAppliedParallelism>();
         if (mesh is not null)
         {
             if (dimensions.DataParallelShard > 1) parallelisms.Add(Apply(new FullyShardedDataParallel(), MeshDimension.DataParallelShard));
@@ -140,13 +142,10 @@ internal static class TinyJob
             foreach (var parallelism in parallelisms) parallelism.AfterOptimizerStep();
         }
 
-        return new Result(losses, parameters.ToDictionary(p => p.Fqn, p => (p.Layout, p.Parameter.detach().clone().DetachFromDisposeScope())), parallelisms.OfType<FullyShardedDataParallel>().FirstOrDefault());
+        return new Result(losses, parameters.ToDictionary(p => p.Fqn, p => (p.Layout, p.Parameter.detach().clone().DetachFromDisposeScope())), parallelisms.OfType<ShardedModel>().FirstOrDefault()?.MostGathered ?? 0);
 
-        IParallelism Apply(IParallelism parallelism, MeshDimension dimension)
-        {
-            parallelism.Apply(new ParallelizationContext(model, model.Blocks, dimensions, mesh!(dimension)) { ParamType = options.ParamType, ReshardAfterForward = options.Reshard });
-            return parallelism;
-        }
+        IAppliedParallelism Apply(IParallelism parallelism, MeshDimension dimension) => parallelism.Apply(new ParallelizationContext(
+            model, model.Blocks, dimensions, mesh!(dimension), new ShardedDataParallelOptions { FsdpReshardAfterForward = options.Reshard ? "default" : "never", FsdpPrefetch = options.Prefetch }) { ParamType = options.ParamType });
     }
 
     /// <summary>The same tokens for every run: x[i + 1] follows from x[i], so there is something to learn.</summary>

@@ -27,6 +27,13 @@ public interface IModelConversion
     /// <summary>What was done with every layer.</summary>
     ConversionReport Report { get; }
 
+    /// <summary>
+    /// The collectives that its layers issue themselves in a step, for example for a scale over the parts of a split tensor. Asked once, when all parallelisms have changed
+    /// the model; what a parallelism sends for the layers is in its own plan.
+    /// </summary>
+    /// <param name="step">What a step computes.</param>
+    IReadOnlyList<PlannedCollective> Plan(StepShape step) => [];
+
     /// <summary>Runs after each optimizer step and after a checkpoint was loaded.</summary>
     void AfterOptimizerStep() { }
 }

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Host.Plugins;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Loop;
@@ -52,7 +53,15 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
         var multiple = $"expected a multiple of tensor_parallel_degree = {p.TensorParallelDegree}: the sequence is split over its ranks";
         Require("training.seq_len", config.Training.SeqLen % p.TensorParallelDegree == 0, multiple, tensor);
         if (config.Validation.Enable) Require("validation.seq_len", config.Validation.SeqLen % p.TensorParallelDegree == 0, multiple, tensor);
-        if (p.TensorParallelDegree == 1 && p.DisableLossParallel) notes.Add("parallelism.disable_loss_parallel has no effect: tensor_parallel_degree = 1");
+        foreach (var (dimension, degree, size) in new[]
+        {
+            (MeshDimension.TensorParallel, "tensor_parallel_degree", p.TensorParallelDegree), (MeshDimension.DataParallelShard, "data_parallel_shard_degree", p.DataParallelShardDegree),
+            (MeshDimension.DataParallelReplicate, "data_parallel_replicate_degree", p.DataParallelReplicateDegree),
+        })
+        {
+            foreach (var key in schema.All.Where(k => k.Section == PluginExport.ParallelismSection && k.Owner == $"{dimension}" && size == 1 && !KeyType.Same(job.Values[k.FullName], k.Default)))
+                notes.Add($"{key.FullName} has no effect: {degree} = 1");
+        }
     }
 
     private void CheckSizes()

@@ -10,7 +10,8 @@ internal static class ActivationMemory
     /// <param name="config">The job.</param>
     /// <param name="c">The model's numbers.</param>
     /// <param name="tensorParallel">Ranks that share a layer.</param>
-    public static (long Bytes, string Assumption) Of(JobConfig config, ModelCounts c, int tensorParallel = 1)
+    /// <param name="wholeLogits">Whether each of them has the logits of the whole vocabulary.</param>
+    public static (long Bytes, string Assumption) Of(JobConfig config, ModelCounts c, int tensorParallel = 1, bool wholeLogits = false)
     {
         long computeBytes = config.Training.MixedPrecisionParam == "float32" ? 4 : 2;
         long tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen;
@@ -30,7 +31,7 @@ internal static class ActivationMemory
             "selective" => ((c.Layers - c.Layers / every) * block + c.Layers / every * input + block, $"every {every}. block is computed again"),
             _ => (c.Layers * block, "everything is kept"),
         };
-        var logits = tokens * c.Vocabulary * (computeBytes + 2 * 4) / (config.Parallelism.DisableLossParallel ? 1 : tensorParallel);
+        var logits = tokens * c.Vocabulary * (computeBytes + 2 * 4) / (wholeLogits ? 1 : tensorParallel);
         var split = tensorParallel > 1 ? $"; split over {tensorParallel} ranks but for the gathered inputs of attention and feed-forward" : "";
         return (kept + logits, $"activations: local batch {config.Training.LocalBatchSize} x {config.Training.SeqLen} tokens; {why}{split}; attention keeps no score matrix; " +
             $"logits in {config.Training.MixedPrecisionParam} and twice in fp32");

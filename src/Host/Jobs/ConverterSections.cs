@@ -4,7 +4,7 @@ using Titan.Quantization.Conversion;
 
 namespace Titan.Host.Jobs;
 
-/// <summary>The config sections that exist because of plugins: one for each recipe family, one for each converter. Made from manifests alone.</summary>
+/// <summary>The config sections that exist because of plugins: one for each recipe family, one for each converter; and the keys of parallelisms in a section of the host's. Made from manifests alone.</summary>
 public static class ConverterSections
 {
     private static readonly IReadOnlyList<PluginOption> OfFamily = OptionsRecord.Describe(typeof(QuantizeLinearOptions));
@@ -18,6 +18,11 @@ public static class ConverterSections
         {
             DefaultOwner = family.FirstOrDefault(r => r.IsDefault)?.RecipeName,
         });
-        return [.. families, .. exports.Where(e => e.Kind == "converter").Select(c => new PluginSection(c.Name, [new PluginSectionPart(null, c.Options)]))];
+        var parallelisms = exports.Where(e => e.Kind == "parallelism" && e.Options.Count > 0).Select(p => new PluginSectionPart(p.Name, p.Options)).ToList();
+        return
+        [
+            .. families, .. exports.Where(e => e.Kind == "converter").Select(c => new PluginSection(c.Name, [new PluginSectionPart(null, c.Options)])),
+            .. parallelisms.Count > 0 ? [new PluginSection(PluginExport.ParallelismSection, parallelisms) { OwnerKind = null }] : Array.Empty<PluginSection>(),
+        ];
     }
 }

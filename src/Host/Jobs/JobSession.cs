@@ -4,6 +4,8 @@ using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 using Titan.Kernels;
 using Titan.Training.Data;
+using Titan.Training.Loop;
+using Titan.Training.Parallel;
 
 namespace Titan.Host.Jobs;
 
@@ -35,13 +37,17 @@ public sealed class JobSession
 
     /// <summary>The parallelisms of the run, one for each dimension of the mesh with more than one rank. Loads their plugins.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when a dimension has none, or its plugin fails while it loads.</exception>
-    public IReadOnlyList<(MeshDimension Dimension, IParallelism Parallelism)> Parallelisms()
+    public IReadOnlyList<JobParallelism> Parallelisms() => Parallelisms(TrainingRanks.Resolve(Job.Config, world));
+
+    /// <summary>The same for a mesh that need not be of this run.</summary>
+    public IReadOnlyList<JobParallelism> Parallelisms(ParallelDimensions dimensions)
     {
-        var named = new NamedExports(Catalog.Records, Job).Parallelisms(world);
+        var named = new NamedExports(Catalog.Records, Job).Parallelisms(dimensions);
         Catalog.Load(named.Select(n => n.Plugin));
         // Again: one whose plugin has just failed is not active any more, and the error says why.
-        return [.. new NamedExports(Catalog.Records, Job).Parallelisms(world)
-            .Select(n => Catalog.Parallelisms.Single(p => p.PluginId == n.Plugin.Id && $"{p.Metadata.Dimension}" == n.Export.Name)).Select(p => (p.Metadata.Dimension, p.Part))];
+        return [.. new NamedExports(Catalog.Records, Job).Parallelisms(dimensions)
+            .Select(n => Catalog.Parallelisms.Single(p => p.PluginId == n.Plugin.Id && $"{p.Metadata.Dimension}" == n.Export.Name))
+            .Select(p => new JobParallelism(p.Metadata.Dimension, p.PluginId, p.Part, Job.OptionsAs(p.Part.OptionsType, PluginExport.ParallelismSection, $"{p.Metadata.Dimension}")))];
     }
 
     /// <summary>What must be the same on every rank: the job, and the plugins with their hashes.</summary>

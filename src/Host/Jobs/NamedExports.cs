@@ -31,13 +31,16 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees do not fit it; with <see cref="ExitCode.Plugin"/> when no plugin serves a dimension.</exception>
     public IReadOnlyList<NamedExport> Parallelisms(int world)
     {
-        var dimensions = TrainingRanks.Resolve(job.Config, world);
-        return [.. Enum.GetValues<MeshDimension>().Where(d => dimensions[d] > 1).Select(d => Parallelism(d, dimensions[d]))];
+        return Parallelisms(TrainingRanks.Resolve(job.Config, world));
     }
+
+    /// <summary>The same for a mesh.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when no plugin serves a dimension.</exception>
+    public IReadOnlyList<NamedExport> Parallelisms(ParallelDimensions dimensions) => [.. Enum.GetValues<MeshDimension>().Where(d => dimensions[d] > 1).Select(d => Parallelism(d, dimensions[d]))];
 
     /// <summary>
     /// The plugins of a run: those of its converters and its parallelisms. One that is not here is left out, so that a comparison of ranks can say who lacks it; to ask for it
-    /// by <see cref="Parallelisms"/> is an error.
+    /// by <see cref="Parallelisms(int)"/> is an error.
     /// </summary>
     /// <param name="world">The number of ranks.</param>
     public IReadOnlyList<PluginRecord> Plugins(int world)

@@ -25,14 +25,15 @@ internal sealed record RunNeeds(IReadOnlyList<(string What, string Keys, double 
     /// <param name="config">The job.</param>
     /// <param name="c">The model's numbers.</param>
     /// <param name="dimensions">The mesh.</param>
-    public static RunNeeds Of(JobConfig config, ModelCounts c, ParallelDimensions dimensions)
+    /// <param name="wholeLogits">Whether ranks that share a layer have the logits of the whole vocabulary each.</param>
+    public static RunNeeds Of(JobConfig config, ModelCounts c, ParallelDimensions dimensions, bool wholeLogits = false)
     {
         // In floating point: what cannot fit is what integers cannot hold either.
         double tensor = dimensions.TensorParallel, size = config.Training.Dtype == "float32" ? 4 : 2, compute = config.Training.MixedPrecisionParam == "float32" ? 4 : 2;
         // Weights, gradients and two moments of the optimizer.
         var states = 4 * size * c.Parameters / (dimensions.DataParallelShard * tensor);
         double tokens = (double)config.Training.LocalBatchSize * config.Training.SeqLen, accumulation = GradientAccumulation.Steps(config.Training, dimensions);
-        var logits = compute * c.Vocabulary / (config.Parallelism.DisableLossParallel ? 1 : tensor);
+        var logits = compute * c.Vocabulary / (wholeLogits ? 1 : tensor);
         // However much is recomputed, the input of each block is kept.
         var micro = tokens * (c.Layers * compute * c.Dimension / tensor + logits);
         var v = config.Validation;
@@ -46,7 +47,7 @@ internal sealed record RunNeeds(IReadOnlyList<(string What, string Keys, double 
         parts.Add(held * logits > micro
             ? ("a validation batch", "validation.local_batch_size or validation.seq_len", held * (logits + 16))
             : ("block inputs and logits of a micro-batch", "training.local_batch_size or training.seq_len", micro));
-        var (activations, _) = ActivationMemory.Of(config, c, dimensions.TensorParallel);
+        var (activations, _) = ActivationMemory.Of(config, c, dimensions.TensorParallel, wholeLogits);
         return new RunNeeds(parts, states + 16 * tokens * accumulation + Math.Max(activations, held * logits), (double)c.FlopsPerToken(config.Training.SeqLen) * tokens * accumulation / tensor,
             v is { Enable: true, Steps: > 0 } ? c.FlopsPerToken(v.SeqLen) / 3.0 * held * v.Steps / tensor : 0);
     }

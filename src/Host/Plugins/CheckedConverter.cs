@@ -29,6 +29,8 @@ internal sealed class CheckedConverter(string plugin, string name, IModelConvert
     /// <summary>The conversion with the report that was looked at.</summary>
     private sealed record CheckedConversion(IModelConversion Own, ConversionReport Report) : IModelConversion
     {
+        public IReadOnlyList<PlannedCollective> Plan(StepShape step) => Own.Plan(step);
+
         public void AfterOptimizerStep() => Own.AfterOptimizerStep();
     }
 

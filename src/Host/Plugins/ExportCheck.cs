@@ -8,6 +8,8 @@ internal static class ExportCheck
 {
     private static readonly HashSet<string> HostSections = [.. new ConfigSchema([]).Sections];
 
+    private static readonly HashSet<string> OfMesh = [.. new ConfigSchema([]).All.Where(k => k.Section == PluginExport.ParallelismSection).Select(k => k.Name)];
+
     // What the converter of every family has.
     private static readonly HashSet<string> OfFamily = [.. OptionsRecord.Describe(typeof(QuantizeLinearOptions)).Select(o => o.Key)];
 
@@ -31,6 +33,7 @@ internal static class ExportCheck
         {
             if (option.Fault() is { } fault) return ($"option '{option.Key}' of {export.Title} cannot be used: {fault}", "build the plugin again; the build makes the manifest");
             if (export.Kind == "recipe" && OfFamily.Contains(option.Key)) return ($"option '{option.Key}' of {export.Title} is a key that every family's section has", "give the option another name");
+            if (export.Kind == "parallelism" && OfMesh.Contains(option.Key)) return ($"option '{option.Key}' of {export.Title} is a key of the host's in [{PluginExport.ParallelismSection}]", "give the option another name");
         }
 
         return export.Options.GroupBy(o => o.Key).FirstOrDefault(g => g.Count() > 1) is { } twice ? ($"{export.Title} has option '{twice.Key}' twice", "give one of them another name") : null;

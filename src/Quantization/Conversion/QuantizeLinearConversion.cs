@@ -8,7 +8,8 @@ namespace Titan.Quantization.Conversion;
 /// <summary>A model whose linear layers execute a recipe.</summary>
 /// <param name="report">What was converted.</param>
 /// <param name="engine">What the layers share.</param>
-internal sealed class QuantizeLinearConversion(ConversionReport report, LinearEngine engine) : IFloat8Conversion
+/// <param name="layers">The layers.</param>
+internal sealed class QuantizeLinearConversion(ConversionReport report, LinearEngine engine, IReadOnlyList<QuantizedLinear> layers) : IFloat8Conversion
 {
     public ConversionReport Report => report;
 
@@ -19,6 +20,8 @@ internal sealed class QuantizeLinearConversion(ConversionReport report, LinearEn
     }
 
     public MatmulCounter Counter => engine.Counter;
+
+    public IReadOnlyList<PlannedCollective> Plan(StepShape step) => AmaxPlan.Of(layers, engine.Recipe, step);
 
     public void AfterOptimizerStep() => engine.AfterOptimizerStep();
 }

@@ -47,17 +47,19 @@ public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(Recipe
         var layers = linears.Zip(decisions, speedUps).Select(l => new LayerConversion(
             l.First.Fqn, l.First.Linear.Shape, l.Second is null ? name : null, l.Second, l.Second is null ? engine.Backend : "high precision") { MeasuredSpeedUp = l.Third }).ToList();
         var wire = chosen.Own.EnableFsdpFloat8AllGather && context.Dimensions.DataParallelShard > 1 ? new WeightWire(chosen.Own.PrecomputeFloat8DynamicScaleForFsdp) : null;
+        var converted = new List<QuantizedLinear>();
         foreach (var ((fqn, slot, linear), skippedBy) in linears.Zip(decisions))
         {
             if (skippedBy is not null) continue;
             var quantized = new QuantizedLinear(linear, engine, fqn, wire);
             slot.Replace(quantized, Name);
+            converted.Add(quantized);
             if (engine.CastsWeightWithOneScale) engine.WeightAmaxes.Add(quantized);
         }
 
         string[] unmeasured = measured?.Note() is { } note ? [note] : [];
         var report = new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. WireNotes(chosen.Own, described, context.Dimensions), .. recipe.Notes(recipeOptions, context.Dimensions), .. unmeasured]);
-        return new QuantizeLinearConversion(report, engine);
+        return new QuantizeLinearConversion(report, engine, converted);
     }
 
     /// <summary>What was asked of the wire and cannot be given; printed in the report, never silent.</summary>

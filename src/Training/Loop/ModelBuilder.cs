@@ -88,6 +88,12 @@ public static class ModelBuilder
         _ => BlockCheckpointing.None,
     };
 
+    /// <summary>The parts of a model that are computed again in backward.</summary>
+    internal static IReadOnlyList<string> RecomputedParts(LanguageModel model, ActivationCheckpointSection section) =>
+    [
+        .. model.Blocks.Select((b, i) => CheckpointingOf(section, i) switch { BlockCheckpointing.Full => b.Fqn, BlockCheckpointing.FeedForward => b.Fqn + ".feed_forward", _ => null }).OfType<string>(),
+    ];
+
     private static void SetCheckpointing(LanguageModel model, ActivationCheckpointSection section)
     {
         for (var i = 0; i < model.Blocks.Count; i++) model.SetCheckpointing(i, CheckpointingOf(section, i));

@@ -80,8 +80,8 @@ public sealed class Trainer : IDisposable
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath, "validation") : null;
         (model, var flavor, conversions) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
         ModelBuilder.ThrowIfNothingConverted(Reports, given.Converters);
-        if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(WirePlan.Of(model, config, dimensions)), new CommunicationInterval());
-        parallelisms = new AppliedParallelisms(model, config, ranks, given.Parallelisms, device);
+        parallelisms = new AppliedParallelisms(model, config, dimensions, ranks.Along, given.Parallelisms, device);
+        if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
         ModelParameters.Materialize(model, device);
         if (model is Models.Llama3.Llama3Model llama) llama.EndOfDocument = tokenizer.EosId;
         counts = flavor.Counts;
@@ -92,7 +92,7 @@ public sealed class Trainer : IDisposable
         var named = parameters.Select(p => (p.Fqn, p.Parameter)).ToList();
         var o = config.Optimizer;
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
-        var loss = CrossEntropy.For(config.Compile, ranks.Along(MeshDimension.TensorParallel), !config.Parallelism.DisableLossParallel);
+        var loss = CrossEntropy.For(config.Compile, parallelisms.VocabularyGroup);
         pass = new ForwardBackward(model, loss, parallelisms.AfterBackward);
         validator = heldOut is null
             ? null

@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Training.Configuration;
 using Titan.Training.Models;
+using Titan.Training.Parallel;
 
 namespace Titan.Training.Loop;
 
@@ -23,7 +24,7 @@ public sealed record TrainerDependencies(
     public TrainingRanks Ranks { get; init; } = TrainingRanks.Single;
 
     /// <summary>What plugins offer for the dimensions of the mesh.</summary>
-    public IReadOnlyList<(MeshDimension Dimension, IParallelism Parallelism)> Parallelisms { get; init; } = [];
+    public IReadOnlyList<JobParallelism> Parallelisms { get; init; } = [];
 
     /// <summary>Called after each step with the step, the last step, and the time that is left.</summary>
     public Action<long, long, TimeSpan>? Progress { get; init; }
