@@ -119,7 +119,7 @@ public sealed class FullyShardedDataParallelTests
             using var none = no_grad();
             var (model, _) = TinyJob.Build(options, dimensions);
             var fsdp = new FullyShardedDataParallel();
-            fsdp.Apply(new ParallelizationContext(model, model.Blocks, dimensions, mesh(MeshDimension.DataParallelShard)));
+            fsdp.Apply(new ParallelizationContext(model, model.Blocks, mesh, MeshAxis.DataParallelShard));
             foreach (var p in ModelParameters.Of(model)) p.Parameter.fill_(0.5);
             fsdp.AfterOptimizerStep();
             model.call(zeros(1, TinyJob.Length, dtype: ScalarType.Int64));

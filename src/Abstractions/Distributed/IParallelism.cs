@@ -3,8 +3,8 @@ using TorchSharp;
 namespace Titan.Abstractions;
 
 /// <summary>
-/// Changes a built and converted model so that a dimension of the mesh shares its work, usually by putting its own <see cref="IWeightSource"/> into layers.
-/// Applied in the order of <see cref="MeshDimension"/>, only where the dimension's size is more than one.
+/// Changes a built and converted model so that an axis of the mesh shares its work, usually by putting its own <see cref="IWeightSource"/> into layers.
+/// Applied in the order of <see cref="MeshAxis"/>, only where it works over more than one rank.
 /// </summary>
 public interface IParallelism
 {
@@ -24,11 +24,17 @@ public interface IParallelism
 /// <summary>What a parallelism is given.</summary>
 /// <param name="Model">The whole model, on the meta device: a parallelism makes the parameters that it changes.</param>
 /// <param name="Blocks">The transformer blocks, FQN and module, in the order of forward. Layers outside of them come before the first or after the last.</param>
-/// <param name="Dimensions">The sizes of the mesh.</param>
-/// <param name="Group">The ranks along the dimension that the parallelism serves.</param>
+/// <param name="Mesh">The ranks.</param>
+/// <param name="Axis">The axis that the parallelism serves.</param>
 public sealed record ParallelizationContext(
-    torch.nn.Module Model, IReadOnlyList<(string Fqn, torch.nn.Module Module)> Blocks, ParallelDimensions Dimensions, IProcessGroup Group)
+    torch.nn.Module Model, IReadOnlyList<(string Fqn, torch.nn.Module Module)> Blocks, DeviceMesh Mesh, MeshAxis Axis)
 {
+    /// <summary>The sizes of the mesh.</summary>
+    public ParallelDimensions Dimensions => Mesh.Sizes;
+
+    /// <summary>The ranks over which the parallelism works: those along its axis; those of <c>fsdp</c> for <c>dp_shard</c>.</summary>
+    public IProcessGroup Group => Mesh.Over(Axis);
+
     /// <summary>Where parameters are made.</summary>
     public torch.Device Device { get; init; } = torch.CPU;
 

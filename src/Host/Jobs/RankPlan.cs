@@ -54,7 +54,7 @@ public sealed record RankPlan(
         var own = WirePlan.Of(model, config, dimensions);
         var plain = WirePlan.Of(model, config, dimensions, encodedWeights: false);
         var coded = encoded is null ? null : WirePlan.Of(encoded, config, dimensions);
-        var compute = Linears(model, config, request.Gpu) * GradientAccumulation.Steps(config.Training, dimensions);
+        var compute = Linears(model, config, dimensions, request.Gpu) * GradientAccumulation.Steps(config.Training, dimensions);
         var canGather = coded is not null && coded.Units.SelectMany(u => u.Weights).Any(w => w.Codec is not null);
         return new RankPlan(dimensions, request, MemoryOf(own, counts, config, dimensions, out var notes),
             [.. own.Collectives.Select(t => new CollectiveTime(t, request.Links.Seconds(t, dimensions), request.Links.Crosses(t, dimensions)))], compute,
@@ -71,9 +71,9 @@ public sealed record RankPlan(
         }
     }
 
-    private static double Linears(LanguageModel model, JobConfig config, GpuSpec gpu)
+    private static double Linears(LanguageModel model, JobConfig config, ParallelDimensions dimensions, GpuSpec gpu)
     {
-        var tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen;
+        var tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / dimensions.ContextParallel;
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         return ModelParameters.Layers(model).Select(l => l.Layer).OfType<ILinear>().Sum(l => l is QuantizedLinear q
             ? RooflineModel.Estimate(gpu, q.Recipe, tokens, l.LocalShape, fused).RecipeSeconds
@@ -84,9 +84,9 @@ public sealed record RankPlan(
     {
         var type = ModelBuilder.TypeOf(config.Training.MixedPrecisionParam);
         long size = config.Training.Dtype == "float32" ? 4 : 2, elements = plan.Units.SelectMany(u => u.Weights).Sum(w => w.OwnElements);
-        var (activations, why) = ActivationMemory.Of(config, counts, dimensions.TensorParallel);
+        var (activations, why) = ActivationMemory.Of(config, counts, dimensions.TensorParallel, dimensions.ContextParallel);
         var memory = new Dictionary<string, long> { ["weights"] = elements * size, ["gradients"] = elements * size, ["optimizer"] = 2 * elements * size };
-        if (dimensions.DataParallelShard > 1)
+        if (dimensions.FullyShard > 1)
         {
             memory["gathered"] = config.Parallelism.FsdpReshardAfterForward == "never"
                 ? plan.Units.Sum(u => u.HeldBytes(type))
@@ -94,7 +94,7 @@ public sealed record RankPlan(
         }
 
         // One unit's gradients come in while those before are reduced.
-        if (dimensions.Batch > 1) memory["reducing"] = 2 * 4 * plan.Units.Max(u => u.GradientElements);
+        if (dimensions.Loss > 1) memory["reducing"] = 2 * 4 * plan.Units.Max(u => u.GradientElements);
         memory["activations"] = activations;
         memory["total"] = memory.Values.Sum();
         notes =

@@ -2,13 +2,13 @@ using Titan.Abstractions;
 
 namespace Titan.Host.Plugins;
 
-/// <summary>A plugin's parallelism as the host uses it: its notes are not null, or the error names plugin and dimension.</summary>
+/// <summary>A plugin's parallelism as the host uses it: its notes are not null, or the error names plugin and axis.</summary>
 /// <param name="plugin">The plugin's id.</param>
-/// <param name="dimension">What it serves.</param>
+/// <param name="axis">What it serves.</param>
 /// <param name="parallelism">The plugin's.</param>
-internal sealed class CheckedParallelism(string plugin, MeshDimension dimension, IParallelism parallelism) : IParallelism
+internal sealed class CheckedParallelism(string plugin, MeshAxis axis, IParallelism parallelism) : IParallelism
 {
-    public IReadOnlyList<string> Notes => PluginCall.Ask(plugin, $"parallelism '{dimension}': {nameof(Notes)}", () => parallelism.Notes);
+    public IReadOnlyList<string> Notes => PluginCall.Ask(plugin, $"parallelism '{axis.Name()}': {nameof(Notes)}", () => parallelism.Notes);
 
     public void Apply(ParallelizationContext context) => parallelism.Apply(context);
 

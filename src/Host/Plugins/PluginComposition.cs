@@ -134,6 +134,6 @@ internal static class PluginComposition
 
         /// <summary>Kind and name of each export, as a manifest has them.</summary>
         public IEnumerable<string> Names =>
-            [.. Recipes.Select(r => $"recipe {r.Metadata.Family}/{r.Metadata.Name}"), .. Converters.Select(c => $"converter {c.Metadata.Name}"), .. Parallelisms.Select(p => $"parallelism {p.Metadata.Dimension}")];
+            [.. Recipes.Select(r => $"recipe {r.Metadata.Family}/{r.Metadata.Name}"), .. Converters.Select(c => $"converter {c.Metadata.Name}"), .. Parallelisms.Select(p => $"parallelism {p.Metadata.Axis.Name()}")];
     }
 }

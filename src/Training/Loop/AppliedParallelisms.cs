@@ -5,24 +5,20 @@ using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
 
-/// <summary>The parallelisms of a run, in the order of <see cref="MeshDimension"/>.</summary>
+/// <summary>The parallelisms of a run, in the order of <see cref="MeshAxis"/>.</summary>
 internal sealed class AppliedParallelisms
 {
     private readonly List<IParallelism> applied = [];
 
-    /// <summary>Applies a parallelism to every dimension with more than one rank.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when no plugin serves a dimension.</exception>
-    public AppliedParallelisms(LanguageModel model, JobConfig config, TrainingRanks ranks, IReadOnlyList<(MeshDimension Dimension, IParallelism Parallelism)> available, Device device)
+    /// <summary>Applies the parallelism of every axis that has work for more than one rank.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when no plugin serves an axis.</exception>
+    public AppliedParallelisms(LanguageModel model, JobConfig config, TrainingRanks ranks, IReadOnlyList<(MeshAxis Axis, IParallelism Parallelism)> available, Device device)
     {
-        foreach (var dimension in Enum.GetValues<MeshDimension>())
+        foreach (var axis in MeshAxes.All.Where(a => ranks.Dimensions.Over(a) > 1))
         {
-            var size = ranks.Dimensions[dimension];
-            if (size == 1) continue;
-            var (_, parallelism) = available.FirstOrDefault(p => p.Dimension == dimension);
-            if (parallelism is null)
-                throw new TitanException(ExitCode.Plugin,
-                    $"the mesh has {size} ranks along {dimension}, and no loaded plugin serves that dimension; served: {string.Join(", ", available.Select(p => p.Dimension))}; 'titan plugin list' shows what is loaded and why others are not");
-            parallelism.Apply(new ParallelizationContext(model, model.Blocks, ranks.Dimensions, ranks.Along(dimension))
+            var (_, parallelism) = available.FirstOrDefault(p => p.Axis == axis);
+            if (parallelism is null) throw new TitanException(ExitCode.Plugin, UnservedAxis.Message(axis, ranks.Dimensions.Over(axis), available.Select(p => p.Axis.Name())));
+            parallelism.Apply(new ParallelizationContext(model, model.Blocks, ranks.Mesh, axis)
             {
                 Device = device,
                 ParamType = ModelBuilder.TypeOf(config.Training.MixedPrecisionParam),

@@ -91,7 +91,7 @@ public sealed class Trainer : IDisposable
         var named = parameters.Select(p => (p.Fqn, p.Parameter)).ToList();
         var o = config.Optimizer;
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
-        var loss = CrossEntropy.For(config.Compile, ranks.Along(MeshDimension.TensorParallel), !config.Parallelism.DisableLossParallel);
+        var loss = CrossEntropy.For(config.Compile, ranks.Mesh.Group(MeshAxis.TensorParallel), !config.Parallelism.DisableLossParallel);
         pass = new ForwardBackward(model, loss, parallelisms.AfterBackward);
         validator = heldOut is null
             ? null
@@ -198,16 +198,10 @@ public sealed class Trainer : IDisposable
         }
 
         given.Log($"Trainer is initialized with local batch size {t.LocalBatchSize}, global batch size {t.LocalBatchSize * ranks.Dimensions.Batch * accumulation}, gradient accumulation steps {accumulation}, " +
-            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}{(ranks.World.Size == 1 ? "" : $", mesh {MeshText(ranks.Dimensions)}")}");
+            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}{(ranks.World.Size == 1 ? "" : $", mesh {ranks.Dimensions}")}");
         foreach (var note in parallelisms.Notes) given.Log($"Parallelism: {note}");
         given.Log($"Training starts at step {step + 1}");
     }
-
-    /// <summary>The dimensions with more than one rank, in upstream's words.</summary>
-    private static string MeshText(ParallelDimensions d) => string.Join(" x ", new[]
-    {
-        ("pp", d.PipelineParallel), ("dp_replicate", d.DataParallelReplicate), ("dp_shard", d.DataParallelShard), ("cp", d.ContextParallel), ("tp", d.TensorParallel),
-    }.Where(x => x.Item2 > 1).Select(x => $"{x.Item1} {x.Item2}"));
 
     /// <summary>One optimizer step; false when a stop was asked for before it was done.</summary>
     private bool Step(CancellationToken stop)

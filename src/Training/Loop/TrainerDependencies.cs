@@ -24,8 +24,8 @@ public sealed record TrainerDependencies(
     /// <summary>The ranks that train together.</summary>
     public TrainingRanks Ranks { get; init; } = TrainingRanks.Single;
 
-    /// <summary>What plugins offer for the dimensions of the mesh.</summary>
-    public IReadOnlyList<(MeshDimension Dimension, IParallelism Parallelism)> Parallelisms { get; init; } = [];
+    /// <summary>What plugins offer for the axes of the mesh.</summary>
+    public IReadOnlyList<(MeshAxis Axis, IParallelism Parallelism)> Parallelisms { get; init; } = [];
 
     /// <summary>Called after each step with the step, the last step, and the time that is left.</summary>
     public Action<long, long, TimeSpan>? Progress { get; init; }
