@@ -14,6 +14,13 @@ public interface IParallelism
     /// <summary>What <see cref="Apply"/> did, one line each, for the run's report: what travels in which dtype.</summary>
     IReadOnlyList<string> Notes => [];
 
+    /// <summary>
+    /// This rank's share of a micro-batch, before its forward, in training and validation: a parallelism that splits sequences takes tokens, labels and positions of its own part. The ranks
+    /// of <c>dp</c> have read different sequences already, all others the same.
+    /// </summary>
+    /// <param name="batch">The share of the parallelisms before it, on the run's device.</param>
+    ModelBatch ShareOf(ModelBatch batch) => batch;
+
     /// <summary>Runs after each backward: gradients that are still on their way are waited for.</summary>
     void AfterBackward() { }
 

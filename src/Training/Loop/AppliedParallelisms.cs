@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Training.Configuration;
+using Titan.Training.Data;
 using Titan.Training.Models;
 using static TorchSharp.torch;
 
@@ -32,6 +33,12 @@ internal sealed class AppliedParallelisms
 
     /// <summary>What a user should know of them, for example what travels how.</summary>
     public IEnumerable<string> Notes => applied.SelectMany(p => p.Notes);
+
+    /// <summary>This rank's share of a micro-batch.</summary>
+    /// <param name="batch">The whole sequences.</param>
+    /// <param name="device">Where the model is.</param>
+    public ModelBatch ShareOf(Batch batch, Device device) =>
+        applied.Aggregate(new ModelBatch(batch.InputsOn(device), batch.LabelsOn(device)), (share, parallelism) => parallelism.ShareOf(share));
 
     /// <summary>Waits for gradients that are on their way.</summary>
     public void AfterBackward()

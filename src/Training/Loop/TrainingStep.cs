@@ -23,7 +23,7 @@ public sealed class TrainingStep(LanguageModel model, JobConfig config, IEnumera
     {
         using var scope = NewDisposeScope();
         Optimization.Gradients.Clear(parameters);
-        var mean = pass.Run(tokens, labels, labels.numel());
+        var mean = pass.Run(new ModelBatch(tokens, labels.reshape(tokens.shape)), labels.numel());
         foreach (var converter in converters) converter.AfterOptimizerStep();
         return mean;
     }
