@@ -7,7 +7,7 @@ namespace Titan.Plugins.Parallelism;
 /// A transformer block's weights are gathered when the block runs, the next block's meanwhile, and its gradients are reduce-scattered while backward goes on.
 /// Where a converted layer has a codec, its weight travels as the bytes that its matmul takes.
 /// </summary>
-[ExportParallelism(MeshDimension.DataParallelShard, Status = ExportStatus.Stable, Summary = "shards weights, gradients and optimizer over ranks; gathers a transformer block at a time")]
+[ExportParallelism(MeshAxis.DataParallelShard, Status = ExportStatus.Stable, Summary = "shards weights, gradients and optimizer over ranks; gathers a transformer block at a time")]
 public sealed class FullyShardedDataParallel : IParallelism
 {
     /// <inheritdoc />

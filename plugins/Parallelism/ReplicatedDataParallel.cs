@@ -6,7 +6,7 @@ namespace Titan.Plugins.Parallelism;
 /// Replicated data parallel: gradients are summed over the replicas, a unit at a time while backward goes on. Over shards (HSDP) it sums the shards' gradients,
 /// alone (DDP) those of whole weights.
 /// </summary>
-[ExportParallelism(MeshDimension.DataParallelReplicate, Status = ExportStatus.Stable, Summary = "sums gradients over replicas, alone (DDP) or over shards (HSDP)")]
+[ExportParallelism(MeshAxis.DataParallelReplicate, Status = ExportStatus.Stable, Summary = "sums gradients over replicas, alone (DDP) or over shards (HSDP)")]
 public sealed class ReplicatedDataParallel : IParallelism
 {
     /// <inheritdoc />

@@ -9,7 +9,7 @@ namespace Titan.Plugins.Parallelism;
 /// part of the sequence: what they read is gathered once for all readers, what they give, partial sums, is reduce-scattered. Where the layers are converted, the gathers
 /// move what their codecs make of the activations.
 /// </summary>
-[ExportParallelism(MeshDimension.TensorParallel, Status = ExportStatus.Alpha, Summary = "splits layers and the sequence over ranks by the model's plan; activations travel as the bytes that the matmuls take")]
+[ExportParallelism(MeshAxis.TensorParallel, Status = ExportStatus.Alpha, Summary = "splits layers and the sequence over ranks by the model's plan; activations travel as the bytes that the matmuls take")]
 public sealed class TensorParallel : IParallelism
 {
     /// <inheritdoc />

@@ -118,7 +118,7 @@ public sealed class FullyShardedDataParallelTests
             using var scope = NewDisposeScope();
             using var none = no_grad();
             var (model, _) = TinyJob.Build(options, dimensions);
-            var fsdp = new FullyShardedDataParallel().Apply(new ParallelizationContext(model, model.Blocks, dimensions, mesh(MeshDimension.DataParallelShard), new ShardedDataParallelOptions()));
+            var fsdp = new FullyShardedDataParallel().Apply(new ParallelizationContext(model, model.Blocks, mesh, MeshAxis.DataParallelShard, new ShardedDataParallelOptions()));
             foreach (var p in ModelParameters.Of(model)) p.Parameter.fill_(0.5);
             fsdp.AfterOptimizerStep();
             model.call(zeros(1, TinyJob.Length, dtype: ScalarType.Int64));

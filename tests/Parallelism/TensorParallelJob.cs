@@ -50,7 +50,7 @@ internal static class TensorParallelJob
     public static Result Alone(Options options) => Run(options, null);
 
     public static Result[] Over(int ranks, Options options) =>
-        ThreadRanks.Run(new ParallelDimensions(DataParallelShard: options.Shard, TensorParallel: ranks), mesh => Run(options, mesh(MeshDimension.TensorParallel), mesh(MeshDimension.DataParallelShard)));
+        ThreadRanks.Run(new ParallelDimensions(DataParallelShard: options.Shard, TensorParallel: ranks), mesh => Run(options, mesh));
 
     /// <summary>The model, converted, on the meta device.</summary>
     public static Llama3Model Build(Options options, ParallelDimensions dimensions)
@@ -98,15 +98,17 @@ internal static class TensorParallelJob
         return noise == 0 ? double.PositiveInfinity : 20 * Math.Log10(a.norm().item<double>() / noise);
     }
 
-    private static Result Run(Options options, IProcessGroup? tensorParallel, IProcessGroup? shards = null)
+    private static Result Run(Options options, DeviceMesh? ranks)
     {
         using var scope = NewDisposeScope();
-        var dimensions = new ParallelDimensions(DataParallelShard: options.Shard, TensorParallel: tensorParallel?.Size ?? 1);
-        var model = Build(options, dimensions);
-        var group = tensorParallel is null ? null : new CountingGroup(tensorParallel);
-        var split = group is null ? null : new TensorParallel().Apply(
-            new ParallelizationContext(model, model.Blocks, dimensions, group, new TensorParallelOptions { DisableLossParallel = options.DisableLossParallel }) { ParamType = options.Type });
-        var fsdp = options.Shard > 1 ? new FullyShardedDataParallel().Apply(new ParallelizationContext(model, model.Blocks, dimensions, shards!, new ShardedDataParallelOptions()) { ParamType = options.Type }) : null;
+        var model = Build(options, ranks?.Sizes ?? new ParallelDimensions());
+        var mesh = ranks is null ? null : ThreadRanks.Wrap(ranks, g => g.Name == "tp" ? new CountingGroup(g) : g);
+        var group = mesh?.Group(MeshAxis.TensorParallel) as CountingGroup;
+        var split = mesh is null ? null : new TensorParallel().Apply(
+            new ParallelizationContext(model, model.Blocks, mesh, MeshAxis.TensorParallel, new TensorParallelOptions { DisableLossParallel = options.DisableLossParallel }) { ParamType = options.Type });
+        var fsdp = options.Shard > 1
+            ? new FullyShardedDataParallel().Apply(new ParallelizationContext(model, model.Blocks, mesh!, MeshAxis.DataParallelShard, new ShardedDataParallelOptions()) { ParamType = options.Type })
+            : null;
         ModelParameters.Materialize(model, CPU);
         lock (Random) model.InitializeWeights(7);
         fsdp?.AfterOptimizerStep();

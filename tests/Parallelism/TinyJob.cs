@@ -78,8 +78,8 @@ internal static class TinyJob
     public static Result Alone(Options options, int batch, int microBatches = 1) => Train(options, new ParallelDimensions(), null, batch, microBatches);
 
     /// <summary>Trains on every rank of a mesh of dp_replicate x dp_shard.</summary>
-    public static Result[] Over(ParallelDimensions dimensions, Options options, int batch, Func<Func<MeshDimension, IProcessGroup>, Func<MeshDimension, IProcessGroup>>? wrap = null) =>
-        ThreadRanks.Run(dimensions, mesh => Train(options, dimensions, wrap is null ? mesh : wrap(mesh), batch, 1));
+    public static Result[] Over(ParallelDimensions dimensions, Options options, int batch) =>
+        ThreadRanks.Run(dimensions, mesh => Train(options, dimensions, mesh, batch, 1));
 
     /// <summary>The whole parameter from the parts of all ranks.</summary>
     public static Tensor Whole(IEnumerable<Result> ranks, string fqn)
@@ -95,15 +95,15 @@ internal static class TinyJob
         return whole!;
     }
 
-    private static Result Train(Options options, ParallelDimensions dimensions, Func<MeshDimension, IProcessGroup>? mesh, int batch, int microBatches)
+    private static Result Train(Options options, ParallelDimensions dimensions, DeviceMesh? mesh, int batch, int microBatches)
     {
         using var scope = NewDisposeScope();
         var (model, conversions) = Build(options, dimensions);
         var parallelisms = new List<IAppliedParallelism>();
         if (mesh is not null)
         {
-            if (dimensions.DataParallelShard > 1) parallelisms.Add(Apply(new FullyShardedDataParallel(), MeshDimension.DataParallelShard));
-            if (dimensions.DataParallelReplicate > 1) parallelisms.Add(Apply(new ReplicatedDataParallel(), MeshDimension.DataParallelReplicate));
+            if (dimensions.DataParallelShard > 1) parallelisms.Add(Apply(new FullyShardedDataParallel(), MeshAxis.DataParallelShard));
+            if (dimensions.DataParallelReplicate > 1) parallelisms.Add(Apply(new ReplicatedDataParallel(), MeshAxis.DataParallelReplicate));
         }
 
         ModelParameters.Materialize(model, CPU);
@@ -112,9 +112,9 @@ internal static class TinyJob
         var parameters = ModelParameters.Of(model);
         var optimizer = new FusedAdam([.. parameters.Select(p => (p.Fqn, p.Parameter))], 0.9, 0.95, 1e-8, 0.1, true);
         var losses = new List<double>();
-        var replicate = mesh?.Invoke(MeshDimension.DataParallelReplicate);
-        var shard = mesh?.Invoke(MeshDimension.DataParallelShard);
-        var position = (replicate?.Rank ?? 0) * (shard?.Size ?? 1) + (shard?.Rank ?? 0);
+        var replicate = mesh?.Group(MeshAxis.DataParallelReplicate);
+        var shard = mesh?.Group(MeshAxis.DataParallelShard);
+        var position = mesh?.Coordinate(MeshAxis.DataParallelReplicate, MeshAxis.DataParallelShard) ?? 0;
         var local = batch / dimensions.Batch / microBatches;
         for (var step = 0; step < options.Steps; step++)
         {
@@ -144,8 +144,8 @@ internal static class TinyJob
 
         return new Result(losses, parameters.ToDictionary(p => p.Fqn, p => (p.Layout, p.Parameter.detach().clone().DetachFromDisposeScope())), parallelisms.OfType<ShardedModel>().FirstOrDefault()?.MostGathered ?? 0);
 
-        IAppliedParallelism Apply(IParallelism parallelism, MeshDimension dimension) => parallelism.Apply(new ParallelizationContext(
-            model, model.Blocks, dimensions, mesh!(dimension), new ShardedDataParallelOptions { FsdpReshardAfterForward = options.Reshard ? "default" : "never", FsdpPrefetch = options.Prefetch }) { ParamType = options.ParamType });
+        IAppliedParallelism Apply(IParallelism parallelism, MeshAxis axis) => parallelism.Apply(new ParallelizationContext(
+            model, model.Blocks, mesh!, axis, new ShardedDataParallelOptions { FsdpReshardAfterForward = options.Reshard ? "default" : "never", FsdpPrefetch = options.Prefetch }) { ParamType = options.ParamType });
     }
 
     /// <summary>The same tokens for every run: x[i + 1] follows from x[i], so there is something to learn.</summary>

@@ -3,9 +3,9 @@ using TorchSharp;
 namespace Titan.Abstractions;
 
 /// <summary>
-/// Changes a built and converted model so that a dimension of the mesh shares its work, usually by putting its own <see cref="IWeightSource"/> into layers.
-/// Applied in the order of <see cref="MeshDimension"/>, only where the dimension's size is more than one. One object serves every run of a process, so it keeps nothing: what
-/// lives with a run is what <see cref="Apply"/> returns.
+/// Changes a built and converted model so that an axis of the mesh shares its work, usually by putting its own <see cref="IWeightSource"/> into layers.
+/// Applied in the order of <see cref="MeshAxis"/>, only where it works over more than one rank. One object serves every run of a process, so it keeps nothing: what lives with a
+/// run is what <see cref="Apply"/> returns.
 /// </summary>
 public interface IParallelism
 {
@@ -33,6 +33,13 @@ public interface IAppliedParallelism
     /// <summary>The ranks that have parts of the vocabulary in the model's logits, which the loss then combines; null where this leaves the logits whole.</summary>
     IProcessGroup? VocabularyGroup => null;
 
+    /// <summary>
+    /// This rank's share of a micro-batch, before its forward, in training and validation: a parallelism that splits sequences takes tokens, labels and positions of its own part. The ranks
+    /// of <c>dp</c> have read different sequences already, all others the same.
+    /// </summary>
+    /// <param name="batch">The share of the parallelisms before it, on the run's device.</param>
+    ModelBatch ShareOf(ModelBatch batch) => batch;
+
     /// <summary>Runs after each backward: gradients that are still on their way are waited for.</summary>
     void AfterBackward() { }
 
@@ -43,12 +50,18 @@ public interface IAppliedParallelism
 /// <summary>What a parallelism is given.</summary>
 /// <param name="Model">The whole model, on the meta device: a parallelism makes the parameters that it changes.</param>
 /// <param name="Blocks">The transformer blocks, FQN and module, in the order of forward. Layers outside of them come before the first or after the last.</param>
-/// <param name="Dimensions">The sizes of the mesh.</param>
-/// <param name="Group">The ranks along the dimension that the parallelism serves.</param>
+/// <param name="Mesh">The ranks.</param>
+/// <param name="Axis">The axis that the parallelism serves.</param>
 /// <param name="Options">An instance of <see cref="IParallelism.OptionsType"/>.</param>
 public sealed record ParallelizationContext(
-    torch.nn.Module Model, IReadOnlyList<(string Fqn, torch.nn.Module Module)> Blocks, ParallelDimensions Dimensions, IProcessGroup Group, object Options)
+    torch.nn.Module Model, IReadOnlyList<(string Fqn, torch.nn.Module Module)> Blocks, DeviceMesh Mesh, MeshAxis Axis, object Options)
 {
+    /// <summary>The sizes of the mesh.</summary>
+    public ParallelDimensions Dimensions => Mesh.Sizes;
+
+    /// <summary>The ranks over which the parallelism works: those along its axis; those of <c>fsdp</c> for <c>dp_shard</c>.</summary>
+    public IProcessGroup Group => Mesh.Over(Axis);
+
     /// <summary>Where parameters are made.</summary>
     public torch.Device Device { get; init; } = torch.CPU;
 

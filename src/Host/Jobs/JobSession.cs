@@ -35,8 +35,8 @@ public sealed class JobSession
     public IReadOnlyDictionary<string, string> PluginVersions =>
         new NamedExports(Catalog.Records, Job).Plugins(world).ToDictionary(r => $"plugin {r.Id}", r => $"{r.Version} sha256:{r.Hash}");
 
-    /// <summary>The parallelisms of the run, one for each dimension of the mesh with more than one rank. Loads their plugins.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when a dimension has none, or its plugin fails while it loads.</exception>
+    /// <summary>The parallelisms of the run, one for each axis of the mesh that has work for more than one rank. Loads their plugins.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when an axis has none, or its plugin fails while it loads.</exception>
     public IReadOnlyList<JobParallelism> Parallelisms() => Parallelisms(TrainingRanks.Resolve(Job.Config, world));
 
     /// <summary>The same for a mesh that need not be of this run.</summary>
@@ -46,8 +46,8 @@ public sealed class JobSession
         Catalog.Load(named.Select(n => n.Plugin));
         // Again: one whose plugin has just failed is not active any more, and the error says why.
         return [.. new NamedExports(Catalog.Records, Job).Parallelisms(dimensions)
-            .Select(n => Catalog.Parallelisms.Single(p => p.PluginId == n.Plugin.Id && $"{p.Metadata.Dimension}" == n.Export.Name))
-            .Select(p => new JobParallelism(p.Metadata.Dimension, p.PluginId, p.Part, Job.OptionsAs(p.Part.OptionsType, PluginExport.ParallelismSection, $"{p.Metadata.Dimension}")))];
+            .Select(n => Catalog.Parallelisms.Single(p => p.PluginId == n.Plugin.Id && p.Metadata.Axis.Name() == n.Export.Name))
+            .Select(p => new JobParallelism(p.Metadata.Axis, p.PluginId, p.Part, Job.OptionsAs(p.Part.OptionsType, PluginExport.ParallelismSection, p.Metadata.Axis.Name())))];
     }
 
     /// <summary>What must be the same on every rank: the job, and the plugins with their hashes.</summary>
@@ -83,6 +83,8 @@ public sealed class JobSession
     {
         var problems = new JobProblems();
         var session = Open(args, problems, ranks, world);
+        // Several ranks compare their plugins first: who lacks one says more.
+        if (world is null or { Size: 1 }) new NamedExports(session.Catalog.Records, session.Job).CheckAxes(problems);
         if (!problems.Has("model.converters")) problems.Collect(() => _ = session.Chosen);
         problems.ThrowIfAny();
         return session;

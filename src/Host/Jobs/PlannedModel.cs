@@ -1,5 +1,4 @@
 using Titan.Abstractions;
-using Titan.Distributed;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
@@ -33,7 +32,7 @@ internal sealed record PlannedModel(LanguageModel Model, ModelFlavor Flavor, IRe
         bool encodesWeights = true)
     {
         var (model, flavor, conversions) = ModelBuilder.Build(config, ModelRegistry.CreateDefault(), converters, dimensions, META, isPlan: true);
-        var applied = new AppliedParallelisms(model, config, dimensions, d => new PlannedGroup(MeshLayout.Name(d), dimensions[d]), parallelisms, META, encodesWeights);
+        var applied = new AppliedParallelisms(model, config, new DeviceMesh(dimensions, 0, (name, members) => new PlannedGroup(name, members.Count)), parallelisms, META, encodesWeights);
         return new PlannedModel(model, flavor, conversions, applied);
     }
 }

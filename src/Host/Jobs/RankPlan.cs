@@ -51,7 +51,7 @@ public sealed record RankPlan(
     /// <param name="request">The assumptions.</param>
     internal static RankPlan Of(PlannedModel own, PlannedModel plain, PlannedModel? coded, JobConfig config, ParallelDimensions dimensions, WorldRequest request)
     {
-        var compute = Linears(own.Model, config, request.Gpu) * own.Parallelisms.Step.MicroBatches;
+        var compute = Linears(own.Model, config, dimensions, request.Gpu) * own.Parallelisms.Step.MicroBatches;
         return new RankPlan(dimensions, request, MemoryOf(own, config, dimensions, out var notes),
             [.. own.Step.Traffic.Select(t => new CollectiveTime(t, request.Links.Seconds(t, dimensions), request.Links.Crosses(t, dimensions)))], compute,
             FormOf(ModelBuilder.TypeOf(config.Training.MixedPrecisionParam) == TorchSharp.torch.ScalarType.Float32 ? "fp32" : "bf16", plain), coded is { GathersEncoded: true } ? FormOf("float8", coded) : null,
@@ -63,14 +63,14 @@ public sealed record RankPlan(
             double Time(Func<CollectiveTraffic, bool> which) => traffic.Where(which).Sum(t => request.Links.Seconds(t, dimensions));
             // What TP exchanges lies between two matmuls: nothing hides it.
             double tensor = Time(t => t.Group == "tp"), data = Time(t => t.Group != "tp");
-            bool IsGather(CollectiveTraffic t) => t is { Group: "dp_shard", Verb: CollectiveTraffic.AllGather };
+            bool IsGather(CollectiveTraffic t) => t is { Group: "dp_shard" or "fsdp", Verb: CollectiveTraffic.AllGather };
             return new GatherForm(name, traffic.Where(IsGather).Sum(t => t.PayloadBytes), Time(IsGather), compute + tensor + data, tensor + Math.Max(compute, data));
         }
     }
 
-    private static double Linears(LanguageModel model, JobConfig config, GpuSpec gpu)
+    private static double Linears(LanguageModel model, JobConfig config, ParallelDimensions dimensions, GpuSpec gpu)
     {
-        var tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen;
+        var tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / dimensions.ContextParallel;
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         return ModelParameters.Layers(model).Select(l => l.Layer).OfType<ILinear>().Sum(l => l is QuantizedLinear q
             ? RooflineModel.Estimate(gpu, q.Recipe, tokens, l.LocalShape, fused).RecipeSeconds
@@ -81,7 +81,7 @@ public sealed record RankPlan(
     private static Dictionary<string, long> MemoryOf(PlannedModel own, JobConfig config, ParallelDimensions dimensions, out IReadOnlyList<string> notes)
     {
         long size = config.Training.Dtype == "float32" ? 4 : 2, elements = ModelParameters.Of(own.Model).Sum(p => p.Parameter.numel());
-        var (activations, why) = ActivationMemory.Of(config, own.Flavor.Counts, dimensions.TensorParallel, own.Parallelisms.VocabularyGroup is null);
+        var (activations, why) = ActivationMemory.Of(config, own.Flavor.Counts, dimensions.TensorParallel, dimensions.ContextParallel, own.Parallelisms.VocabularyGroup is null);
         var memory = new Dictionary<string, long> { ["weights"] = elements * size, ["gradients"] = elements * size, ["optimizer"] = 2 * elements * size };
         var plans = own.Parallelisms.Plans.Select(p => p.Plan).ToList();
         foreach (var (name, bytes) in plans.SelectMany(p => p.Memory)) memory[name] = memory.GetValueOrDefault(name) + bytes;

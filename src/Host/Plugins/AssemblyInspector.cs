@@ -52,13 +52,16 @@ public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> Refe
         var named = value.NamedArguments.ToDictionary(a => a.Name!, a => a.Value);
         var status = named.TryGetValue("Status", out var s) ? System.Convert.ToInt32(s) : 0;
         var name = kind == "parallelism"
-            ? ((Abstractions.MeshDimension)System.Convert.ToInt32(value.FixedArguments[0].Value)).ToString()
+            ? AxisName((Abstractions.MeshAxis)System.Convert.ToInt32(value.FixedArguments[0].Value))
             : string.Join('/', value.FixedArguments.Select(a => (string)a.Value!));
         return new PluginExport(kind, name, ((Abstractions.ExportStatus)status).ToString().ToLowerInvariant(), named.GetValueOrDefault("Summary") as string ?? "")
         {
             IsDefault = named.GetValueOrDefault("IsDefault") is true,
         };
     }
+
+    /// <summary>The axis's name; a number where a newer contract has axes that this one has not.</summary>
+    private static string AxisName(Abstractions.MeshAxis axis) => Enum.IsDefined(axis) ? Abstractions.MeshAxes.Name(axis) : axis.ToString();
 
     /// <summary>As reflection writes it: namespace, and a plus before the name of a nested class.</summary>
     private static string NameOf(MetadataReader metadata, TypeDefinitionHandle handle)

@@ -2,12 +2,15 @@ using Titan.Abstractions;
 
 namespace Titan.Host.Plugins;
 
-/// <summary>A plugin's parallelism as the host uses it: its plan and its notes have no gaps, or the error names plugin and dimension.</summary>
+/// <summary>A plugin's parallelism as the host uses it: its plan, its notes and its share of a batch have no gaps, or the error names plugin and axis.</summary>
 /// <param name="plugin">The plugin's id.</param>
-/// <param name="dimension">What it serves.</param>
+/// <param name="axis">What it serves.</param>
 /// <param name="parallelism">The plugin's.</param>
-internal sealed class CheckedParallelism(string plugin, MeshDimension dimension, IParallelism parallelism) : IParallelism
+internal sealed class CheckedParallelism(string plugin, MeshAxis axis, IParallelism parallelism) : IParallelism
 {
+    private readonly string plugin = plugin;
+    private readonly MeshAxis axis = axis;
+
     public Type OptionsType => parallelism.OptionsType;
 
     public ParallelismPlan Plan(ParallelizationContext context)
@@ -16,11 +19,7 @@ internal sealed class CheckedParallelism(string plugin, MeshDimension dimension,
         return Gap(plan) is { } gap ? throw Refusal(nameof(Plan), gap) : plan;
     }
 
-    public IAppliedParallelism Apply(ParallelizationContext context)
-    {
-        var applied = parallelism.Apply(context) ?? throw Refusal(nameof(Apply), "null");
-        return new CheckedApplied(applied, PluginCall.Ask(plugin, $"parallelism '{dimension}': {nameof(IAppliedParallelism.Notes)}", () => applied.Notes));
-    }
+    public IAppliedParallelism Apply(ParallelizationContext context) => new CheckedApplied(this, parallelism.Apply(context) ?? throw Refusal(nameof(Apply), "null"));
 
     private static string? Gap(ParallelismPlan? plan) => plan switch
     {
@@ -32,15 +31,23 @@ internal sealed class CheckedParallelism(string plugin, MeshDimension dimension,
     };
 
     private TitanException Refusal(string member, string returned) =>
-        new(ExitCode.Plugin, $"plugin '{plugin}': parallelism '{dimension}': {member} returned {returned}; report it to its author");
+        new(ExitCode.Plugin, $"plugin '{plugin}': parallelism '{axis.Name()}': {member} returned {returned}; report it to its author");
 
-    /// <summary>The plugin's, with the notes that were looked at.</summary>
-    private sealed record CheckedApplied(IAppliedParallelism Own, IReadOnlyList<string> Notes) : IAppliedParallelism
+    private sealed class CheckedApplied(CheckedParallelism definition, IAppliedParallelism own) : IAppliedParallelism
     {
-        public IProcessGroup? VocabularyGroup => Own.VocabularyGroup;
+        public IReadOnlyList<string> Notes { get; } = PluginCall.Ask(definition.plugin, $"parallelism '{definition.axis.Name()}': {nameof(Notes)}", () => own.Notes);
 
-        public void AfterBackward() => Own.AfterBackward();
+        public IProcessGroup? VocabularyGroup => own.VocabularyGroup;
 
-        public void AfterOptimizerStep() => Own.AfterOptimizerStep();
+        // On the thread that trains: what it makes lives in its dispose scope.
+        public ModelBatch ShareOf(ModelBatch batch)
+        {
+            var share = own.ShareOf(batch);
+            return (share is null ? "nothing" : share.Problem) is { } problem ? throw definition.Refusal(nameof(ShareOf), problem) : share!;
+        }
+
+        public void AfterBackward() => own.AfterBackward();
+
+        public void AfterOptimizerStep() => own.AfterOptimizerStep();
     }
 }

@@ -99,7 +99,7 @@ public sealed class PluginCatalog : IDisposable
         loaders.Add(parts.Loader);
         Recipes.AddRange(parts.Recipes.Select(r => new Exported<IQuantizationRecipe, RecipeMetadata>(record.Id, r.Metadata, new CheckedRecipe(record.Id, $"{r.Metadata.Family}/{r.Metadata.Name}", r.Part))));
         Converters.AddRange(parts.Converters.Select(c => new Exported<IModelConverter, ConverterMetadata>(record.Id, c.Metadata, c.Part)));
-        Parallelisms.AddRange(parts.Parallelisms.Select(p => new Exported<IParallelism, ParallelismMetadata>(record.Id, p.Metadata, new CheckedParallelism(record.Id, p.Metadata.Dimension, p.Part))));
+        Parallelisms.AddRange(parts.Parallelisms.Select(p => new Exported<IParallelism, ParallelismMetadata>(record.Id, p.Metadata, new CheckedParallelism(record.Id, p.Metadata.Axis, p.Part))));
         return loaded;
     }
 

@@ -131,10 +131,10 @@ internal static class PluginComposition
         /// <summary>The options record of each export that has one, by the export's title.</summary>
         public IEnumerable<(string Title, Type? Type)> OptionTypes =>
             [.. Recipes.Select(r => ($"recipe {r.Metadata.Family}/{r.Metadata.Name}", (Type?)r.Part.OptionsType)), .. Converters.Select(c => ($"converter {c.Metadata.Name}", (Type?)c.Part.OptionsType)),
-                .. Parallelisms.Select(p => ($"parallelism {p.Metadata.Dimension}", (Type?)p.Part.OptionsType))];
+                .. Parallelisms.Select(p => ($"parallelism {p.Metadata.Axis.Name()}", (Type?)p.Part.OptionsType))];
 
         /// <summary>Kind and name of each export, as a manifest has them.</summary>
         public IEnumerable<string> Names =>
-            [.. Recipes.Select(r => $"recipe {r.Metadata.Family}/{r.Metadata.Name}"), .. Converters.Select(c => $"converter {c.Metadata.Name}"), .. Parallelisms.Select(p => $"parallelism {p.Metadata.Dimension}")];
+            [.. Recipes.Select(r => $"recipe {r.Metadata.Family}/{r.Metadata.Name}"), .. Converters.Select(c => $"converter {c.Metadata.Name}"), .. Parallelisms.Select(p => $"parallelism {p.Metadata.Axis.Name()}")];
     }
 }

@@ -46,7 +46,7 @@ public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(Recipe
         decisions = [.. decisions.Zip(speedUps, (skippedBy, speedUp) => skippedBy ?? MeasuredFilter.SkippedBy(speedUp))];
         var layers = linears.Zip(decisions, speedUps).Select(l => new LayerConversion(
             l.First.Fqn, l.First.Linear.Shape, l.Second is null ? name : null, l.Second, l.Second is null ? engine.Backend : "high precision") { MeasuredSpeedUp = l.Third }).ToList();
-        var wire = chosen.Own.EnableFsdpFloat8AllGather && context.Dimensions.DataParallelShard > 1 ? new WeightWire(chosen.Own.PrecomputeFloat8DynamicScaleForFsdp) : null;
+        var wire = chosen.Own.EnableFsdpFloat8AllGather && context.Dimensions.FullyShard > 1 ? new WeightWire(chosen.Own.PrecomputeFloat8DynamicScaleForFsdp) : null;
         var converted = new List<QuantizedLinear>();
         foreach (var ((fqn, slot, linear), skippedBy) in linears.Zip(decisions))
         {
@@ -66,7 +66,7 @@ public sealed class QuantizeLinearConverter(string family, IReadOnlyList<(Recipe
     private static IEnumerable<string> WireNotes(QuantizeLinearOptions options, LinearRecipe recipe, ParallelDimensions dimensions)
     {
         const string gather = "enable_fsdp_float8_all_gather", precompute = "precompute_float8_dynamic_scale_for_fsdp";
-        if (dimensions.DataParallelShard == 1)
+        if (dimensions.FullyShard == 1)
         {
             if (options.EnableFsdpFloat8AllGather) yield return $"{gather} has no effect: it needs more than one rank in dp_shard, this run has 1";
             if (options.PrecomputeFloat8DynamicScaleForFsdp) yield return $"{precompute} has no effect: it needs more than one rank in dp_shard, this run has 1";

@@ -90,12 +90,12 @@ public sealed record ParallelismSection
 
     /// <summary>Ranks that share experts.</summary>
     [Description("Ranks that share experts.")]
-    [NotServedYet("mixture-of-experts models are not served yet")]
+    [Range(1, ParallelDimensions.MostRanks)]
     public int ExpertParallelDegree { get; init; } = 1;
 
     /// <summary>Tensor parallelism of experts.</summary>
-    [Description("Tensor parallelism of experts.")]
-    [NotServedYet("mixture-of-experts models are not served yet")]
+    [Description("Tensor parallelism of experts: 1, or tensor_parallel_degree.")]
+    [Range(1, ParallelDimensions.MostRanks)]
     public int ExpertTensorParallelDegree { get; init; } = 1;
 
     /// <summary>How tokens travel to experts.</summary>

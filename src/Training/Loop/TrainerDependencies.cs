@@ -23,7 +23,7 @@ public sealed record TrainerDependencies(
     /// <summary>The ranks that train together.</summary>
     public TrainingRanks Ranks { get; init; } = TrainingRanks.Single;
 
-    /// <summary>What plugins offer for the dimensions of the mesh.</summary>
+    /// <summary>What plugins offer for the axes of the mesh.</summary>
     public IReadOnlyList<JobParallelism> Parallelisms { get; init; } = [];
 
     /// <summary>Called after each step with the step, the last step, and the time that is left.</summary>

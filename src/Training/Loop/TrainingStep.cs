@@ -22,7 +22,7 @@ public sealed class TrainingStep(LanguageModel model, JobConfig config, IReadOnl
     {
         using var scope = NewDisposeScope();
         Optimization.Gradients.Clear(parameters);
-        var mean = pass.Run(tokens, labels, labels.numel());
+        var mean = pass.Run(new ModelBatch(tokens, labels.reshape(tokens.shape)), labels.numel());
         foreach (var conversion in conversions) conversion.AfterOptimizerStep();
         return mean;
     }

@@ -1,45 +1,42 @@
 using Titan.Abstractions;
 using Titan.Training.Configuration;
+using Titan.Training.Data;
 using Titan.Training.Loop;
 using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Parallel;
 
-/// <summary>The parallelisms of a model, in the order of <see cref="MeshDimension"/>: of a run, or of a plan, where the device is meta and the groups send nothing.</summary>
+/// <summary>The parallelisms of a model, in the order of <see cref="MeshAxis"/>: of a run, or of a plan, where the device is meta and the groups send nothing.</summary>
 public sealed class AppliedParallelisms
 {
     private readonly List<IAppliedParallelism> applied = [];
     private readonly List<PlannedBy> plans = [];
 
-    /// <summary>Plans and applies a parallelism for every dimension with more than one rank.</summary>
+    /// <summary>Plans and applies the parallelism of every axis that has work for more than one rank.</summary>
     /// <param name="model">The model, converted, on the meta device.</param>
     /// <param name="config">The job.</param>
-    /// <param name="dimensions">The sizes of the mesh.</param>
-    /// <param name="along">The group along a dimension.</param>
-    /// <param name="available">What serves which dimension.</param>
+    /// <param name="mesh">The ranks.</param>
+    /// <param name="available">What serves which axis.</param>
     /// <param name="device">Where parameters are made.</param>
     /// <param name="encodesWeights">False: as if every weight travelled in the compute dtype.</param>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when no plugin serves a dimension.</exception>
-    public AppliedParallelisms(
-        LanguageModel model, JobConfig config, ParallelDimensions dimensions, Func<MeshDimension, IProcessGroup> along, IReadOnlyList<JobParallelism> available, Device device,
-        bool encodesWeights = true)
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when no plugin serves an axis.</exception>
+    public AppliedParallelisms(LanguageModel model, JobConfig config, DeviceMesh mesh, IReadOnlyList<JobParallelism> available, Device device, bool encodesWeights = true)
     {
-        Step = new StepShape(config.Training.LocalBatchSize, config.Training.SeqLen / dimensions.ContextParallel, GradientAccumulation.Steps(config.Training, dimensions))
+        var sizes = mesh.Sizes;
+        Step = new StepShape(config.Training.LocalBatchSize, config.Training.SeqLen / sizes.ContextParallel, GradientAccumulation.Steps(config.Training, sizes))
         {
             Recomputed = ModelBuilder.RecomputedParts(model, config.ActivationCheckpoint),
         };
-        foreach (var dimension in Enum.GetValues<MeshDimension>())
+        foreach (var axis in MeshAxes.All.Where(a => sizes.Over(a) > 1))
         {
-            var size = dimensions[dimension];
-            if (size == 1) continue;
-            var serving = available.FirstOrDefault(p => p.Dimension == dimension) ?? throw new TitanException(ExitCode.Plugin,
-                $"the mesh has {size} ranks along {dimension}, and no loaded plugin serves that dimension; served: {string.Join(", ", available.Select(p => p.Dimension))}; 'titan plugin list' shows what is loaded and why others are not");
-            var context = new ParallelizationContext(model, model.Blocks, dimensions, along(dimension), serving.Options)
+            var serving = available.FirstOrDefault(p => p.Axis == axis)
+                ?? throw new TitanException(ExitCode.Plugin, UnservedAxis.Message(axis, sizes.Over(axis), available.Select(p => p.Axis.Name())));
+            var context = new ParallelizationContext(model, model.Blocks, mesh, axis, serving.Options)
             {
                 Device = device, ParamType = ModelBuilder.TypeOf(config.Training.MixedPrecisionParam), Step = Step, EncodesWeights = encodesWeights,
             };
-            plans.Add(new PlannedBy($"{dimension} of plugin '{serving.Plugin}'", serving.Parallelism.Plan(context)));
+            plans.Add(new PlannedBy($"{axis.Name()} of plugin '{serving.Plugin}'", serving.Parallelism.Plan(context)));
             applied.Add(serving.Parallelism.Apply(context));
         }
     }
@@ -55,6 +52,12 @@ public sealed class AppliedParallelisms
 
     /// <summary>The ranks that have parts of the vocabulary in the logits; null for none.</summary>
     public IProcessGroup? VocabularyGroup => applied.Select(p => p.VocabularyGroup).FirstOrDefault(g => g is not null);
+
+    /// <summary>This rank's share of a micro-batch.</summary>
+    /// <param name="batch">The whole sequences.</param>
+    /// <param name="device">Where the model is.</param>
+    internal ModelBatch ShareOf(Batch batch, Device device) =>
+        applied.Aggregate(new ModelBatch(batch.InputsOn(device), batch.LabelsOn(device)), (share, parallelism) => parallelism.ShareOf(share));
 
     /// <summary>Waits for gradients that are on their way.</summary>
     public void AfterBackward()

@@ -2,9 +2,9 @@ using Titan.Abstractions;
 
 namespace Titan.Training.Parallel;
 
-/// <summary>What serves a dimension of a job's mesh.</summary>
-/// <param name="Dimension">The dimension.</param>
+/// <summary>What serves an axis of a job's mesh.</summary>
+/// <param name="Axis">The axis.</param>
 /// <param name="Plugin">Whose it is, for messages.</param>
 /// <param name="Parallelism">The parallelism.</param>
 /// <param name="Options">Its options.</param>
-public sealed record JobParallelism(MeshDimension Dimension, string Plugin, IParallelism Parallelism, object Options);
+public sealed record JobParallelism(MeshAxis Axis, string Plugin, IParallelism Parallelism, object Options);
