@@ -115,6 +115,6 @@ public sealed class PlanTests
     private static Plan Of(params string[] args)
     {
         var session = JobSession.Open(args);
-        return Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema), []);
+        return Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema), session.Parallelisms(Plan.MeshOf(session.Job.Config, null)));
     }
 }
