@@ -5,7 +5,7 @@ using Titan.Kernels.Casts;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
 using Titan.Quantization.Scaling;
-using Titan.Training.Recomputation;
+using Titan.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;

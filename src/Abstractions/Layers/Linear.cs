@@ -6,7 +6,7 @@ namespace Titan.Abstractions;
 /// <summary>
 /// A linear layer, Y = X · Wᵀ + b. It computes in the dtype of its input, whatever dtype the parameters have (fp32 master weights, bf16 compute).
 /// </summary>
-public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
+public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear, IKernelUser
 {
     private Parameter? bias;
 
@@ -43,8 +43,8 @@ public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
     /// <inheritdoc />
     public Parameter? Bias => bias;
 
-    /// <summary>What makes the layer's products in the place of <see cref="Matmul.Multiply"/>; null for that.</summary>
-    public MatrixProduct? Kernel { get; set; }
+    /// <inheritdoc />
+    public IModelKernels Kernels { get; set; } = PlainModelKernels.Instance;
 
     /// <inheritdoc />
     public void ReplaceBias(Parameter bias) => this.bias = bias;
@@ -57,7 +57,7 @@ public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
     /// <returns>[..., N], of x's dtype.</returns>
     public override Tensor forward(Tensor x)
     {
-        var y = LinearFunction.Multiply(x, Weight, Kernel ?? Matmul.Multiply);
+        var y = LinearFunction.Multiply(x, Weight, Kernels.Multiply);
         if (bias is null) return y;
         using (y)
         using (var b = bias.to(y.dtype)) return y + b;

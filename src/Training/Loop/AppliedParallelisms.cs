@@ -1,6 +1,6 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Training.Configuration;
-using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;

@@ -1,5 +1,5 @@
 using Titan.Abstractions;
-using Titan.Training.Models;
+using Titan.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Parallel;

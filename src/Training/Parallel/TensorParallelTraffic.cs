@@ -1,8 +1,8 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Quantization.Linear;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
-using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Parallel;

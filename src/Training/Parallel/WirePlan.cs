@@ -1,7 +1,7 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
-using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Parallel;

@@ -1,4 +1,4 @@
-namespace Titan.Training.Models;
+namespace Titan.Models;
 
 /// <summary>The numbers of a model that follow from its arguments.</summary>
 /// <param name="Parameters">All parameters.</param>
