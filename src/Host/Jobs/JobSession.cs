@@ -45,7 +45,7 @@ public sealed class JobSession
         Catalog.Load(named.Select(n => n.Plugin));
         // Again: one whose plugin has just failed is not active any more, and the error says why.
         return [.. new NamedExports(Catalog.Records, Job).Parallelisms(world)
-            .Select(n => Catalog.Parallelisms.Single(p => p.PluginId == n.Plugin.Id && $"{p.Metadata.Dimension}" == n.Export.Name)).Select(p => (p.Metadata.Dimension, p.Part))];
+            .Select(n => Catalog.Export<IParallelism, ParallelismMetadata>(n.Plugin, n.Export)).Select(p => (p.Metadata.Dimension, p.Part))];
     }
 
     /// <summary>What must be the same on every rank: the job, and the plugins with their hashes.</summary>
@@ -92,7 +92,7 @@ public sealed class JobSession
         var catalog = PluginCatalog.Inspect(PluginFlags.Read(args));
         var counter = new MatmulCounter();
         var converters = new ConverterSet(catalog, counter, world ?? new SingleRankGroup("world"));
-        var schema = new ConfigSchema(ConverterSections.Of(catalog.Records));
+        var schema = new ConfigSchema(ExportSections.Of(catalog.Records));
         var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args, problems, ranks);
         return new JobSession(catalog, converters, schema, counter, job with { Warnings = [.. job.Warnings, .. MisspeltVariables.Notes()] }, world?.Size ?? 1);
     }

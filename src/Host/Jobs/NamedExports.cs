@@ -51,11 +51,11 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     {
         var found = Active.Where(e => e.Export.Converter == name).ToList();
         if (found.Count == 0) throw Unknown(name);
-        if (found[0].Export.Kind == "converter") return found[0];
+        if (found[0].Export.Owner is null) return found[0];
         var wanted = job.Values.GetValueOrDefault($"{name}.{PluginSection.RecipeKey}") as string;
-        if (wanted is not null && found.All(e => e.Export.RecipeName != wanted) && Inactive(e => e.Converter == name && e.Kind == "recipe" && e.RecipeName == wanted) is { } owner)
+        if (wanted is not null && found.All(e => e.Export.Owner != wanted) && Inactive(e => e.Converter == name && e.Owner == wanted) is { } owner)
             throw new TitanException(ExitCode.Plugin, $"{name}.{PluginSection.RecipeKey} = '{wanted}' belongs to {Described(owner)}");
-        return found[RecipeChoice.Of(name, [.. found.Select(e => (e.Export.RecipeName, e.Export.IsDefault))], wanted)];
+        return found[RecipeChoice.Of(name, [.. found.Select(e => (e.Export.Owner!, e.Export.IsDefault))], wanted)];
     }
 
     private TitanException Unknown(string name)
@@ -74,14 +74,14 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     private NamedExport Parallelism(MeshDimension dimension, int size)
     {
         if (Serving(dimension) is { } found) return found;
-        var served = Active.Where(e => e.Export.Kind == "parallelism").Select(e => e.Export.Name).DefaultIfEmpty("none").ToList();
-        var owner = Inactive(e => e.Kind == "parallelism" && e.Name == $"{dimension}");
+        var served = Active.Where(e => e.Export.Is(ExportKinds.Parallelism)).Select(e => e.Export.Name).DefaultIfEmpty("none").ToList();
+        var owner = Inactive(e => e.Is(ExportKinds.Parallelism) && e.Name == $"{dimension}");
         throw new TitanException(ExitCode.Plugin, $"the mesh has {size} ranks along {dimension}, and " + (owner is not null
             ? $"that dimension belongs to {Described(owner)}"
             : $"no loaded plugin serves that dimension; served: {string.Join(", ", served)}; 'titan plugin list' shows what is loaded and why others are not"));
     }
 
-    private NamedExport? Serving(MeshDimension dimension) => Active.FirstOrDefault(e => e.Export.Kind == "parallelism" && e.Export.Name == $"{dimension}");
+    private NamedExport? Serving(MeshDimension dimension) => Active.FirstOrDefault(e => e.Export.Is(ExportKinds.Parallelism) && e.Export.Name == $"{dimension}");
 
     private static string Described(PluginRecord owner) => $"plugin '{owner.Id}', which is {owner.Status}: {owner.Reason}; {owner.NextStep}";
 

@@ -6,7 +6,7 @@ namespace Titan.Host.Plugins;
 /// <param name="plugin">The plugin's id.</param>
 /// <param name="dimension">What it serves.</param>
 /// <param name="parallelism">The plugin's.</param>
-internal sealed class CheckedParallelism(string plugin, MeshDimension dimension, IParallelism parallelism) : IParallelism
+internal sealed class CheckedParallelism(string plugin, string dimension, IParallelism parallelism) : IParallelism
 {
     public IReadOnlyList<string> Notes => PluginCall.Ask(plugin, $"parallelism '{dimension}': {nameof(Notes)}", () => parallelism.Notes);
 
