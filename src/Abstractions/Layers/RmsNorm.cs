@@ -7,6 +7,7 @@ namespace Titan.Abstractions;
 public sealed class RmsNorm : nn.Module<Tensor, Tensor>, IWeightedLayer, INorm, IKernelUser
 {
     private readonly double epsilon;
+    private readonly WeightSlot weight;
 
     /// <summary>Creates the layer with uninitialised weight [D].</summary>
     /// <param name="dimension">D.</param>
@@ -16,13 +17,20 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>, IWeightedLayer, INorm, 
     public RmsNorm(long dimension, double epsilon = 1e-5, Device? device = null, ScalarType type = ScalarType.Float32) : base(nameof(RmsNorm))
     {
         this.epsilon = epsilon;
-        var weight = new Parameter(empty(dimension, dtype: type, device: device));
-        register_parameter("weight", weight);
-        Weight = new ParameterSource(weight);
+        var parameter = new Parameter(empty(dimension, dtype: type, device: device));
+        register_parameter("weight", parameter);
+        weight = new WeightSlot("weight", parameter);
     }
 
     /// <summary>Where the weight comes from; a parallelism puts its own here.</summary>
-    public IWeightSource Weight { get; set; }
+    public IWeightSource Weight
+    {
+        get => weight.Source;
+        set => weight.Source = value;
+    }
+
+    /// <inheritdoc />
+    public IReadOnlyList<WeightSlot> Weights => [weight];
 
     /// <inheritdoc />
     public IModelKernels Kernels { get; set; } = PlainModelKernels.Instance;

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Titan.Models;
 
-/// <summary>A decoder-only transformer, with upstream's FQNs. Untied embeddings.</summary>
+/// <summary>A decoder-only transformer, with upstream's FQNs.</summary>
 public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
 {
     private readonly DecoderArgs args;
@@ -12,7 +12,9 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
     private readonly Embedding embeddings;
     private readonly List<TransformerBlock> blocks = [];
     private readonly INorm norm;
-    private readonly ModuleSlot output;
+    private readonly Embedding? positions;
+    private readonly ModuleSlot? output;
+    private readonly TiedHead? tied;
     private RotaryAngles? angles;
     private (Tensor Positions, RotaryAngles Angles)? placed;
 
@@ -25,6 +27,13 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
         (this.args, length) = (args, context.Length);
         embeddings = new Embedding(args.Vocabulary, args.Dimension, context.Device, context.Type);
         register_module("tok_embeddings", embeddings);
+        if (args.LearnedPositions is { } longest)
+        {
+            if (length > longest) throw new TitanException(ExitCode.Usage, $"a sequence of {length} tokens: model {name} has learned positions for {longest}; lower training.seq_len (and validation.seq_len)");
+            positions = new Embedding(longest, args.Dimension, context.Device, context.Type);
+            register_module("pos_embeddings", positions);
+        }
+
         var layers = new BlockList();
         for (var i = 0; i < args.Layers; i++)
         {
@@ -34,14 +43,22 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
 
         register_module("layers", layers);
         norm = args.Norm.Register(this, "norm", args.Dimension, context);
-        output = new ModuleSlot(this, "output", new Linear(args.Dimension, args.Vocabulary, false, context.Device, context.Type));
+        if (args.TiedEmbeddings)
+        {
+            tied = new TiedHead(embeddings);
+            register_module("output", tied);
+        }
+        else
+        {
+            output = new ModuleSlot(this, "output", new Linear(args.Dimension, args.Vocabulary, false, context.Device, context.Type));
+        }
     }
 
     /// <inheritdoc />
     public override ModelCounts Counts => args.Counts;
 
     /// <inheritdoc />
-    public IReadOnlyList<ModuleSlot> Slots => [output];
+    public IReadOnlyList<ModuleSlot> Slots => output is null ? [] : [output];
 
     /// <inheritdoc />
     public override IReadOnlyList<(string Fqn, nn.Module Module)> Blocks => [.. blocks.Select((b, i) => ($"layers.{i}", (nn.Module)b))];
@@ -57,6 +74,8 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
     {
         get
         {
+            if (output is null || positions is not null)
+                throw new TitanException(ExitCode.Usage, $"model {GetName()} has {(output is null ? "tied embeddings" : "learned positions")}, which tensor parallelism does not serve; set parallelism.tensor_parallel_degree = 1");
             var split = blocks.Select((b, i) => b.Split($"layers.{i}")).ToList();
             return new TensorParallelPlan(
                 [new("tok_embeddings", VocabularyParallel), .. split.SelectMany(s => s.Layers), new("norm", SequenceParallel), new("output", Colwise)],
@@ -66,7 +85,11 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
     }
 
     /// <inheritdoc />
-    public override void SetComputeType(ScalarType type) => embeddings.ComputeType = type;
+    public override void SetComputeType(ScalarType type)
+    {
+        embeddings.ComputeType = type;
+        if (positions is not null) positions.ComputeType = type;
+    }
 
     /// <inheritdoc />
     public override void SetCheckpointing(int index, BlockCheckpointing mode) => blocks[index].Checkpointing = mode;
@@ -77,7 +100,7 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
         using var scope = NewDisposeScope();
         using var masks = Masks(input);
         var context = new BlockContext(Angles(input), masks);
-        var stream = new ResidualStream(embeddings.call(input.Tokens), null);
+        var stream = new ResidualStream(Embed(input), null);
         Probe?.Invoke("tok_embeddings", stream.Sum);
         for (var i = 0; i < blocks.Count; i++)
         {
@@ -89,11 +112,11 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
             Probe?.Invoke($"layers.{i}", stream.Total());
         }
 
-        var (_, normed) = stream.Normalize(norm, output.WantsInputAmax);
+        var (_, normed) = stream.Normalize(norm, output is { WantsInputAmax: true });
         using (normed)
         {
             Probe?.Invoke("norm", normed.Values);
-            var logits = output.Forward(normed).Values;
+            var logits = tied is not null ? tied.call(normed.Values) : output!.Forward(normed).Values;
             Probe?.Invoke("output", logits);
             return logits.MoveToOuterDisposeScope();
         }
@@ -101,6 +124,16 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
 
     /// <inheritdoc />
     protected override Initializer InitializerOf(string fqn) => args.Initialization(fqn);
+
+    private Tensor Embed(ModelInput input)
+    {
+        var vectors = embeddings.call(input.Tokens);
+        if (positions is null) return vectors;
+        var place = input.Positions ?? arange(input.Tokens.shape[1], dtype: ScalarType.Int64, device: input.Tokens.device);
+        // For every sequence, so that the gradient of a position is summed over them in fp32.
+        using (vectors)
+        using (var own = positions.call(place.expand(input.Tokens.shape))) return vectors + own;
+    }
 
     private RotaryAngles? Angles(ModelInput input)
     {

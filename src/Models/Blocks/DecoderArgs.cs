@@ -12,6 +12,12 @@ public sealed record DecoderArgs(int Dimension, int Layers, int Vocabulary, Norm
     /// <summary>The rotary embedding of all attention layers; null for none.</summary>
     public RotaryArgs? Rotary { get; init; }
 
+    /// <summary>The positions that have a learned vector, added to the token's; null for none.</summary>
+    public int? LearnedPositions { get; init; }
+
+    /// <summary>Whether the embedding is also the head's weight.</summary>
+    public bool TiedEmbeddings { get; init; }
+
     /// <summary>Whether attention stops at document borders.</summary>
     public bool DocumentMask { get; init; }
 
@@ -23,7 +29,10 @@ public sealed record DecoderArgs(int Dimension, int Layers, int Vocabulary, Norm
             var first = Block(0);
             var attention = first.Attention as AttentionArgs ?? throw new InvalidOperationException($"the first block's attention is {first.Attention}; a family with an attention of its own gives its own ModelCounts");
             long embedding = (long)Vocabulary * Dimension, blocks = Enumerable.Range(0, Layers).Sum(i => Block(i).Parameters(Dimension));
-            return new ModelCounts(2 * embedding + blocks + Norm.Parameters(Dimension), embedding, Layers, attention.Heads, attention.HeadDimension, Dimension, attention.KvHeads,
+            long positions = (long)(LearnedPositions ?? 0) * Dimension, tables = embedding + positions, rest = blocks + Norm.Parameters(Dimension);
+            // A tied table multiplies as the head does.
+            var (parameters, lookedUp) = TiedEmbeddings ? (tables + rest, positions) : (tables + embedding + rest, tables);
+            return new ModelCounts(parameters, lookedUp, Layers, attention.Heads, attention.HeadDimension, Dimension, attention.KvHeads,
                 first.FeedForward is SwiGluArgs swiglu ? swiglu.Hidden : first.FeedForward is GeluArgs gelu ? gelu.Hidden : 0, Vocabulary);
         }
     }

@@ -30,4 +30,15 @@ public abstract record NormArgs
         /// <inheritdoc />
         protected override INorm Create(long dimension, ModelContext context) => new RmsNorm(dimension, Epsilon, context.Device, context.Type);
     }
+
+    /// <summary>Layer normalisation with a weight and a bias.</summary>
+    /// <param name="Epsilon">Added to the variance.</param>
+    public sealed record Layer(double Epsilon) : NormArgs
+    {
+        /// <inheritdoc />
+        public override long Parameters(long dimension) => 2 * dimension;
+
+        /// <inheritdoc />
+        protected override INorm Create(long dimension, ModelContext context) => new LayerNorm(dimension, Epsilon, context.Device, context.Type);
+    }
 }
