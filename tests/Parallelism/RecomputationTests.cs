@@ -72,7 +72,7 @@ public sealed class RecomputationTests
             y.backward([(y.detach() * 0.7).cos()]);
             BackwardFailure.ThrowIfAny();
             engine.AfterOptimizerStep();
-            results.AddRange([y.detach(), leaf.grad!, layer.Weight.Parameter.grad!.clone(), layer.Bias!.grad!.clone()]);
+            results.AddRange([y.detach(), leaf.grad!, layer.Weight.Parameter.grad!.clone(), layer.Bias!.Parameter.grad!.clone()]);
         }
 
         return results;

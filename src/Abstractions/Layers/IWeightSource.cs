@@ -30,6 +30,9 @@ public interface IWeightSource
     /// <returns>Owned by the source and valid until it is asked again: take what is needed at once.</returns>
     IDisposable? GatherEncoded(WeightUse use) => null;
 
+    /// <summary>Whether <see cref="GatherEncoded"/> gives the weight.</summary>
+    bool IsEncoded => false;
+
     /// <summary>Turns the gradient of the gathered weight into that of <see cref="Parameter"/>.</summary>
     /// <param name="gradient">The gradient of the gathered weight; owned by the caller.</param>
     /// <returns>The gradient; null where the source delivers it itself before the optimizer steps.</returns>

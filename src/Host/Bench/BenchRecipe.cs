@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Host.Jobs;
 using Titan.Quantization.Linear;
+using Titan.Quantization.Matmuls;
 
 namespace Titan.Host.Bench;
 
@@ -43,5 +44,5 @@ public sealed record BenchRecipe(NamedRecipe Named, bool Emulated, bool IsDefaul
     }
 
     /// <summary>What executes it on a device, with fused casts.</summary>
-    public LinearEngine Engine(JobSession session, DeviceCapability capability) => new(Named.Name, Named.Recipe, capability, fused: true, Emulated, session.Counter);
+    public LinearEngine Engine(JobSession session, DeviceCapability capability) => new(Named.Name, Named.Recipe, capability, fused: true, Emulated, new MatmulCounter());
 }

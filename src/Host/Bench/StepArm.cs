@@ -30,12 +30,12 @@ public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double 
         config = config with { Model = config.Model with { Name = "llama3", Flavor = StepModel.Flavor } };
         using var scope = NewDisposeScope();
         var (device, capability) = where;
-        var (model, _, reports) = ModelBuilder.Build(config, size.Registry(), session.Chosen, new ParallelDimensions(), device, capability);
-        ModelBuilder.ThrowIfNothingConverted(reports, session.Chosen);
+        var (model, _, conversions) = ModelBuilder.Build(config, size.Registry(), session.Chosen, new ParallelDimensions(), device, capability);
+        ModelBuilder.ThrowIfNothingConverted([.. conversions.Select(c => c.Report)], session.Chosen);
         model.InitializeWeights((long)Seed);
         using var random = new SeededNumbers(Seed, device);
         var tokens = random.Below(size.Vocabulary, size.Batch, size.Length + 1);
-        var step = new TrainingStep(model, config, session.Chosen.Select(c => c.Converter));
+        var step = new TrainingStep(model, config, conversions);
         double Run() => step.Run(tokens.narrow(1, 0, size.Length), tokens.narrow(1, 1, size.Length).reshape(-1));
         using var memory = deviceMemory is null ? null : new DeviceMemoryWatch(() => deviceMemory().GiB);
         double loss = 0;

@@ -10,15 +10,14 @@ namespace Titan.Training.Loop;
 internal sealed class ForwardBackward(ModelInputs inputs, LossFunction loss, Action? afterBackward = null)
 {
     /// <summary>Runs it.</summary>
-    /// <param name="tokens">[B, S] int64.</param>
-    /// <param name="labels">[B * S] int64.</param>
+    /// <param name="batch">This rank's share of a micro-batch.</param>
     /// <param name="count">What the sum of losses is divided by.</param>
     /// <returns>The loss.</returns>
-    public double Run(Tensor tokens, Tensor labels, long count)
+    public double Run(ModelBatch batch, long count)
     {
         using var scope = NewDisposeScope();
-        var logits = inputs.Forward(tokens);
-        var mean = loss(logits, labels, count);
+        var logits = inputs.Forward(batch);
+        var mean = loss(logits, batch.Labels.reshape(-1), count);
         logits.Dispose();
         mean.backward();
         BackwardFailure.ThrowIfAny();

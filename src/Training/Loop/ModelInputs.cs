@@ -10,10 +10,17 @@ namespace Titan.Training.Loop;
 internal sealed class ModelInputs(LanguageModel model, long? endOfDocument)
 {
     /// <summary>Runs the model.</summary>
-    /// <param name="tokens">[B, S] int64.</param>
+    /// <param name="batch">This rank's share of a micro-batch.</param>
     /// <returns>Logits [B, S, V].</returns>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the model reads documents and the tokenizer ends none.</exception>
-    public Tensor Forward(Tensor tokens) => model.call(new ModelInput(tokens, Documents: model.ReadsDocuments ? DocumentsOf(tokens) : null));
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the model reads documents and the tokenizer ends none; with <see cref="ExitCode.Usage"/> when ranks share its sequences.</exception>
+    public Tensor Forward(ModelBatch batch)
+    {
+        if (!model.ReadsDocuments) return model.call(new ModelInput(batch.Tokens, batch.Positions));
+        // A rank that sees a part of a sequence does not see where its documents end.
+        if (batch.Positions is not null)
+            throw new TitanException(ExitCode.Usage, $"this flavor's attention stops at document borders, which a parallelism that splits sequences does not serve; use the plain flavor, or set {MeshAxis.ContextParallel.DegreeKey()} to 1");
+        return model.call(new ModelInput(batch.Tokens, Documents: DocumentsOf(batch.Tokens)));
+    }
 
     /// <summary>[B, S] int64: a document ends with its end token.</summary>
     private Tensor DocumentsOf(Tensor tokens)

@@ -1,5 +1,4 @@
 using Titan.Abstractions;
-using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
@@ -64,8 +63,7 @@ public abstract class TinyRuns : IDisposable
             ["tiny"] = new(32, 1, 2, 2, 2048, MultipleOf: 32), ["wide"] = new(64, 1, 2, 2, 2048, MultipleOf: 32), ["deep"] = new(32, 2, 2, 2, 2048, MultipleOf: 32),
             ["turned"] = new(32, 1, 2, 2, 2048, MultipleOf: 32, RopeTheta: 1000),
         }.ToDictionary(f => f.Key, f => f.Value.Flavor));
-        var counter = new MatmulCounter();
-        return new Trainer(new TrainerDependencies(job, registry, IsFloat8 ? [TensorwiseConverter.Create(counter)] : [], counter, Metadata, _ => { }, Warnings.Add, false));
+        return new Trainer(new TrainerDependencies(job, registry, IsFloat8 ? [TensorwiseConverter.Create()] : [], Metadata, _ => { }, Warnings.Add, false));
     }
 
     /// <summary>The losses of a run that is asked to stop after a step.</summary>

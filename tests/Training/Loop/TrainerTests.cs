@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Titan.Models;
 using TorchSharp;
 using Titan.Abstractions;
-using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
@@ -103,13 +102,12 @@ public sealed class TrainerTests : IDisposable
     };
 
     private static Trainer Create(JobConfig job, ModelRegistry? models = null) =>
-        new(new TrainerDependencies(job, models ?? ModelRegistry.CreateDefault(), [], new MatmulCounter(), new Dictionary<string, string>(), _ => { }, _ => { }, false));
+        new(new TrainerDependencies(job, models ?? ModelRegistry.CreateDefault(), [], new Dictionary<string, string>(), _ => { }, _ => { }, false));
 
     private static Trainer WithFloat8(JobConfig job)
     {
-        var counter = new MatmulCounter();
         job = job with { Training = job.Training with { MixedPrecisionParam = "bfloat16" } };
-        return new Trainer(new TrainerDependencies(job, ModelRegistry.CreateDefault(), [TensorwiseConverter.Create(counter)], counter, new Dictionary<string, string>(), _ => { }, _ => { }, false));
+        return new Trainer(new TrainerDependencies(job, ModelRegistry.CreateDefault(), [TensorwiseConverter.Create()], new Dictionary<string, string>(), _ => { }, _ => { }, false));
     }
 
     private static List<double> Losses(JobConfig job, bool float8 = false)
