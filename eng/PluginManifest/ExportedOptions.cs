@@ -30,9 +30,10 @@ internal sealed class ExportedOptions
 
     /// <summary>The export with its options.</summary>
     /// <param name="name">The class's full name.</param>
-    /// <param name="export">What its attribute says.</param>
+    /// <param name="attribute">The full name of the attribute that exports it.</param>
+    /// <param name="export">What the attribute says.</param>
     /// <exception cref="InvalidOperationException">With the cause, where they cannot be found out.</exception>
-    public PluginExport Complete(string name, PluginExport export)
+    public PluginExport Complete(string name, string attribute, PluginExport export)
     {
         IReadOnlyList<PluginOption>? options = null;
         Exception? failure = null;
@@ -41,10 +42,7 @@ internal sealed class ExportedOptions
         {
             try
             {
-                options = Of(name, export.Kind switch
-                {
-                    "recipe" => "Titan.Abstractions.IQuantizationRecipe", "converter" => "Titan.Abstractions.IModelConverter", _ => "Titan.Abstractions.IParallelism",
-                });
+                options = Of(name, attribute);
             }
             catch (Exception e)
             {
@@ -57,11 +55,14 @@ internal sealed class ExportedOptions
         return failure is null ? export with { Options = options! } : throw new InvalidOperationException($"{name} does not say its options: {failure.GetType().Name}: {failure.Message}", failure);
     }
 
-    private IReadOnlyList<PluginOption> Of(string name, string contract)
+    private IReadOnlyList<PluginOption> Of(string name, string attribute)
     {
         var type = main.GetType(name, throwOnError: true)!;
-        // The host refuses to load it, and says why.
-        if (type.IsAbstract || type.GetInterface(contract) is not { } face) return [];
-        return OptionsRecord.Describe((Type?)face.GetProperty("OptionsType")!.GetValue(RuntimeHelpers.GetUninitializedObject(type)));
+        var mark = type.CustomAttributes.First(a => a.AttributeType.FullName == attribute).AttributeType;
+        var contract = (Type)mark.GetProperty("ContractType")!.GetValue(type.GetCustomAttributes(mark, inherit: false)[0])!;
+        // A class that is not what it is exported as: the host refuses to load it, and says why.
+        if (type.IsAbstract || !type.IsAssignableTo(contract)) return [];
+        // A kind whose interface does not ask for options has none.
+        return contract.GetProperty("OptionsType", typeof(Type)) is { } options ? OptionsRecord.Describe((Type?)options.GetValue(RuntimeHelpers.GetUninitializedObject(type))) : [];
     }
 }

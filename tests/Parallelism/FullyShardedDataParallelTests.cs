@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Plugins.Parallelism;
 using Titan.Training.Models;
 using static TorchSharp.torch;

@@ -1,11 +1,13 @@
 using Titan.Abstractions;
+using Titan.Kernels.Activations;
+using Titan.Models;
 using Titan.Plugins.Parallelism;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;
@@ -53,9 +55,9 @@ internal static class TensorParallelJob
         ThreadRanks.Run(new ParallelDimensions(DataParallelShard: options.Shard, TensorParallel: ranks), mesh => Run(options, mesh));
 
     /// <summary>The model, converted, on the meta device.</summary>
-    public static Llama3Model Build(Options options, ParallelDimensions dimensions)
+    public static Decoder Build(Options options, ParallelDimensions dimensions)
     {
-        var model = new Llama3Model(options.Args, options.Sequence, META, ScalarType.Float32);
+        var model = options.Args.Build(new ModelContext(options.Sequence, META, ScalarType.Float32));
         if (options.Recipe is { } name)
         {
             var recipe = TinyJob.Recipes[name];
@@ -65,7 +67,7 @@ internal static class TensorParallelJob
                 new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.Type });
         }
 
-        if (options.Fused) model.UseFusedKernels();
+        if (options.Fused) model.UseKernels(ModelKernels.For(fused: true, cuda: false));
         model.SetComputeType(options.Type);
         for (var i = 0; i < model.Blocks.Count; i++) model.SetCheckpointing(i, options.Checkpointing);
         return model;

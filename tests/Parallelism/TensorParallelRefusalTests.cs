@@ -1,7 +1,7 @@
 using Titan.Abstractions;
 using Titan.Distributed;
 using Titan.Plugins.Parallelism;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Plugins.Float8Rowwise;
 using Titan.Plugins.Float8Tensorwise;
 using Titan.Plugins.MXFP8;
@@ -6,7 +7,7 @@ using Titan.Plugins.Parallelism;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 using Titan.Training.Optimization;
 using static TorchSharp.torch;
 
@@ -64,9 +65,9 @@ internal static class TinyJob
     public sealed record Result(IReadOnlyList<double> Losses, IReadOnlyDictionary<string, (ShardLayout Layout, Tensor Value)> Parameters, int MostGathered);
 
     /// <summary>The model of a run, converted, on the meta device.</summary>
-    public static (Llama3Model Model, IReadOnlyList<IModelConversion> Conversions) Build(Options options, ParallelDimensions dimensions)
+    public static (Decoder Model, IReadOnlyList<IModelConversion> Conversions) Build(Options options, ParallelDimensions dimensions)
     {
-        var model = new Llama3Model(new Llama3Args(options.Dimension, 2, 4, 2, Vocabulary, MultipleOf: 64), Length, META, ScalarType.Float32);
+        var model = new Llama3Args(options.Dimension, 2, 4, 2, Vocabulary, MultipleOf: 64).Build(new ModelContext(Length, META, ScalarType.Float32));
         var conversions = new List<IModelConversion>();
         if (options.Recipe is { } name)
         {

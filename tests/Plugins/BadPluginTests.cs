@@ -41,7 +41,7 @@ public sealed class BadPluginTests
 
         // Beside a good one: the table has one line for each, and the good one still loads.
         var catalog = PluginCatalog.Load(new PluginOptions([plugin.Folder], [], []));
-        Assert.Contains(catalog.Recipes, r => r.Metadata.Name == "tensorwise");
+        Assert.Contains(catalog.Exports<IQuantizationRecipe, RecipeMetadata>(), r => r.Metadata.Name == "tensorwise");
         Assert.Equal(catalog.Records.Count, PluginReport.Table(catalog.Records).Trim().Split('\n').Length);
     }
 
@@ -67,7 +67,7 @@ public sealed class BadPluginTests
         Assert.All(clash, r => Assert.Equal(PluginStatus.Disabled, r.Status));
         Assert.All(clash, r => Assert.Contains("--plugins.disable", r.NextStep, StringComparison.Ordinal));
         var chosen = PluginCatalog.Load(new PluginOptions([other.Folder], ["titan.float8-tensorwise"], []));
-        Assert.Equal("other", Assert.Single(chosen.Recipes, r => r.Metadata.Name == "tensorwise").PluginId);
+        Assert.Equal("other", Assert.Single(chosen.Exports<IQuantizationRecipe, RecipeMetadata>(), r => r.Metadata.Name == "tensorwise").PluginId);
     }
 
     [Fact]

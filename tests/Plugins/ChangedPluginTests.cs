@@ -24,7 +24,7 @@ public sealed class ChangedPluginTests : IClassFixture<BuiltFixtures>, IDisposab
         using var catalog = Load();
         Assert.Equal(PluginStatus.Active, catalog.Records.Single(r => r.Id == "invalidil").Status);
         using var model = new TinyModel();
-        var converter = catalog.Converters.Single(c => c.PluginId == "invalidil").Part;
+        var converter = catalog.Exports<IModelConverter, ConverterMetadata>().Single(c => c.PluginId == "invalidil").Part;
         var failure = Assert.Throws<InvalidProgramException>(() => converter.Convert(new ModelSlots(model), new NoOptions(), PluginOutcomeTests.EveryFixture.OnCpu));
         Assert.Equal("invalidil", PluginFault.OwnerOf(failure));
     }
@@ -134,6 +134,6 @@ public sealed class ChangedPluginTests : IClassFixture<BuiltFixtures>, IDisposab
         Assert.Contains(reason, record.Reason, StringComparison.Ordinal);
         Assert.Equal(status, record.Status);
         Assert.NotEqual("", record.NextStep);
-        Assert.Contains(catalog.Recipes, r => r.PluginId == "titan.float8-tensorwise");
+        Assert.Contains(catalog.Exports<IQuantizationRecipe, RecipeMetadata>(), r => r.PluginId == "titan.float8-tensorwise");
     }
 }

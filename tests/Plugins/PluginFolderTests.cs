@@ -106,15 +106,19 @@ public sealed class PluginFolderTests : IClassFixture<BuiltFixtures>, IDisposabl
     }
 
     [Theory]
-    [InlineData("training", "is a config section of the host")]
-    [InlineData("quantize.linear.x", "belong to recipe families")]
-    [InlineData("Acme.Upper", "is not made of lower-case letters")]
-    [InlineData("acme..two", "is not made of lower-case letters")]
-    [InlineData("acme.x\n", "is not made of lower-case letters")]
-    public void A_converters_name_that_cannot_be_a_section_is_refused(string name, string reason)
+    [InlineData("converter", "training", "is a config section of the host")]
+    [InlineData("converter", "quantize.linear.x", "belong to recipe families")]
+    [InlineData("converter", "Acme.Upper", "is not made of lower-case letters")]
+    [InlineData("converter", "acme..two", "is not made of lower-case letters")]
+    [InlineData("converter", "acme.x\n", "is not made of lower-case letters")]
+    [InlineData("recipe", "acme", "with one '/' between family and name")]
+    [InlineData("recipe", "acme/two/three", "with one '/' between family and name")]
+    [InlineData("parallelism", "Sideways", "is not one of: TensorParallel, ")]
+    [InlineData("widget", "acme", "a kind that this host does not know; known: recipe, converter, parallelism")]
+    public void A_name_that_its_kind_cannot_have_is_refused(string kind, string name, string reason)
     {
         // What the attribute in the assembly says counts: it is as long as the name that it had.
-        Assert.Contains(reason, ExportCheckOf(new PluginExport("converter", name, "stable", "")), StringComparison.Ordinal);
+        Assert.Contains(reason, ExportCheckOf(new PluginExport(kind, name, "stable", "")), StringComparison.Ordinal);
     }
 
     [Theory]

@@ -98,7 +98,7 @@ public sealed class PluginInARunTests : IClassFixture<BuiltFixtures>, IDisposabl
     public void A_recipe_whose_device_is_missing_is_refused_with_the_way_out()
     {
         using var catalog = PluginCatalog.Load(PluginOptions.Default with { Path = [BuiltFixtures.Folder("NeedsNewerGpu")] });
-        var recipe = catalog.Recipes.Single(r => r.PluginId == "needsnewergpu");
+        var recipe = catalog.Exports<IQuantizationRecipe, RecipeMetadata>().Single(r => r.PluginId == "needsnewergpu");
         var converter = new QuantizeLinearConverter("acme_needs_newer_gpu", [(recipe.Metadata, recipe.Part)]);
         using var model = new TinyModel();
         var hopper = PluginOutcomeTests.EveryFixture.OnCpu with { Device = new DeviceCapability(true, 9, 0) };

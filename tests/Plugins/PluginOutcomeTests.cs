@@ -41,8 +41,8 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
     [Fact]
     public void The_host_and_its_own_plugin_survive_all_of_them()
     {
-        Assert.Contains(every.Catalog.Recipes, r => r.PluginId == "titan.float8-tensorwise");
-        Assert.Contains(every.Catalog.Converters, c => c.PluginId == "trainsastep");
+        Assert.Contains(every.Catalog.Exports<IQuantizationRecipe, RecipeMetadata>(), r => r.PluginId == "titan.float8-tensorwise");
+        Assert.Contains(every.Catalog.Exports<IModelConverter, ConverterMetadata>(), c => c.PluginId == "trainsastep");
     }
 
     [Fact]
@@ -94,7 +94,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
         /// <summary>The two that never finish loading, with a limit that a test can wait for.</summary>
         public PluginCatalog Hanging { get; }
 
-        public IModelConverter Converter(string name) => Catalog.Converters.Single(c => c.Metadata.Name == name).Part;
+        public IModelConverter Converter(string name) => Catalog.Exports<IModelConverter, ConverterMetadata>().Single(c => c.Metadata.Name == name).Part;
 
         public void Dispose()
         {

@@ -19,6 +19,9 @@ public interface IWeightSource
     /// <summary>Number of ranks that hold this same part, so that norms over all ranks count it once.</summary>
     int Copies => 1;
 
+    /// <summary>Whether another layer reads the weight too, early and late in forward: a parallelism that gathers it keeps it in between.</summary>
+    bool IsTied => false;
+
     /// <summary>The weight that the layer multiplies with, in <paramref name="type"/>.</summary>
     /// <returns>A tensor that the caller may dispose; it must not be written to.</returns>
     Tensor Gather(ScalarType type);

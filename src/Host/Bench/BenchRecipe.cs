@@ -27,7 +27,7 @@ public sealed record BenchRecipe(NamedRecipe Named, bool Emulated, bool IsDefaul
     {
         var all = NamedRecipe.All(session, text => Console.Error.WriteLine($"titan: note: {text}")).Select(named =>
         {
-            var found = session.Catalog.Recipes.First(r => $"{r.Metadata.Family}/{r.Metadata.Name}" == named.Name);
+            var found = session.Catalog.Exports<IQuantizationRecipe, RecipeMetadata>().First(r => $"{r.Metadata.Family}/{r.Metadata.Name}" == named.Name);
             return new BenchRecipe(named, found.Part.Emulated, found.Metadata.IsDefault && found.Metadata.Status == ExportStatus.Stable);
         }).ToList();
         if (family is not null)

@@ -57,8 +57,8 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
         if (p is { ExpertParallelDegree: 1, ExpertTensorParallelDegree: > 1 }) notes.Add("parallelism.expert_tensor_parallel_degree has no effect: expert_parallel_degree = 1");
         var asked = TrainingRanks.Asked(config);
         foreach (var axis in MeshAxes.All.Where(a => asked[a] == 1))
-            foreach (var key in schema.All.Where(k => k.Section == PluginExport.ParallelismSection && k.Owner == axis.Name() && !KeyType.Same(job.Values[k.FullName], k.Default)))
-                notes.Add($"{key.FullName} has no effect: {axis.DegreeKey()[(PluginExport.ParallelismSection.Length + 1)..]} = 1");
+            foreach (var key in schema.All.Where(k => k.Section == ExportKinds.ParallelismSection && k.Owner == axis.Name() && !KeyType.Same(job.Values[k.FullName], k.Default)))
+                notes.Add($"{key.FullName} has no effect: {axis.DegreeKey()[(ExportKinds.ParallelismSection.Length + 1)..]} = 1");
     }
 
     private void CheckSizes()

@@ -1,5 +1,6 @@
 using Titan.Training.Configuration;
-using Titan.Training.Models;
+
+using Titan.Models;
 
 namespace Titan.Host.Jobs;
 

@@ -46,8 +46,8 @@ public sealed class JobSession
         Catalog.Load(named.Select(n => n.Plugin));
         // Again: one whose plugin has just failed is not active any more, and the error says why.
         return [.. new NamedExports(Catalog.Records, Job).Parallelisms(dimensions)
-            .Select(n => Catalog.Parallelisms.Single(p => p.PluginId == n.Plugin.Id && p.Metadata.Axis.Name() == n.Export.Name))
-            .Select(p => new JobParallelism(p.Metadata.Axis, p.PluginId, p.Part, Job.OptionsAs(p.Part.OptionsType, PluginExport.ParallelismSection, p.Metadata.Axis.Name())))];
+            .Select(n => Catalog.Export<IParallelism, ParallelismMetadata>(n.Plugin, n.Export))
+            .Select(p => new JobParallelism(p.Metadata.Axis, p.PluginId, p.Part, Job.OptionsAs(p.Part.OptionsType, ExportKinds.ParallelismSection, p.Metadata.Axis.Name())))];
     }
 
     /// <summary>What must be the same on every rank: the job, and the plugins with their hashes.</summary>
@@ -95,7 +95,7 @@ public sealed class JobSession
         if (LibTorch.Missing is { } missing) throw new TitanException(ExitCode.Hardware, missing);
         var catalog = PluginCatalog.Inspect(PluginFlags.Read(args));
         var converters = new ConverterSet(catalog, world ?? new SingleRankGroup("world"));
-        var schema = new ConfigSchema(ConverterSections.Of(catalog.Records));
+        var schema = new ConfigSchema(ExportSections.Of(catalog.Records));
         var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args, problems, ranks);
         return new JobSession(catalog, converters, schema, job with { Warnings = [.. job.Warnings, .. MisspeltVariables.Notes()] }, world?.Size ?? 1);
     }

@@ -17,8 +17,6 @@ public sealed record NamedExport(PluginRecord Plugin, PluginExport Export);
 /// <param name="job">The job.</param>
 public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob job)
 {
-    private const string Parallelism = "parallelism";
-
     /// <summary>The converters that <c>model.converters</c> can name.</summary>
     public IEnumerable<string> Known => Active.Select(e => e.Export.Converter).OfType<string>().Distinct();
 
@@ -62,11 +60,11 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     {
         var found = Active.Where(e => e.Export.Converter == name).ToList();
         if (found.Count == 0) throw Unknown(name);
-        if (found[0].Export.Kind == "converter") return found[0];
+        if (found[0].Export.Owner is null) return found[0];
         var wanted = job.Values.GetValueOrDefault($"{name}.{PluginSection.RecipeKey}") as string;
-        if (wanted is not null && found.All(e => e.Export.RecipeName != wanted) && Inactive(e => e.Converter == name && e.Kind == "recipe" && e.RecipeName == wanted) is { } owner)
+        if (wanted is not null && found.All(e => e.Export.Owner != wanted) && Inactive(e => e.Converter == name && e.Owner == wanted) is { } owner)
             throw new TitanException(ExitCode.Plugin, $"{name}.{PluginSection.RecipeKey} = '{wanted}' belongs to {Described(owner)}");
-        return found[RecipeChoice.Of(name, [.. found.Select(e => (e.Export.RecipeName, e.Export.IsDefault))], wanted)];
+        return found[RecipeChoice.Of(name, [.. found.Select(e => (e.Export.Owner!, e.Export.IsDefault))], wanted)];
     }
 
     private TitanException Unknown(string name)
@@ -82,11 +80,11 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     /// <summary>The error for a converter whose plugin is there and not active.</summary>
     internal static TitanException NotActive(string converter, PluginRecord owner) => new(ExitCode.Plugin, $"model.converters: '{converter}' belongs to {Described(owner)}");
 
-    private TitanException Unserved(MeshAxis axis, int ranks) => new(ExitCode.Plugin, Inactive(e => e.Kind == Parallelism && e.Name == axis.Name()) is { } owner
+    private TitanException Unserved(MeshAxis axis, int ranks) => new(ExitCode.Plugin, Inactive(e => e.Is(ExportKinds.Parallelism) && e.Name == axis.Name()) is { } owner
         ? $"the mesh has {ranks} ranks along {axis.Name()}, and {axis.Name()} belongs to {Described(owner)}"
-        : UnservedAxis.Message(axis, ranks, Active.Where(e => e.Export.Kind == Parallelism).Select(e => e.Export.Name).Distinct()));
+        : UnservedAxis.Message(axis, ranks, Active.Where(e => e.Export.Is(ExportKinds.Parallelism)).Select(e => e.Export.Name).Distinct()));
 
-    private NamedExport? Serving(MeshAxis axis) => Active.FirstOrDefault(e => e.Export.Kind == Parallelism && e.Export.Name == axis.Name());
+    private NamedExport? Serving(MeshAxis axis) => Active.FirstOrDefault(e => e.Export.Is(ExportKinds.Parallelism) && e.Export.Name == axis.Name());
 
     private static string Described(PluginRecord owner) => $"plugin '{owner.Id}', which is {owner.Status}: {owner.Reason}; {owner.NextStep}";
 

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Quantization.Conversion;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;

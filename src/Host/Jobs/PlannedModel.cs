@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
+using Titan.Models;
 using Titan.Training.Models;
 using Titan.Training.Parallel;
 using static TorchSharp.torch;

@@ -1,8 +1,8 @@
 using System.Globalization;
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
-using Titan.Training.Models;
 
 namespace Titan.Host.Jobs;
 

@@ -6,10 +6,10 @@ namespace Titan.Host.Plugins;
 /// <param name="plugin">The plugin's id.</param>
 /// <param name="axis">What it serves.</param>
 /// <param name="parallelism">The plugin's.</param>
-internal sealed class CheckedParallelism(string plugin, MeshAxis axis, IParallelism parallelism) : IParallelism
+internal sealed class CheckedParallelism(string plugin, string axis, IParallelism parallelism) : IParallelism
 {
     private readonly string plugin = plugin;
-    private readonly MeshAxis axis = axis;
+    private readonly string axis = axis;
 
     public Type OptionsType => parallelism.OptionsType;
 
@@ -31,11 +31,11 @@ internal sealed class CheckedParallelism(string plugin, MeshAxis axis, IParallel
     };
 
     private TitanException Refusal(string member, string returned) =>
-        new(ExitCode.Plugin, $"plugin '{plugin}': parallelism '{axis.Name()}': {member} returned {returned}; report it to its author");
+        new(ExitCode.Plugin, $"plugin '{plugin}': parallelism '{axis}': {member} returned {returned}; report it to its author");
 
     private sealed class CheckedApplied(CheckedParallelism definition, IAppliedParallelism own) : IAppliedParallelism
     {
-        public IReadOnlyList<string> Notes { get; } = PluginCall.Ask(definition.plugin, $"parallelism '{definition.axis.Name()}': {nameof(Notes)}", () => own.Notes);
+        public IReadOnlyList<string> Notes { get; } = PluginCall.Ask(definition.plugin, $"parallelism '{definition.axis}': {nameof(Notes)}", () => own.Notes);
 
         public IProcessGroup? VocabularyGroup => own.VocabularyGroup;
 

@@ -117,7 +117,7 @@ public static class PluginInspection
             return record.As(PluginStatus.Malfunctioned, $"'{manifest.Assembly}' does not reference Titan.Abstractions", "reference the package Titan.Abstractions");
         if (built.Major != contract.Major || built.Minor > contract.Minor)
             return record.As(PluginStatus.Incompatible, $"was built against contract {built.ToString(2)}, this host has {contract.ToString(2)}", built > contract ? "upgrade Titan" : "use a newer version of the plugin");
-        if (assembly.Exports.Count == 0) return record.As(PluginStatus.Malfunctioned, "exports nothing", "mark a class with [ExportRecipe], [ExportConverter] or [ExportParallelism]");
+        if (assembly.Exports.Count == 0) return record.As(PluginStatus.Malfunctioned, "exports nothing", $"mark a class with {ExportKinds.Marks}");
         if (ExportCheck.Fault(assembly.Exports) is { } wrong) return record.As(PluginStatus.Malfunctioned, wrong.Reason, wrong.NextStep);
         var difference = Attributes(manifest.Exports).Except(Attributes(assembly.Exports)).Concat(Attributes(assembly.Exports).Except(Attributes(manifest.Exports))).FirstOrDefault();
         if (difference.Title is not null)

@@ -44,7 +44,7 @@ public sealed class TimedLayer : IDisposable
     /// <param name="engine">Of the recipe.</param>
     public Action HighPrecision(LinearEngine engine) => () =>
     {
-        layer.Kernel = engine.Product;
+        layer.Kernels = engine.ModelKernels;
         Run(layer);
     };
 

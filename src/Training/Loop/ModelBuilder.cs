@@ -1,4 +1,6 @@
 using Titan.Abstractions;
+using Titan.Kernels.Activations;
+using Titan.Models;
 using Titan.Quantization.Conversion;
 using Titan.Training.Configuration;
 using Titan.Training.Models;
@@ -15,7 +17,7 @@ public static class ModelBuilder
         DeviceCapability capability = default, bool isPlan = false)
     {
         var flavor = models.Find(config.Model.Name, config.Model.Flavor);
-        var model = flavor.Build(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype));
+        var model = flavor.Build(new ModelContext(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype)));
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         var context = new ConversionContext(capability, fused, dimensions)
         {
@@ -23,7 +25,7 @@ public static class ModelBuilder
         };
         var conversions = converters.Select(c => Convert(c.Name, c.Converter, c.Options, new ModelSlots(model), context)).ToList();
 
-        if (fused) model.UseFusedKernels();
+        model.UseKernels(ModelKernels.For(fused, capability.IsCuda));
         model.SetComputeType(TypeOf(config.Training.MixedPrecisionParam));
         SetCheckpointing(model, config.ActivationCheckpoint);
         return (model, flavor, conversions);

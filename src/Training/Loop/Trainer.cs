@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Models;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
@@ -24,6 +25,7 @@ public sealed class Trainer : IDisposable
     private readonly Device device;
     private readonly Func<DeviceMemory>? deviceMemory;
     private readonly LanguageModel model;
+    private readonly ModelInputs inputs;
     private readonly TrainingRanks ranks;
     private readonly AppliedParallelisms parallelisms;
     private readonly CommunicationReport? communication;
@@ -73,7 +75,7 @@ public sealed class Trainer : IDisposable
         };
 
         // Before the model is allocated: whatever can be refused cheaply.
-        var vocabulary = given.Models.Find(config.Model.Name, config.Model.Flavor).Vocabulary;
+        var vocabulary = given.Models.Find(config.Model.Name, config.Model.Flavor).Counts.Vocabulary;
         if (tokenizer.VocabularySize > vocabulary)
             throw new TitanException(ExitCode.Data,
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
@@ -83,7 +85,7 @@ public sealed class Trainer : IDisposable
         parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
         ModelParameters.Materialize(model, device);
-        if (model is Models.Llama3.Llama3Model llama) llama.EndOfDocument = tokenizer.EosId;
+        inputs = new ModelInputs(model, tokenizer.EosId);
         counts = flavor.Counts;
         Seed = config.Debug.Seed ?? ranks.OfFirst(Random.Shared.NextInt64());
         model.InitializeWeights(Seed);
@@ -93,7 +95,7 @@ public sealed class Trainer : IDisposable
         var o = config.Optimizer;
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
         var loss = CrossEntropy.For(config.Compile, parallelisms.VocabularyGroup);
-        pass = new ForwardBackward(model, loss, parallelisms.AfterBackward);
+        pass = new ForwardBackward(inputs, loss, parallelisms.AfterBackward);
         validator = heldOut is null
             ? null
             : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, batch => parallelisms.ShareOf(batch, device), ranks);
@@ -323,7 +325,7 @@ public sealed class Trainer : IDisposable
     {
         try
         {
-            return validator!.Run(model, stop);
+            return validator!.Run(inputs, stop);
         }
         catch (TitanException e) when (e.Code == ExitCode.Data && config.Checkpoint is { Enable: true, LoadOnly: false })
         {
@@ -353,7 +355,7 @@ public sealed class Trainer : IDisposable
             foreach (var batch in batches.TakeWhile(_ => first is null || ranks.World.Size > 1))
             {
                 using var scope = NewDisposeScope();
-                model.Logits(parallelisms.ShareOf(batch, device));
+                inputs.Forward(parallelisms.ShareOf(batch, device));
             }
         }
 

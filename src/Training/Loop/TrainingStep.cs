@@ -1,6 +1,6 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Training.Configuration;
-using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -11,7 +11,7 @@ namespace Titan.Training.Loop;
 /// <param name="conversions">What its converters made of it: their after-step hooks run.</param>
 public sealed class TrainingStep(LanguageModel model, JobConfig config, IReadOnlyList<IModelConversion> conversions)
 {
-    private readonly ForwardBackward pass = new(model, CrossEntropy.For(config.Compile));
+    private readonly ForwardBackward pass = new(new ModelInputs(model, endOfDocument: null), CrossEntropy.For(config.Compile));
     private readonly IReadOnlyList<ModelParameter> parameters = ModelParameters.Of(model);
 
     /// <summary>Runs the step.</summary>

@@ -3,7 +3,6 @@ using Titan.Abstractions;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
-using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -16,7 +15,7 @@ internal sealed class Validator(ValidationSection section, Func<DataLoader> open
 {
     /// <summary>The mean loss per token over all ranks, and tokens per second and rank; null when a stop was asked for before the end.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/>, on all ranks, when one cannot read the text.</exception>
-    public (double Loss, double TokensPerSecond)? Run(LanguageModel model, CancellationToken stop = default)
+    public (double Loss, double TokensPerSecond)? Run(ModelInputs inputs, CancellationToken stop = default)
     {
         using var none = no_grad();
         using var data = open();
@@ -32,7 +31,7 @@ internal sealed class Validator(ValidationSection section, Func<DataLoader> open
             Failpoint.Hit("validation");
             using var scope = NewDisposeScope();
             var own = share(batch);
-            sum += loss(model.Logits(own), own.Labels.reshape(-1), 1).item<float>();
+            sum += loss(inputs.Forward(own), own.Labels.reshape(-1), 1).item<float>();
             batches++;
             tokens += batch.Counted;
         }

@@ -2,7 +2,7 @@ using Titan.Abstractions;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Loop;
-using Titan.Training.Models;
+using Titan.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Parallel;

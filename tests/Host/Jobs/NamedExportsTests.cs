@@ -69,5 +69,5 @@ public sealed class NamedExportsTests
 
     private static NamedExports Of(params string[] job) => Of([Tensorwise, Rowwise, Layers, Sharding, Replicas], job);
 
-    private static NamedExports Of(PluginRecord[] plugins, string[] job) => new(plugins, new JobConfigReader(new ConfigSchema(ConverterSections.Of(plugins)), ".").Read(job));
+    private static NamedExports Of(PluginRecord[] plugins, string[] job) => new(plugins, new JobConfigReader(new ConfigSchema(ExportSections.Of(plugins)), ".").Read(job));
 }

@@ -2,7 +2,7 @@ using Titan.Abstractions;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 
 namespace Titan.Training.Tests.Loop;
 
@@ -62,7 +62,7 @@ public abstract class TinyRuns : IDisposable
         {
             ["tiny"] = new(32, 1, 2, 2, 2048, MultipleOf: 32), ["wide"] = new(64, 1, 2, 2, 2048, MultipleOf: 32), ["deep"] = new(32, 2, 2, 2, 2048, MultipleOf: 32),
             ["turned"] = new(32, 1, 2, 2, 2048, MultipleOf: 32, RopeTheta: 1000),
-        }.ToDictionary(f => f.Key, f => new ModelFlavor(f.Value.Counts, (l, d, t) => new Llama3Model(f.Value, l, d, t), f.Value.Vocabulary)));
+        }.ToDictionary(f => f.Key, f => f.Value.Flavor));
         return new Trainer(new TrainerDependencies(job, registry, IsFloat8 ? [TensorwiseConverter.Create()] : [], Metadata, _ => { }, Warnings.Add, false));
     }
 

@@ -42,9 +42,7 @@ public abstract class EveryLinear(string name) : IModelConverter
 
         public LinearShape Shape => linear.Shape;
 
-        public IWeightSource Weight { get => linear.Weight; set => linear.Weight = value; }
-
-        public TorchSharp.Modules.Parameter? Bias => linear.Bias;
+        public IReadOnlyList<WeightSlot> Weights => linear.Weights;
 
         public override Tensor forward(Tensor x) => compute(x, module);
     }

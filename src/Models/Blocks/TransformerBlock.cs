@@ -1,41 +1,45 @@
 using Titan.Abstractions;
-using Titan.Kernels.Activations;
-using Titan.Training.Recomputation;
 using static TorchSharp.torch;
 
-namespace Titan.Training.Models.Llama3;
+namespace Titan.Models;
+
+/// <summary>The arguments of a transformer block.</summary>
+/// <param name="Norm">Before each half.</param>
+/// <param name="Attention">The first half.</param>
+/// <param name="FeedForward">The second half.</param>
+public sealed record BlockArgs(NormArgs Norm, SublayerArgs Attention, SublayerArgs FeedForward)
+{
+    /// <summary>Parameters for a model dimension.</summary>
+    public long Parameters(long dimension) => Attention.Parameters(dimension) + FeedForward.Parameters(dimension) + 2 * Norm.Parameters(dimension);
+}
 
 /// <summary>x + attention(norm(x)), then the same with the feed-forward layer. The last addition is left to whoever reads the stream next.</summary>
 internal sealed class TransformerBlock : nn.Module<ResidualStream, BlockContext, ResidualStream>
 {
-    private readonly Attention attention;
-    private readonly FeedForward feed_forward;
-    private readonly RmsNorm attention_norm;
-    private readonly RmsNorm ffn_norm;
+    private readonly Sublayer attention;
+    private readonly Sublayer feed_forward;
+    private readonly INorm attention_norm;
+    private readonly INorm ffn_norm;
 
-    public TransformerBlock(Llama3Args args, Device device, ScalarType type) : base(nameof(TransformerBlock))
+    public TransformerBlock(BlockArgs args, long dimension, ModelContext context) : base(nameof(TransformerBlock))
     {
-        attention = new Attention(args, device, type);
-        feed_forward = new FeedForward(args, device, type);
-        attention_norm = new RmsNorm(args.Dimension, args.NormEpsilon, device, type);
-        ffn_norm = new RmsNorm(args.Dimension, args.NormEpsilon, device, type);
+        attention = args.Attention.Create(dimension, context);
+        feed_forward = args.FeedForward.Create(dimension, context);
         register_module("attention", attention);
         register_module("feed_forward", feed_forward);
-        register_module("attention_norm", attention_norm);
-        register_module("ffn_norm", ffn_norm);
+        attention_norm = args.Norm.Register(this, "attention_norm", dimension, context);
+        ffn_norm = args.Norm.Register(this, "ffn_norm", dimension, context);
     }
-
-    public IActivationBoundary AttentionBoundary => attention;
-
-    public IActivationBoundary FeedForwardBoundary => feed_forward;
 
     public BlockCheckpointing Checkpointing { get; set; }
 
-    /// <summary>Puts fused kernels into the norms and the feed-forward layer.</summary>
-    public void UseFusedKernels()
+    /// <summary>How tensor parallelism splits the block.</summary>
+    /// <param name="fqn">The block's name.</param>
+    public (IEnumerable<TensorParallelLayer> Layers, IEnumerable<SequenceRegion> Regions) Split(string fqn)
     {
-        attention_norm.Kernel = ffn_norm.Kernel = NormKernel.Instance;
-        feed_forward.Fused = true;
+        string a = $"{fqn}.attention", f = $"{fqn}.feed_forward";
+        return ([.. attention.Split.LayersOf(a), .. feed_forward.Split.LayersOf(f), new($"{a}_norm", TensorParallelStyle.SequenceParallel), new($"{fqn}.ffn_norm", TensorParallelStyle.SequenceParallel)],
+            [attention.Split.RegionOf(a, attention), feed_forward.Split.RegionOf(f, feed_forward)]);
     }
 
     public override ResidualStream forward(ResidualStream stream, BlockContext context)
@@ -51,14 +55,14 @@ internal sealed class TransformerBlock : nn.Module<ResidualStream, BlockContext,
         using (normed)
         {
             var half = new ResidualStream(x, attention.Forward(normed, context));
-            return Checkpointing == BlockCheckpointing.FeedForward && is_grad_enabled() ? Again(Second, half) : Second(half);
+            return Checkpointing == BlockCheckpointing.FeedForward && is_grad_enabled() ? Again(s => Second(s, context), half) : Second(half, context);
         }
     }
 
-    private ResidualStream Second(ResidualStream stream)
+    private ResidualStream Second(ResidualStream stream, BlockContext context)
     {
         var (h, normed) = stream.Normalize(ffn_norm, feed_forward.WantsInputAmax);
-        using (normed) return new ResidualStream(h, feed_forward.Forward(normed));
+        using (normed) return new ResidualStream(h, feed_forward.Forward(normed, context));
     }
 
     /// <summary>Runs a part now and once more in backward.</summary>

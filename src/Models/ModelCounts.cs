@@ -1,8 +1,8 @@
-namespace Titan.Training.Models;
+namespace Titan.Models;
 
 /// <summary>The numbers of a model that follow from its arguments.</summary>
-/// <param name="Parameters">All parameters.</param>
-/// <param name="EmbeddingParameters">Those of the token embedding, which do no arithmetic.</param>
+/// <param name="Parameters">All parameters; one that several layers share counts once.</param>
+/// <param name="EmbeddingParameters">Those of tables in which tokens and positions are only looked up, which do no arithmetic.</param>
 /// <param name="Layers">Transformer blocks.</param>
 /// <param name="Heads">Attention heads.</param>
 /// <param name="HeadDimension">Dimension of a head.</param>

@@ -1,7 +1,7 @@
 using Titan.Abstractions;
 using static TorchSharp.torch;
 
-namespace Titan.Training.Models;
+namespace Titan.Models;
 
 /// <summary>
 /// The residual stream between blocks. What the last layer gave is not added yet: the next norm reads the sum anyway, so it adds on its way.
@@ -11,7 +11,7 @@ namespace Titan.Training.Models;
 internal sealed record ResidualStream(Tensor Sum, Activation? Addend)
 {
     /// <summary>Adds what is pending, and normalises the sum.</summary>
-    public (Tensor Sum, Activation Normed) Normalize(RmsNorm norm, bool wantsAmax) =>
+    public (Tensor Sum, Activation Normed) Normalize(INorm norm, bool wantsAmax) =>
         Addend is null ? (Sum, norm.Forward(Sum, wantsAmax)) : norm.ForwardSum(Sum, Addend, wantsAmax);
 
     /// <summary>The stream with nothing pending.</summary>

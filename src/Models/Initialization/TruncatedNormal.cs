@@ -1,10 +1,10 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Titan.Training.Models;
+namespace Titan.Models;
 
 /// <summary>Normal numbers cut at two bounds. TorchSharp's own <c>trunc_normal_</c> collapses to zero when the bounds are many deviations away, as upstream's are.</summary>
-public static class TruncatedNormal
+internal static class TruncatedNormal
 {
     /// <summary>Fills a tensor from the global generator by inverting the distribution function (the method of PyTorch's <c>trunc_normal_</c>).</summary>
     public static void Fill(Tensor tensor, double deviation, double bound)
