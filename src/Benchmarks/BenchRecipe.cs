@@ -39,5 +39,5 @@ public sealed record BenchRecipe(string Name, LinearRecipe Recipe, bool Emulated
     }
 
     /// <summary>What executes it on a device, with fused casts.</summary>
-    public LinearEngine Engine(MatmulCounter counter, DeviceCapability capability) => new(Name, Recipe, capability, fused: true, Emulated, counter);
+    public LinearEngine Engine(DeviceCapability capability) => new(Name, Recipe, capability, fused: true, Emulated, new MatmulCounter());
 }

@@ -80,7 +80,7 @@ internal sealed class CommunicationBench(TrainingRanks ranks, Device device, int
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    private IProcessGroup Group(StepCollectives collectives) => Enum.GetValues<MeshDimension>().Select(ranks.Along).First(g => g.Name == collectives.Group);
+    private IProcessGroup Group(StepCollectives collectives) => MeshAxes.All.Select(ranks.Mesh.Over).First(g => g.Name == collectives.Group);
 
     private void Synchronize()
     {

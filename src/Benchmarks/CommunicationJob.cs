@@ -22,16 +22,11 @@ internal sealed class CommunicationJob
         (this.job, this.runtime, device) = (job, runtime, TrainingDevice.Choose());
         var config = job.Config;
         ranks = TrainingRanks.Of(runtime, config, device.Device);
-        var (model, _, _) = ModelBuilder.Build(config, ModelRegistry.CreateDefault(), job.WithFloat8Gathers ?? job.Converters, ranks.Dimensions, META, isPlan: true);
-        var type = ModelBuilder.TypeOf(config.Training.MixedPrecisionParam);
-        var microBatches = GradientAccumulation.Steps(config.Training, ranks.Dimensions);
         var encoded = Of(true);
         // Equal where no weight has a codec.
-        sets = encoded.Units.Any(u => u.Weights.Any(w => w.Codec is not null)) ? [("", Collectives(Of(false))), ("float8", Collectives(encoded))] : [("", Collectives(encoded))];
+        sets = encoded.GathersEncoded ? [("", StepCollectives.Of(Of(false).Step)), ("float8", StepCollectives.Of(encoded.Step))] : [("", StepCollectives.Of(encoded.Step))];
 
-        WirePlan Of(bool encodedWeights) => WirePlan.Of(model, config, ranks.Dimensions, encodedWeights);
-
-        IReadOnlyList<StepCollectives> Collectives(WirePlan plan) => StepCollectives.Of(plan, type, config.Parallelism.FsdpReshardAfterForward != "never", microBatches);
+        PlannedModel Of(bool encodesWeights) => PlannedModel.Of(config, job.WithFloat8Gathers ?? job.Converters, job.Parallelisms, ranks.Dimensions, encodesWeights);
     }
 
     /// <summary>Where the tensors lie that are sent.</summary>

@@ -11,14 +11,13 @@ namespace Titan.Benchmarks;
 /// LayerNorm(K, no affine) -> Linear(K -> N, no bias) -> Sigmoid, forward and backward, bf16 compute with an fp32 weight: torchao's microbenchmark. All recipes and bf16 are
 /// interleaved in one process.
 /// </summary>
-/// <param name="Counter">Counts what the recipes' engines execute.</param>
 /// <param name="Where">The device.</param>
 /// <param name="Recipes">The recipes.</param>
 /// <param name="Clock">The clock.</param>
 /// <param name="Repetitions">Timed repetitions of each shape.</param>
 /// <param name="MemoryBytes">Shapes that need more are skipped.</param>
 /// <param name="Limit">Shapes that would end later are skipped.</param>
-public sealed record LinearBench(MatmulCounter Counter, TrainingDevice Where, IReadOnlyList<BenchRecipe> Recipes, TimeProvider Clock, int Repetitions, long MemoryBytes, TimeSpan Limit)
+public sealed record LinearBench(TrainingDevice Where, IReadOnlyList<BenchRecipe> Recipes, TimeProvider Clock, int Repetitions, long MemoryBytes, TimeSpan Limit)
 {
     private const int WarmUps = 1;
 
@@ -90,14 +89,14 @@ public sealed record LinearBench(MatmulCounter Counter, TrainingDevice Where, IR
     {
         var multiple = 2 * Recipes.Max(r => r.Recipe.RequiredMultiple);
         using var small = new TimedLayer(multiple, new LinearShape(multiple, multiple), ScalarType.BFloat16, ScalarType.Float32, between: true, Where.Device);
-        CodeWarmUp.Run([small.HighPrecision(Recipes[0].Engine(Counter, Where.Capability)), .. Recipes.Select(r => small.By(r.Engine(Counter, Where.Capability)))]);
+        CodeWarmUp.Run([small.HighPrecision(Recipes[0].Engine(Where.Capability)), .. Recipes.Select(r => small.By(r.Engine(Where.Capability)))]);
     }
 
     private LinearResult Measure(InterleavedTimer timer, long tokens, LinearShape shape)
     {
         var fitting = Recipes.Where(r => Refusal(r, shape) is null).ToList();
         using var layer = new TimedLayer(tokens, shape, ScalarType.BFloat16, ScalarType.Float32, between: true, Where.Device);
-        var times = layer.Time(timer, [layer.HighPrecision(Recipes[0].Engine(Counter, Where.Capability)), .. fitting.Select(r => layer.By(r.Engine(Counter, Where.Capability)))]);
+        var times = layer.Time(timer, [layer.HighPrecision(Recipes[0].Engine(Where.Capability)), .. fitting.Select(r => layer.By(r.Engine(Where.Capability)))]);
         return new LinearResult(tokens, shape, times[0], Recipes.ToDictionary(
             r => r.Name, r => (fitting.IndexOf(r) is >= 0 and var i ? times[i + 1] : null, Refusal(r, shape))), null);
     }

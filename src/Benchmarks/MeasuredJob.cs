@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Training.Configuration;
+using Titan.Training.Parallel;
 
 namespace Titan.Benchmarks;
 
@@ -9,6 +10,9 @@ namespace Titan.Benchmarks;
 /// <param name="Plugins">The active plugins with their versions, for the head of a page.</param>
 public sealed record MeasuredJob(JobConfig Config, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Converters, IReadOnlyList<string> Plugins)
 {
+    /// <summary>What serves the mesh of this run.</summary>
+    public IReadOnlyList<JobParallelism> Parallelisms { get; init; } = [];
+
     /// <summary>The same converters asked for float8 gathers; null where none can be.</summary>
     public IReadOnlyList<(string Name, IModelConverter Converter, object Options)>? WithFloat8Gathers { get; init; }
 }

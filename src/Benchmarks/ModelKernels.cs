@@ -1,7 +1,7 @@
 using Titan.Abstractions;
 using Titan.Kernels.Fused;
 using Titan.Kernels.ModelOps;
-using Titan.Training.Models.Llama3;
+using Titan.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Benchmarks;
@@ -30,10 +30,11 @@ internal static class ModelKernels
         var rows = i.X.shape[0];
         var length = Math.Min(LongestSequence, rows & -rows);
         var x = Leaf(i.X.view(rows / length, length, i.Columns / HeadWidth, HeadWidth));
-        var (cos, sin) = RotaryEmbedding.Tables((int)length, (int)HeadWidth, 500_000, i.X.device);
+        var angles = new RotaryArgs(500_000).Angles((int)length, (int)HeadWidth, i.X.device);
+        var (cos, sin) = (angles.Cos, angles.Sin);
         i.Keep(cos, sin);
         var table = new RotaryTable(cos, sin);
-        return new([x], [cos, sin], [cos, sin], i.Random(x.shape), () => RotaryEmbedding.Apply(x, cos, sin), () => FusedRotary.Rotate(x, table));
+        return new([x], [cos, sin], [cos, sin], i.Random(x.shape), () => PlainModelKernels.Rotate(x, angles), () => FusedRotary.Rotate(x, table));
     }
 
     /// <summary>X times the gate of a second matrix like it.</summary>

@@ -4,7 +4,7 @@ using Titan.Abstractions;
 using Titan.Quantization.Measurement;
 using Titan.Training.Loop;
 using Titan.Training.Metrics;
-using Titan.Training.Models;
+using Titan.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -29,12 +29,12 @@ public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double 
         var config = job.Config with { Model = job.Config.Model with { Name = "llama3", Flavor = StepModel.Flavor } };
         using var scope = NewDisposeScope();
         var (device, capability) = where;
-        var (model, _, reports) = ModelBuilder.Build(config, size.Registry(), job.Converters, new ParallelDimensions(), device, capability);
-        ModelBuilder.ThrowIfNothingConverted(reports, job.Converters);
+        var (model, _, conversions) = ModelBuilder.Build(config, size.Registry(), job.Converters, new ParallelDimensions(), device, capability);
+        ModelBuilder.ThrowIfNothingConverted([.. conversions.Select(c => c.Report)], job.Converters);
         Draw(model, device);
         using var random = new SeededNumbers(Seed, device);
         var tokens = random.Below(size.Vocabulary, size.Batch, size.Length + 1);
-        var step = new TrainingStep(model, config, job.Converters.Select(c => c.Converter));
+        var step = new TrainingStep(model, config, conversions);
         double Run() => step.Run(tokens.narrow(1, 0, size.Length), tokens.narrow(1, 1, size.Length).reshape(-1));
         using var memory = deviceMemory is null ? null : new DeviceMemoryWatch(() => deviceMemory().GiB);
         double loss = 0;

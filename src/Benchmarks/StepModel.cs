@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models;
+using Titan.Models.Llama3;
 
 namespace Titan.Benchmarks;
 
@@ -31,7 +32,7 @@ public sealed record StepModel(int Dimension, int Layers, int Heads, int KvHeads
     public ModelRegistry Registry()
     {
         var registry = new ModelRegistry();
-        registry.Register("llama3", new Dictionary<string, ModelFlavor> { [Flavor] = new(Args.Counts, (length, device, type) => new Llama3Model(Args, length, device, type), Vocabulary) });
+        registry.Register("llama3", new Dictionary<string, ModelFlavor> { [Flavor] = Args.Flavor });
         return registry;
     }
 

@@ -23,14 +23,14 @@ public sealed class LinearTests
 
         var w2 = layer.Weight.Parameter.detach().clone().requires_grad_(true);
         var x2 = x.detach().clone().requires_grad_(true);
-        var b2 = layer.Bias?.detach().clone().requires_grad_(true);
+        var b2 = layer.Bias?.Parameter.detach().clone().requires_grad_(true);
         var expected = nn.functional.linear(x2, w2, b2!);
         expected.backward([g]);
 
         Assert.True(y.allclose(expected, 1e-5, 1e-5));
         Assert.True(x.grad!.allclose(x2.grad!, 1e-5, 1e-5));
         Assert.True(layer.Weight.Parameter.grad!.allclose(w2.grad!, 1e-4, 1e-4));
-        if (hasBias) Assert.True(layer.Bias!.grad!.allclose(b2!.grad!, 1e-5, 1e-5));
+        if (hasBias) Assert.True(layer.Bias!.Parameter.grad!.allclose(b2!.grad!, 1e-5, 1e-5));
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Titan.Abstractions;
+using Titan.Distributed;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;
@@ -16,10 +17,10 @@ internal sealed class ThreadRanks
 
     /// <summary>Runs <paramref name="body"/> once per rank, each on a thread of its own, and throws what the first failed with.</summary>
     /// <returns>What each rank returned, in rank order.</returns>
-    public static T[] Run<T>(int size, Func<IProcessGroup, T> body) => Run(new ParallelDimensions(DataParallelShard: size), mesh => body(mesh(MeshDimension.DataParallelShard)));
+    public static T[] Run<T>(int size, Func<IProcessGroup, T> body) => Run(new ParallelDimensions(DataParallelShard: size), mesh => body(mesh.Group(MeshAxis.DataParallelShard)));
 
-    /// <summary>The same over a mesh: the argument of <paramref name="body"/> gives the group along a dimension. Rank order is that of upstream, tp innermost.</summary>
-    public static T[] Run<T>(ParallelDimensions dimensions, Func<Func<MeshDimension, IProcessGroup>, T> body)
+    /// <summary>The same over a mesh.</summary>
+    public static T[] Run<T>(ParallelDimensions dimensions, Func<DeviceMesh, T> body)
     {
         var ranks = new ThreadRanks();
         var results = new T[dimensions.World];
@@ -28,9 +29,8 @@ internal sealed class ThreadRanks
         {
             try
             {
-                var groups = new Dictionary<MeshDimension, IProcessGroup>();
-                foreach (var dimension in Enum.GetValues<MeshDimension>()) groups[dimension] = ranks.GroupOf(dimensions, dimension, rank);
-                results[rank] = body(d => groups[d]);
+                results[rank] = body(new DeviceMesh(dimensions, rank,
+                    (name, members) => new Group(ranks, name, string.Join(',', members), members.ToList().IndexOf(rank), members.Count)));
             }
             catch (Exception e)
             {
@@ -45,17 +45,12 @@ internal sealed class ThreadRanks
         return results;
     }
 
-    private Group GroupOf(ParallelDimensions dimensions, MeshDimension dimension, int rank)
-    {
-        // [pp, dp_replicate, dp_shard, cp, tp], tp innermost.
-        MeshDimension[] order =
-        [
-            MeshDimension.TensorParallel, MeshDimension.ContextParallel, MeshDimension.DataParallelShard, MeshDimension.DataParallelReplicate, MeshDimension.PipelineParallel,
-        ];
-        var stride = order.TakeWhile(d => d != dimension).Aggregate(1, (product, d) => product * dimensions[d]);
-        var position = rank / stride % dimensions[dimension];
-        return new Group(this, dimension.ToString(), $"{dimension}:{rank - position * stride}", position, dimensions[dimension]);
-    }
+    /// <summary>A mesh of one process, with sizes of many: for what looks at the sizes, and gets no further than to ask its group who it is.</summary>
+    public static DeviceMesh Alone(ParallelDimensions sizes) => new(sizes, 0, (name, _) => new SingleRankGroup(name));
+
+    /// <summary>The mesh, each group along an axis as <paramref name="wrap"/> makes it.</summary>
+    public static DeviceMesh Wrap(DeviceMesh mesh, Func<IProcessGroup, IProcessGroup> wrap) =>
+        new(mesh.Sizes, mesh.Rank, (name, _) => wrap(mesh.Group(MeshAxes.All.Single(a => a.Name() == name))));
 
     private sealed class Group(ThreadRanks ranks, string name, string key, int rank, int size) : IProcessGroup
     {

@@ -54,7 +54,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
         string Summary(string name)
         {
             using var model = new TinyModel();
-            return every.Converter(name).Convert(new ModelSlots(model), new NoOptions(), EveryFixture.OnCpu).Summary;
+            return every.Converter(name).Convert(new ModelSlots(model), new NoOptions(), EveryFixture.OnCpu).Report.Summary;
         }
     }
 
@@ -62,7 +62,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
     public void A_private_dependency_that_the_host_has_in_a_newer_version_is_the_plugins_own()
     {
         using var model = new TinyModel();
-        Assert.Equal("3.21.9.0", every.Converter("acme.protobuf_older").Convert(new ModelSlots(model), new NoOptions(), EveryFixture.OnCpu).Summary);
+        Assert.Equal("3.21.9.0", every.Converter("acme.protobuf_older").Convert(new ModelSlots(model), new NoOptions(), EveryFixture.OnCpu).Report.Summary);
     }
 
     [Fact]

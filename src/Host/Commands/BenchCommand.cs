@@ -92,7 +92,7 @@ internal static class BenchCommand
             var hardware = Hardware.On(where.Device);
             var session = JobSession.Open(parsed.UnmatchedTokens);
             var bench = new LinearBench(
-                session.Counter, where, BenchRecipe.Choose(MeasuredPlugins.Recipes(session), parsed.GetValue(recipe), parsed.GetValue(family), _ => true), TimeProvider.System, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000),
+                where, BenchRecipe.Choose(MeasuredPlugins.Recipes(session), parsed.GetValue(recipe), parsed.GetValue(family), _ => true), TimeProvider.System, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000),
                 parsed.GetValue(memory) is { } gib ? (long)(Positive("--memory", gib, TimeSpan.FromSeconds).TotalSeconds * (1L << 30)) : FreeBytes(where.Device, hardware) / 10 * 7,
                 Positive("--minutes", parsed.GetValue(minutes)!, TimeSpan.FromMinutes));
             Record(parsed.GetValue(output)!, "linear", hardware, file =>
@@ -186,7 +186,7 @@ internal static class BenchCommand
             var times = (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000);
             TrainCommand.OnEveryRank(runtime =>
             {
-                var job = CommunicationJob.Open(() => MeasuredPlugins.Job(TrainCommand.Open(parsed.UnmatchedTokens, runtime)), runtime);
+                var job = CommunicationJob.Open(() => MeasuredPlugins.JobOfRanks(TrainCommand.Open(parsed.UnmatchedTokens, runtime)), runtime);
                 using var progress = new BenchProgress(times + 1);
                 if (runtime.Rank > 0) _ = job.Measure(times, _ => { });
                 else Record(parsed.GetValue(output)!, "communication", Hardware.On(job.Device), file => job.Write(file, job.Measure(times, progress.Next), times));

@@ -155,7 +155,7 @@ internal static class TrainCommand
 
             Failpoint.Hit("building");
             using var trainer = new Trainer(new TrainerDependencies(
-                config, models, session.Chosen, session.Counter, session.Origin, log.Info, log.Warn, log.Colour)
+                config, models, session.Chosen, session.Origin, log.Info, log.Warn, log.Colour)
             {
                 Device = device,
                 Ranks = ranks,

@@ -2,7 +2,6 @@ using Titan.Abstractions;
 using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;
-using Titan.Quantization.Matmuls;
 using Titan.Quantization.Measurement;
 using Titan.Training.Loop;
 using static TorchSharp.torch;
@@ -13,15 +12,12 @@ namespace Titan.Host.Jobs;
 public sealed class ConverterSet
 {
     private readonly PluginCatalog catalog;
-    private readonly MatmulCounter counter;
     private readonly AgreedMeasurer measurer;
-    // A converter keeps what it made: the same for everybody who asks.
-    private readonly Dictionary<string, IModelConverter> converters = new(StringComparer.Ordinal);
 
     /// <summary>Makes no converter yet.</summary>
-    public ConverterSet(PluginCatalog catalog, MatmulCounter counter, IProcessGroup world)
+    public ConverterSet(PluginCatalog catalog, IProcessGroup world)
     {
-        (this.catalog, this.counter) = (catalog, counter);
+        this.catalog = catalog;
         // Chosen when something is to be measured: most commands need no device, and must not fail for want of one.
         var device = new Lazy<Device>(() => TrainingDevice.Choose().Device);
         var cached = new CachedMeasurer(new LayerMeasurer(TimeProvider.System, () => device.Value), CachedMeasurer.DefaultFolder, () => Hardware.On(device.Value).Measured, text => Console.Error.WriteLine($"titan: {text}"));
@@ -59,12 +55,11 @@ public sealed class ConverterSet
         if (named.Export.Is(ExportKinds.Converter))
         {
             var exported = catalog.Export<IModelConverter, ConverterMetadata>(named.Plugin, named.Export);
-            var converter = converters.GetValueOrDefault(name) ?? (converters[name] = exported.Part);
-            return (name, converter, job.OptionsAs(exported.Part.OptionsType, name, null));
+            return (name, exported.Part, job.OptionsAs(exported.Part.OptionsType, name, null));
         }
 
         var recipe = catalog.Export<IQuantizationRecipe, RecipeMetadata>(named.Plugin, named.Export);
-        var quantize = converters.GetValueOrDefault(name) ?? (converters[name] = new QuantizeLinearConverter(recipe.Metadata.Family, [(recipe.Metadata, recipe.Part)], counter, measurer));
+        var quantize = new QuantizeLinearConverter(recipe.Metadata.Family, [(recipe.Metadata, recipe.Part)], measurer);
         var own = (QuantizeLinearOptions)job.OptionsAs(typeof(QuantizeLinearOptions), name, null);
         var options = job.OptionsAs(recipe.Part.OptionsType, name, recipe.Metadata.Name);
         return (name, quantize, new QuantizeOptions(own with { RecipeName = recipe.Metadata.Name }, new Dictionary<string, object> { [recipe.Metadata.Name] = options }));

@@ -14,7 +14,7 @@ public static class ExportSections
         [
             .. from kind in ExportKinds.All
                from section in exports.Where(e => e.Is(kind) && e.Section is not null).GroupBy(e => e.Section!)
-               select new PluginSection(section.Key, Parts(kind, [.. section])) { DefaultOwner = section.FirstOrDefault(e => e.IsDefault)?.Owner },
+               select new PluginSection(section.Key, Parts(kind, [.. section])) { OwnerKind = kind.OwnerKind, DefaultOwner = section.FirstOrDefault(e => e.IsDefault)?.Owner },
         ];
     }
 

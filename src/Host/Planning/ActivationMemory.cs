@@ -1,5 +1,6 @@
 using Titan.Training.Configuration;
-using Titan.Training.Models;
+
+using Titan.Models;
 
 namespace Titan.Host.Planning;
 
@@ -10,10 +11,12 @@ internal static class ActivationMemory
     /// <param name="config">The job.</param>
     /// <param name="c">The model's numbers.</param>
     /// <param name="tensorParallel">Ranks that share a layer.</param>
-    public static (long Bytes, string Assumption) Of(JobConfig config, ModelCounts c, int tensorParallel = 1)
+    /// <param name="contextParallel">Ranks that share a sequence.</param>
+    /// <param name="wholeLogits">Whether ranks that share a layer have the logits of the whole vocabulary each.</param>
+    public static (long Bytes, string Assumption) Of(JobConfig config, ModelCounts c, int tensorParallel = 1, int contextParallel = 1, bool wholeLogits = false)
     {
         long computeBytes = config.Training.MixedPrecisionParam == "float32" ? 4 : 2;
-        long tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen;
+        long tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / contextParallel;
         long kv = (long)c.KvHeads * c.HeadDimension;
         // Kept by one block and token: the inputs of the norms (fp32), of the linears, q, k and v after RoPE, the attention's output, and w1, w3 and their product.
         var block = tokens * (2 * 4 * c.Dimension + computeBytes * (4 * c.Dimension + 2 * c.Heads * c.HeadDimension + 2 * kv + 4 * c.FeedForward)) / tensorParallel;
@@ -30,8 +33,9 @@ internal static class ActivationMemory
             "selective" => ((c.Layers - c.Layers / every) * block + c.Layers / every * input + block, $"every {every}. block is computed again"),
             _ => (c.Layers * block, "everything is kept"),
         };
-        var logits = tokens * c.Vocabulary * (computeBytes + 2 * 4) / (config.Parallelism.DisableLossParallel ? 1 : tensorParallel);
+        var logits = tokens * c.Vocabulary * (computeBytes + 2 * 4) / (wholeLogits ? 1 : tensorParallel);
         var split = tensorParallel > 1 ? $"; split over {tensorParallel} ranks but for the gathered inputs of attention and feed-forward" : "";
+        if (contextParallel > 1) split += $"; each rank has 1/{contextParallel} of a sequence";
         return (kept + logits, $"activations: local batch {config.Training.LocalBatchSize} x {config.Training.SeqLen} tokens; {why}{split}; attention keeps no score matrix; " +
             $"logits in {config.Training.MixedPrecisionParam} and twice in fp32");
     }

@@ -14,7 +14,7 @@ public sealed record Interconnect(double Intra = 450e9, double Inter = 50e9, int
     /// ring. The slower of the two counts; latency does not.
     /// </summary>
     /// <param name="traffic">The collective.</param>
-    /// <param name="dimensions">The mesh; its order from outside in is dp_replicate, dp_shard, tp.</param>
+    /// <param name="dimensions">The mesh.</param>
     public double Seconds(CollectiveTraffic traffic, ParallelDimensions dimensions)
     {
         var members = MembersPerHost(traffic, dimensions);
@@ -27,10 +27,10 @@ public sealed record Interconnect(double Intra = 450e9, double Inter = 50e9, int
     /// <summary>Whether a group crosses from host to host.</summary>
     public bool Crosses(CollectiveTraffic traffic, ParallelDimensions dimensions) => MembersPerHost(traffic, dimensions) < traffic.Size;
 
-    private int MembersPerHost(CollectiveTraffic traffic, ParallelDimensions d)
+    private int MembersPerHost(CollectiveTraffic traffic, ParallelDimensions dimensions)
     {
+        var members = MeshLayout.Groups(dimensions, 0).First(g => g.Name == traffic.Group).Members;
         // Neighbours in the group are this many ranks apart.
-        var stride = traffic.Group switch { "tp" => 1, "dp_shard" => d.TensorParallel * d.ContextParallel, _ => d.TensorParallel * d.ContextParallel * d.DataParallelShard };
-        return Math.Clamp(RanksPerHost / stride, 1, traffic.Size);
+        return Math.Clamp(RanksPerHost / (members[1] - members[0]), 1, traffic.Size);
     }
 }

@@ -2,10 +2,12 @@ using System.Text;
 using Titan.Host.Jobs;
 using System.Text.Json;
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Quantization.Conversion;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
+using Titan.Training.Parallel;
 using static TorchSharp.torch;
 
 namespace Titan.Host.Planning;
@@ -36,7 +38,8 @@ public sealed record Plan(
     /// <exception cref="TitanException">Also when a converter would change nothing.</exception>
     public static Plan Of(JobSession session, WorldRequest? request = null)
     {
-        var plan = Of(session.Job.Config, session.Chosen, request);
+        var dimensions = MeshOf(session.Job.Config, request);
+        var plan = Of(session.Job.Config, session.Chosen, session.Parallelisms(dimensions), request);
         ModelBuilder.ThrowIfNothingConverted(plan.Reports, session.Chosen);
         return plan;
     }
@@ -44,25 +47,31 @@ public sealed record Plan(
     /// <summary>Plans a job.</summary>
     /// <param name="config">The job.</param>
     /// <param name="converters">Its converters.</param>
+    /// <param name="parallelisms">What serves the dimensions of its mesh.</param>
     /// <param name="request">For how many ranks; null for the plan of one.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees do not fit the number of ranks, or a layer cannot be split.</exception>
-    public static Plan Of(JobConfig config, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, WorldRequest? request = null)
+    public static Plan Of(
+        JobConfig config, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, IReadOnlyList<JobParallelism> parallelisms, WorldRequest? request = null)
     {
         using var scope = NewDisposeScope();
-        // A plan may be for more ranks than there are here: -1 means one.
-        var dimensions = request is not null ? TrainingRanks.Resolve(config, request.World) : TrainingRanks.Least(config);
-        var (model, flavor, reports) = ModelBuilder.Build(config, ModelRegistry.CreateDefault(), converters, dimensions, META, isPlan: true);
+        var dimensions = MeshOf(config, request);
+        var own = PlannedModel.Of(config, converters, parallelisms, dimensions);
+        var flavor = own.Flavor;
+        List<ConversionReport> reports = [.. own.Conversions.Select(c => c.Report)];
         var decided = reports.SelectMany(r => r.Layers).GroupBy(l => l.Fqn).ToDictionary(g => g.Key, g => g.FirstOrDefault(l => l.Recipe is not null) ?? g.First());
-        var linears = new ModelSlots(model).Linears
+        var linears = new ModelSlots(own.Model).Linears
             .Select(l => decided.GetValueOrDefault(l.Fqn) ?? new LayerConversion(l.Fqn, l.Linear.Shape, null, "no converter", "high precision")).ToList();
-        var ranks = request is null ? null : RankPlan.Of(model, WithFloat8Gathers(converters) is { } asking ? Build(asking) : null, flavor.Counts, config, dimensions, request);
-        if (request is null && dimensions.TensorParallel > 1 && model is ITensorParallelModel split) split.TensorParallelPlan.Check(model, dimensions.TensorParallel);
+        var ranks = request is null ? null : RankPlan.Of(own, Planned(converters, false), WithFloat8Gathers(converters) is { } asking ? Planned(asking, true) : null, config, dimensions, request);
+        var wholeLogits = own.Parallelisms.VocabularyGroup is null;
         return new Plan($"{config.Model.Name}/{config.Model.Flavor}", flavor.Counts, flavor.Counts.FlopsPerToken(config.Training.SeqLen), linears, reports,
-            MemoryOf(config, flavor.Counts, out var assumptions), assumptions) { Ranks = ranks, Warnings = WarningsOf(config, flavor.Counts, request is null ? new ParallelDimensions() : dimensions, request) };
+            MemoryOf(config, flavor.Counts, out var assumptions), assumptions) { Ranks = ranks, Warnings = WarningsOf(config, flavor.Counts, request is null ? new ParallelDimensions() : dimensions, request, wholeLogits) };
 
-        LanguageModel Build(IReadOnlyList<(string Name, IModelConverter Converter, object Options)> others) =>
-            ModelBuilder.Build(config, ModelRegistry.CreateDefault(), others, dimensions, META, isPlan: true).Model;
+        PlannedModel Planned(IReadOnlyList<(string Name, IModelConverter Converter, object Options)> others, bool encodesWeights) =>
+            PlannedModel.Of(config, others, parallelisms, dimensions, encodesWeights);
     }
+
+    /// <summary>The mesh of a plan. It may be for more ranks than there are here: -1 means one.</summary>
+    internal static ParallelDimensions MeshOf(JobConfig config, WorldRequest? request) => request is not null ? TrainingRanks.Resolve(config, request.World) : TrainingRanks.Least(config);
 
     /// <summary>For people.</summary>
     public string ToText()
@@ -103,10 +112,10 @@ public sealed record Plan(
         },
         Json);
 
-    private static IReadOnlyList<string> WarningsOf(JobConfig config, ModelCounts counts, ParallelDimensions dimensions, WorldRequest? request)
+    private static IReadOnlyList<string> WarningsOf(JobConfig config, ModelCounts counts, ParallelDimensions dimensions, WorldRequest? request, bool wholeLogits)
     {
         if (GradientAccumulation.Problem(config.Training, dimensions) is not null) return [];
-        var needs = RunNeeds.Of(config, counts, dimensions);
+        var needs = RunNeeds.Of(config, counts, dimensions, wholeLogits);
         var machine = request is null ? RankMachine.Here() : new RankMachine(request.Gpu.Name, double.PositiveInfinity, double.PositiveInfinity, request.Gpu.Float8);
         return [.. needs.Problem(machine, "on one rank alone") is { } problem ? new[] { problem } : [], .. needs.Warnings(machine)];
     }

@@ -1,9 +1,9 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Roofline;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
-using Titan.Training.Models;
 using Titan.Training.Parallel;
 
 namespace Titan.Host.Planning;
@@ -42,66 +42,52 @@ public sealed record RankPlan(
     ParallelDimensions Dimensions, WorldRequest Request, IReadOnlyDictionary<string, long> Memory, IReadOnlyList<CollectiveTime> Collectives, double ComputeSeconds,
     GatherForm Bf16, GatherForm? Float8, bool Float8Asked, IReadOnlyList<string> Notes)
 {
-    /// <summary>Plans from a model that was built on the meta device.</summary>
-    /// <param name="model">The job's model.</param>
-    /// <param name="encoded">The same model with float8 gathers asked for; null where no converter offers them.</param>
-    /// <param name="counts">Its numbers.</param>
+    /// <summary>Plans from models that were built on the meta device.</summary>
+    /// <param name="own">The job's model.</param>
+    /// <param name="plain">The same as if every weight travelled in the compute dtype.</param>
+    /// <param name="coded">The same with float8 gathers asked for; null where no converter offers them.</param>
     /// <param name="config">The job.</param>
     /// <param name="dimensions">The mesh.</param>
     /// <param name="request">The assumptions.</param>
-    internal static RankPlan Of(LanguageModel model, LanguageModel? encoded, ModelCounts counts, JobConfig config, ParallelDimensions dimensions, WorldRequest request)
+    internal static RankPlan Of(PlannedModel own, PlannedModel plain, PlannedModel? coded, JobConfig config, ParallelDimensions dimensions, WorldRequest request)
     {
-        var own = WirePlan.Of(model, config, dimensions);
-        var plain = WirePlan.Of(model, config, dimensions, encodedWeights: false);
-        var coded = encoded is null ? null : WirePlan.Of(encoded, config, dimensions);
-        var compute = Linears(model, config, request.Gpu) * GradientAccumulation.Steps(config.Training, dimensions);
-        var canGather = coded is not null && coded.Units.SelectMany(u => u.Weights).Any(w => w.Codec is not null);
-        return new RankPlan(dimensions, request, MemoryOf(own, counts, config, dimensions, out var notes),
-            [.. own.Collectives.Select(t => new CollectiveTime(t, request.Links.Seconds(t, dimensions), request.Links.Crosses(t, dimensions)))], compute,
-            FormOf(ModelBuilder.TypeOf(config.Training.MixedPrecisionParam) == TorchSharp.torch.ScalarType.Float32 ? "fp32" : "bf16", plain), canGather ? FormOf("float8", coded!) : null,
-            own.Units.SelectMany(u => u.Weights).Any(w => w.Codec is not null), notes);
+        var compute = Linears(own.Model, config, dimensions, request.Gpu) * own.Parallelisms.Step.MicroBatches;
+        return new RankPlan(dimensions, request, MemoryOf(own, config, dimensions, out var notes),
+            [.. own.Step.Traffic.Select(t => new CollectiveTime(t, request.Links.Seconds(t, dimensions), request.Links.Crosses(t, dimensions)))], compute,
+            FormOf(ModelBuilder.TypeOf(config.Training.MixedPrecisionParam) == TorchSharp.torch.ScalarType.Float32 ? "fp32" : "bf16", plain), coded is { GathersEncoded: true } ? FormOf("float8", coded) : null,
+            own.GathersEncoded, notes);
 
-        GatherForm FormOf(string name, WirePlan plan)
+        GatherForm FormOf(string name, PlannedModel model)
         {
-            double Time(Func<CollectiveTraffic, bool> which) => plan.Collectives.Where(which).Sum(t => request.Links.Seconds(t, dimensions));
+            var traffic = model.Step.Traffic;
+            double Time(Func<CollectiveTraffic, bool> which) => traffic.Where(which).Sum(t => request.Links.Seconds(t, dimensions));
             // What TP exchanges lies between two matmuls: nothing hides it.
             double tensor = Time(t => t.Group == "tp"), data = Time(t => t.Group != "tp");
-            bool IsGather(CollectiveTraffic t) => t is { Group: "dp_shard", Verb: CollectiveTraffic.AllGather };
-            return new GatherForm(name, plan.Collectives.Where(IsGather).Sum(t => t.PayloadBytes), Time(IsGather), compute + tensor + data, tensor + Math.Max(compute, data));
+            bool IsGather(CollectiveTraffic t) => t is { Group: "dp_shard" or "fsdp", Verb: CollectiveTraffic.AllGather };
+            return new GatherForm(name, traffic.Where(IsGather).Sum(t => t.PayloadBytes), Time(IsGather), compute + tensor + data, tensor + Math.Max(compute, data));
         }
     }
 
-    private static double Linears(LanguageModel model, JobConfig config, GpuSpec gpu)
+    private static double Linears(LanguageModel model, JobConfig config, ParallelDimensions dimensions, GpuSpec gpu)
     {
-        var tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen;
+        var tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / dimensions.ContextParallel;
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         return ModelParameters.Layers(model).Select(l => l.Layer).OfType<ILinear>().Sum(l => l is QuantizedLinear q
             ? RooflineModel.Estimate(gpu, q.Recipe, tokens, l.LocalShape, fused).RecipeSeconds
             : RooflineModel.Bf16Seconds(gpu, tokens, l.LocalShape));
     }
 
-    private static Dictionary<string, long> MemoryOf(WirePlan plan, ModelCounts counts, JobConfig config, ParallelDimensions dimensions, out IReadOnlyList<string> notes)
+    /// <summary>Of the first rank; no rank has more.</summary>
+    private static Dictionary<string, long> MemoryOf(PlannedModel own, JobConfig config, ParallelDimensions dimensions, out IReadOnlyList<string> notes)
     {
-        var type = ModelBuilder.TypeOf(config.Training.MixedPrecisionParam);
-        long size = config.Training.Dtype == "float32" ? 4 : 2, elements = plan.Units.SelectMany(u => u.Weights).Sum(w => w.OwnElements);
-        var (activations, why) = ActivationMemory.Of(config, counts, dimensions.TensorParallel);
+        long size = config.Training.Dtype == "float32" ? 4 : 2, elements = ModelParameters.Of(own.Model).Sum(p => p.Parameter.numel());
+        var (activations, why) = ActivationMemory.Of(config, own.Flavor.Counts, dimensions.TensorParallel, dimensions.ContextParallel, own.Parallelisms.VocabularyGroup is null);
         var memory = new Dictionary<string, long> { ["weights"] = elements * size, ["gradients"] = elements * size, ["optimizer"] = 2 * elements * size };
-        if (dimensions.DataParallelShard > 1)
-        {
-            memory["gathered"] = config.Parallelism.FsdpReshardAfterForward == "never"
-                ? plan.Units.Sum(u => u.HeldBytes(type))
-                : plan.Units.Zip(plan.Units.Skip(1)).Select(p => p.First.HeldBytes(type) + p.Second.HeldBytes(type)).DefaultIfEmpty(plan.Units.Sum(u => u.HeldBytes(type))).Max();
-        }
-
-        // One unit's gradients come in while those before are reduced.
-        if (dimensions.Batch > 1) memory["reducing"] = 2 * 4 * plan.Units.Max(u => u.GradientElements);
+        var plans = own.Parallelisms.Plans.Select(p => p.Plan).ToList();
+        foreach (var (name, bytes) in plans.SelectMany(p => p.Memory)) memory[name] = memory.GetValueOrDefault(name) + bytes;
         memory["activations"] = activations;
         memory["total"] = memory.Values.Sum();
-        notes =
-        [
-            why,
-            "gathered: two neighbouring units, or all with fsdp_reshard_after_forward = never; reducing: the fp32 gradients of two units; casts within a layer and the allocator's own need are not counted",
-        ];
+        notes = [why, string.Join("; ", [.. plans.SelectMany(p => p.MemoryNotes).Distinct(), "casts within a layer and the allocator's own need are not counted"])];
         return memory;
     }
 }

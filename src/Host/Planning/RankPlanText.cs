@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Titan.Abstractions;
 using Titan.Training.Parallel;
 
 namespace Titan.Host.Planning;
@@ -12,7 +13,7 @@ internal static class RankPlanText
         var d = plan.Dimensions;
         var links = plan.Request.Links;
         var text = new StringBuilder();
-        text.AppendLine(Text($"ranks            {d.World}: dp_replicate {d.DataParallelReplicate} x dp_shard {d.DataParallelShard} x tp {d.TensorParallel}"));
+        text.AppendLine(Text($"ranks            {d.World}: dp_replicate {d.DataParallelReplicate} x dp_shard {d.DataParallelShard} x tp {d.TensorParallel}{string.Concat(Others.Where(a => d[a] > 1).Select(a => $" x {a.Name()} {d[a]}"))}"));
         text.AppendLine("memory on each rank");
         foreach (var (use, bytes) in plan.Memory) text.AppendLine(Text($"  {use,-14} {bytes / (double)(1L << 30),10:F2} GiB"));
         if (plan.Collectives.Count > 0)
@@ -23,7 +24,7 @@ internal static class RankPlanText
             text.AppendLine(Text($"linears          {Time(plan.ComputeSeconds)} per step on {plan.Request.Gpu.Name}, by the roofline model, without recomputation"));
         }
 
-        if (d.DataParallelShard > 1)
+        if (d.FullyShard > 1)
         {
             text.AppendLine("gathers of weights      payload      time     step, one after the other    step, hidden");
             foreach (var form in new[] { plan.Bf16, plan.Float8 })
@@ -61,6 +62,8 @@ internal static class RankPlanText
             inter_bandwidth_gb_s = plan.Request.Links.Inter / 1e9, notes = plan.Notes,
         },
     };
+
+    private static readonly MeshAxis[] Others = [MeshAxis.ContextParallel, MeshAxis.PipelineParallel, MeshAxis.ExpertParallel, MeshAxis.ExpertTensorParallel];
 
     private static object Json(GatherForm form) =>
         new { travels = form.Name, payload_bytes = form.GatherBytes, seconds = form.GatherSeconds, step_exposed_s = form.Exposed, step_hidden_s = form.Hidden };

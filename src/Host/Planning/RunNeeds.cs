@@ -1,8 +1,8 @@
 using System.Globalization;
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
-using Titan.Training.Models;
 
 namespace Titan.Host.Planning;
 
@@ -25,16 +25,19 @@ internal sealed record RunNeeds(IReadOnlyList<(string What, string Keys, double 
     /// <param name="config">The job.</param>
     /// <param name="c">The model's numbers.</param>
     /// <param name="dimensions">The mesh.</param>
-    public static RunNeeds Of(JobConfig config, ModelCounts c, ParallelDimensions dimensions)
+    /// <param name="wholeLogits">Whether ranks that share a layer have the logits of the whole vocabulary each.</param>
+    public static RunNeeds Of(JobConfig config, ModelCounts c, ParallelDimensions dimensions, bool wholeLogits = false)
     {
         // In floating point: what cannot fit is what integers cannot hold either.
         double tensor = dimensions.TensorParallel, size = config.Training.Dtype == "float32" ? 4 : 2, compute = config.Training.MixedPrecisionParam == "float32" ? 4 : 2;
+        // Ranks that share a micro-batch: each has a part of its sequences, or of its blocks.
+        double sharing = (double)dimensions.ContextParallel * dimensions.PipelineParallel;
         // Weights, gradients and two moments of the optimizer.
-        var states = 4 * size * c.Parameters / (dimensions.DataParallelShard * tensor);
+        var states = 4 * size * c.Parameters / (dimensions.FullyShard * tensor * dimensions.PipelineParallel);
         double tokens = (double)config.Training.LocalBatchSize * config.Training.SeqLen, accumulation = GradientAccumulation.Steps(config.Training, dimensions);
-        var logits = compute * c.Vocabulary / (config.Parallelism.DisableLossParallel ? 1 : tensor);
+        var logits = compute * c.Vocabulary / (wholeLogits ? 1 : tensor);
         // However much is recomputed, the input of each block is kept.
-        var micro = tokens * (c.Layers * compute * c.Dimension / tensor + logits);
+        var micro = tokens / sharing * (c.Layers * compute * c.Dimension / tensor + logits);
         var v = config.Validation;
         var held = v.Enable ? (double)v.LocalBatchSize * v.SeqLen : 0;
         // Ids and labels of all micro-batches are read before the first.
@@ -43,12 +46,12 @@ internal sealed record RunNeeds(IReadOnlyList<(string What, string Keys, double 
             ("weights, gradients and optimizer states", "model.flavor, or give it more ranks (parallelism.data_parallel_shard_degree)", states),
             ("the token ids of a step", "training.global_batch_size", 16 * tokens * accumulation),
         };
-        parts.Add(held * logits > micro
-            ? ("a validation batch", "validation.local_batch_size or validation.seq_len", held * (logits + 16))
+        parts.Add(held / sharing * logits > micro
+            ? ("a validation batch", "validation.local_batch_size or validation.seq_len", held * (logits / sharing + 16))
             : ("block inputs and logits of a micro-batch", "training.local_batch_size or training.seq_len", micro));
-        var (activations, _) = ActivationMemory.Of(config, c, dimensions.TensorParallel);
-        return new RunNeeds(parts, states + 16 * tokens * accumulation + Math.Max(activations, held * logits), (double)c.FlopsPerToken(config.Training.SeqLen) * tokens * accumulation / tensor,
-            v is { Enable: true, Steps: > 0 } ? c.FlopsPerToken(v.SeqLen) / 3.0 * held * v.Steps / tensor : 0);
+        var (activations, _) = ActivationMemory.Of(config, c, dimensions.TensorParallel, dimensions.ContextParallel, wholeLogits);
+        return new RunNeeds(parts, states + 16 * tokens * accumulation + Math.Max(activations, held / sharing * logits), (double)c.FlopsPerToken(config.Training.SeqLen) * tokens * accumulation / (tensor * sharing),
+            v is { Enable: true, Steps: > 0 } ? c.FlopsPerToken(v.SeqLen) / 3.0 * held * v.Steps / (tensor * sharing) : 0);
     }
 
     /// <summary>Why the job cannot run on a machine; null when it may.</summary>

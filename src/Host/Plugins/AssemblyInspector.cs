@@ -60,9 +60,12 @@ public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> Refe
         };
     }
 
-    /// <summary>An argument as a name has it: an enum of the contract's by the name of its value.</summary>
-    private static string Text(CustomAttributeTypedArgument<string> argument) =>
-        typeof(Abstractions.ExportStatus).Assembly.GetType($"{ContractNamespace}.{argument.Type}") is { IsEnum: true } type ? Enum.ToObject(type, argument.Value!).ToString()! : $"{argument.Value}";
+    /// <summary>An argument as a name has it: an axis by its name, another enum of the contract's by the name of its value; a number where a newer contract has values that this one has not.</summary>
+    private static string Text(CustomAttributeTypedArgument<string> argument)
+    {
+        if (typeof(Abstractions.ExportStatus).Assembly.GetType($"{ContractNamespace}.{argument.Type}") is not { IsEnum: true } type) return $"{argument.Value}";
+        return Enum.ToObject(type, argument.Value!) is Abstractions.MeshAxis axis && Enum.IsDefined(axis) ? Abstractions.MeshAxes.Name(axis) : Enum.ToObject(type, argument.Value!).ToString()!;
+    }
 
     /// <summary>As reflection writes it: namespace, and a plus before the name of a nested class.</summary>
     private static string NameOf(MetadataReader metadata, TypeDefinitionHandle handle)

@@ -29,6 +29,9 @@ public abstract record ExportKind(string Name, Type Attribute, Type Interface, T
     /// <summary>Whose options they are, where several exports share a section and a job chooses one; null where each has its own.</summary>
     public Func<string, string?> Owner { get; init; } = _ => null;
 
+    /// <summary>What owners are, for people; null where it does not matter to them.</summary>
+    public string? OwnerKind { get; init; }
+
     /// <summary>The options that each such section has whatever is exported.</summary>
     public IReadOnlyList<PluginOption> Common { get; init; } = [];
 

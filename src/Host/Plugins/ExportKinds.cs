@@ -7,6 +7,9 @@ namespace Titan.Host.Plugins;
 /// <summary>The kinds of things that plugins export. A kind that is new to the contract, an attribute and an interface there, is a row here.</summary>
 public static class ExportKinds
 {
+    /// <summary>The section of all parallelisms' options.</summary>
+    public const string ParallelismSection = "parallelism";
+
     private const string Dotted = "is not made of lower-case letters, digits and underscores, with dots between its parts";
 
     /// <summary>How the operands of a linear layer's matmuls are cast.</summary>
@@ -16,6 +19,7 @@ public static class ExportKinds
         NameFault = "is not made of lower-case letters, digits and underscores, with one '/' between family and name",
         Section = name => $"quantize.linear.{name.Split('/')[0]}",
         Owner = name => name[(name.IndexOf('/') + 1)..],
+        OwnerKind = "recipe",
         Common = OptionsRecord.Describe(typeof(QuantizeLinearOptions)),
         IsConverter = true,
         Check = (plugin, name, recipe) => new CheckedRecipe(plugin, name, recipe),
@@ -32,12 +36,13 @@ public static class ExportKinds
         Check = (plugin, name, converter) => new CheckedConverter(plugin, name, converter),
     };
 
-    /// <summary>What shares a model's work along a dimension of the mesh.</summary>
-    public static ExportKind<IParallelism, ParallelismMetadata> Parallelism { get; } = new("parallelism", typeof(ExportParallelismAttribute), m => $"{m.Dimension}")
+    /// <summary>What shares a model's work along an axis of the mesh.</summary>
+    public static ExportKind<IParallelism, ParallelismMetadata> Parallelism { get; } = new("parallelism", typeof(ExportParallelismAttribute), m => m.Axis.Name())
     {
-        IsName = name => Enum.GetNames<MeshDimension>().Contains(name),
-        NameFault = $"is not one of: {string.Join(", ", Enum.GetNames<MeshDimension>())}",
-        Section = _ => "parallelism",
+        IsName = name => MeshAxes.All.Any(a => a.Name() == name),
+        NameFault = $"is not one of: {string.Join(", ", MeshAxes.All.Select(a => a.Name()))}",
+        Section = _ => ParallelismSection,
+        Owner = name => name,
         IsSectionOfHost = true,
         Check = (plugin, name, parallelism) => new CheckedParallelism(plugin, name, parallelism),
     };

@@ -65,6 +65,9 @@ public sealed record PluginExport(string Kind, string Name, string Status, strin
     /// <summary>Its options, the keys of its config section.</summary>
     public IReadOnlyList<PluginOption> Options { get; init; } = [];
 
+    /// <summary>The section whose keys a parallelism's options are.</summary>
+    public const string ParallelismSection = "parallelism";
+
     /// <summary>Kind and name, for messages.</summary>
     [JsonIgnore]
     public string Title => $"{Kind} {Name}";

@@ -43,7 +43,7 @@ public sealed class LinearEngine
         InputCodec = new ActivationCodec(this, recipe.Output.Left, recipe.GradWeight.Right);
         GradientCodec = new ActivationCodec(this, recipe.GradInput.Left, recipe.GradWeight.Left);
         // Who wants plain casts wants plain products too.
-        Product = kernels == CastKernels.Plain ? Abstractions.Matmul.Multiply : HighPrecisionProduct.Multiply;
+        ModelKernels = Titan.Kernels.Activations.ModelKernels.For(kernels != CastKernels.Plain, kernels == CastKernels.Cuda);
     }
 
     /// <summary>family/name.</summary>
@@ -67,7 +67,7 @@ public sealed class LinearEngine
     internal ICastKernels Kernels { get; }
 
     /// <summary>What multiplies operands in high precision.</summary>
-    internal MatrixProduct Product { get; }
+    internal IModelKernels ModelKernels { get; }
 
     /// <summary>Casts of weights, made once for all micro-batches of a step.</summary>
     internal WeightCasts WeightCasts { get; } = new();
@@ -201,7 +201,7 @@ public sealed class LinearEngine
 
         using var l = left.InHighPrecision(type);
         using var r = right.InHighPrecision(type);
-        return Product(l, r, wide);
+        return ModelKernels.Multiply(l, r, wide);
     }
 
     private static LinearRecipe Checked(string name, LinearRecipe recipe, DeviceCapability device, bool emulate)

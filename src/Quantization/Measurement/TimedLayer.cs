@@ -49,7 +49,7 @@ public sealed class TimedLayer : IDisposable
 
     /// <summary>The layer in high precision, with the products that a recipe's layers would be compared with.</summary>
     /// <param name="engine">Of the recipe.</param>
-    public Action HighPrecision(LinearEngine engine) => () => Run(layer, () => layer.Kernel = engine.Product);
+    public Action HighPrecision(LinearEngine engine) => () => Run(layer, () => layer.Kernels = engine.ModelKernels);
 
     /// <summary>The layer by a recipe.</summary>
     public Action By(LinearEngine engine)

@@ -1,13 +1,7 @@
 using Titan.Abstractions;
-using static TorchSharp.torch;
+using Titan.Models;
 
 namespace Titan.Training.Models;
-
-/// <summary>One flavor of a family.</summary>
-/// <param name="Counts">Its numbers.</param>
-/// <param name="Build">Builds it for a sequence length on a device; the meta device allocates nothing. Parameters are uninitialised.</param>
-/// <param name="Vocabulary">Its vocabulary size.</param>
-public sealed record ModelFlavor(ModelCounts Counts, Func<int, Device, ScalarType, LanguageModel> Build, int Vocabulary);
 
 /// <summary>Model families by name, each with its flavors.</summary>
 public sealed class ModelRegistry
@@ -18,7 +12,7 @@ public sealed class ModelRegistry
     public static ModelRegistry CreateDefault()
     {
         var registry = new ModelRegistry();
-        registry.Register("llama3", Llama3.Llama3Flavors.All);
+        registry.Register("llama3", new Titan.Models.Llama3.Llama3Family().Flavors);
         return registry;
     }
 

@@ -1,3 +1,5 @@
+using Titan.Abstractions;
+
 namespace Titan.Training.Parallel;
 
 /// <summary>What one verb of one group moves in a training step.</summary>
@@ -9,24 +11,8 @@ namespace Titan.Training.Parallel;
 public sealed record CollectiveTraffic(string Verb, string Group, int Size, long Calls, long PayloadBytes)
 {
     /// <summary>c10d's names.</summary>
-    public const string AllGather = "all_gather_into_tensor", ReduceScatter = "reduce_scatter_tensor", AllReduce = "all_reduce", AllToAll = "all_to_all_single";
+    public const string AllGather = CollectiveVerb.AllGather, ReduceScatter = CollectiveVerb.ReduceScatter, AllReduce = CollectiveVerb.AllReduce, AllToAll = CollectiveVerb.AllToAll;
 
     /// <summary>What leaves a rank by a ring: (R-1)/R of the payload, twice that for an all-reduce.</summary>
     public long WireBytes => (long)((Int128)PayloadBytes * (Size - 1) / Size) * (Verb == AllReduce ? 2 : 1);
-}
-
-/// <summary>Adds collectives up by verb and group.</summary>
-internal sealed class TrafficSum
-{
-    private readonly Dictionary<(string Verb, string Group, int Size), (long Calls, long Payload)> sums = [];
-
-    public void Add(string verb, string group, int size, long calls, long payload)
-    {
-        if (calls == 0 || size == 1) return;
-        var (c, p) = sums.GetValueOrDefault((verb, group, size));
-        sums[(verb, group, size)] = (c + calls, p + payload);
-    }
-
-    public IReadOnlyList<CollectiveTraffic> ToList() =>
-        [.. sums.Select(s => new CollectiveTraffic(s.Key.Verb, s.Key.Group, s.Key.Size, s.Value.Calls, s.Value.Payload)).OrderBy(t => t.Group, StringComparer.Ordinal).ThenBy(t => t.Verb, StringComparer.Ordinal)];
 }

@@ -45,7 +45,7 @@ public sealed class GpuPathTests : IDisposable
         _ = EmulatedGpu.Launched();
         var gpu = EmulatedGpu.Device;
         var session = JobSession.Open([]);
-        var engine = BenchRecipe.Choose(MeasuredPlugins.Recipes(session), "tensorwise", "float8", _ => true).Single().Engine(session.Counter, gpu.Capability);
+        var engine = BenchRecipe.Choose(MeasuredPlugins.Recipes(session), "tensorwise", "float8", _ => true).Single().Engine(gpu.Capability);
         Assert.Equal("cuda", engine.KernelName);
         var measured = new LayerMeasurer(TimeProvider.System, () => gpu.Device).Measure(new MeasuredLayer(32, new LinearShape(64, 48), ScalarType.BFloat16, ScalarType.Float32, engine));
         Assert.True(measured is { HighPrecisionSeconds: > 0, RecipeSeconds: > 0 });
