@@ -59,7 +59,8 @@ internal sealed class CollectiveChecks(string name, int size, Device device)
         Splits(output, "output", outputSplits);
         Splits(input, "input", inputSplits);
         if (output.dtype != input.dtype || RowElements(output) != RowElements(input))
-            throw Refused(Verb.AllToAllSingle, $"output {Quantities.Shape(output)} and input {Quantities.Shape(input)} must have the same type and rows of the same size");
+            throw Refused(Verb.AllToAllSingle,
+                $"output {Quantities.Shape(output)} and input {Quantities.Shape(input)} must have the same type and rows of the same size");
     }
 
     /// <summary>Elements of a row: all dimensions but the first.</summary>
@@ -70,11 +71,11 @@ internal sealed class CollectiveChecks(string name, int size, Device device)
     {
         foreach (var (message, i) in messages.Select((m, i) => (m, i)))
         {
-            var what = message.IsSend ? "destination" : "source";
+            var (what, where) = (message.IsSend ? "destination" : "source", $"{verb.Text()} in group '{name}': message {i}");
             if (message.Peer < 0 || message.Peer >= size)
-                throw new ArgumentOutOfRangeException(what, message.Peer, $"{verb.Text()} in group '{name}': message {i}: expected a rank of the group, 0 to {size - 1}");
+                throw new ArgumentOutOfRangeException(what, message.Peer, $"{where}: expected a rank of the group, 0 to {size - 1}");
             if (message.Tag is < 0 or > PointToPoint.LargestTag)
-                throw new ArgumentOutOfRangeException("tag", message.Tag, $"{verb.Text()} in group '{name}': message {i}: expected 0 to {PointToPoint.LargestTag}");
+                throw new ArgumentOutOfRangeException("tag", message.Tag, $"{where}: expected 0 to {PointToPoint.LargestTag}");
             Tensor(verb, message.Tensor, messages.Count == 1 ? "tensor" : $"message {i}");
         }
 
@@ -82,7 +83,8 @@ internal sealed class CollectiveChecks(string name, int size, Device device)
         {
             List<string> sent = [.. own.Where(m => m.IsSend).Select(Elements)], received = [.. own.Where(m => !m.IsSend).Select(Elements)];
             if (!sent.SequenceEqual(received))
-                throw Refused(verb, $"rank {rank} sends itself {Listed(sent)} with tag {own.Key}, and receives {Listed(received)}: both belong into one batch, with the same types and numbers of elements");
+                throw Refused(verb, $"rank {rank} sends itself {Listed(sent)} with tag {own.Key}, and receives {Listed(received)}: " +
+                    "both belong into one batch, with the same types and numbers of elements");
         }
 
         static string Elements(PointToPoint m) => $"{m.Tensor.numel()} {Quantities.Type(m.Tensor.dtype)}";
@@ -118,7 +120,8 @@ internal sealed class CollectiveChecks(string name, int size, Device device)
         if (splits.Count != size) throw Refused(Verb.AllToAllSingle, $"{text} are {splits.Count}; expected one for each of {size} ranks");
         if (splits.Any(s => s < 0)) throw Refused(Verb.AllToAllSingle, $"{text} have a negative one; expected 0 or more rows for each rank");
         // Not the plain sum: it could overflow to the right value.
-        if (splits.Aggregate((Int128)0, (sum, s) => sum + s) is var sum && sum != tensor.shape[0]) throw Refused(Verb.AllToAllSingle, $"{text} add up to {sum}, {role} {Quantities.Shape(tensor)} has {tensor.shape[0]} rows");
+        if (splits.Aggregate((Int128)0, (sum, s) => sum + s) is var sum && sum != tensor.shape[0])
+            throw Refused(Verb.AllToAllSingle, $"{text} add up to {sum}, {role} {Quantities.Shape(tensor)} has {tensor.shape[0]} rows");
     }
 
     private void Same(Verb verb, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs)

@@ -20,7 +20,8 @@ internal enum Verb
 internal static class VerbNames
 {
     /// <summary>What messages are called: by the one, or as a batch.</summary>
-    public static Verb Of(IReadOnlyList<PointToPoint> messages) => messages.Count != 1 ? Verb.BatchSendReceive : messages[0].IsSend ? Verb.Send : Verb.Receive;
+    public static Verb Of(IReadOnlyList<PointToPoint> messages) =>
+        messages.Count != 1 ? Verb.BatchSendReceive : messages[0].IsSend ? Verb.Send : Verb.Receive;
 
     /// <summary>c10d's name.</summary>
     public static string Text(this Verb verb) => verb switch

@@ -3,8 +3,8 @@ using TorchSharp;
 namespace Titan.Abstractions;
 
 /// <summary>
-/// Changes a built and converted model so that an axis of the mesh shares its work, usually by putting its own <see cref="IWeightSource"/> into layers.
-/// Applied in the order of <see cref="MeshAxis"/>, only where it works over more than one rank.
+/// Changes a built and converted model so that an axis of the mesh shares its work, usually by putting its own <see cref="IWeightSource"/> into
+/// layers. Applied in the order of <see cref="MeshAxis"/>, only where it works over more than one rank.
 /// </summary>
 public interface IParallelism
 {
@@ -15,8 +15,8 @@ public interface IParallelism
     IReadOnlyList<string> Notes => [];
 
     /// <summary>
-    /// This rank's share of a micro-batch, before its forward, in training and validation: a parallelism that splits sequences takes tokens, labels and positions of its own part. The ranks
-    /// of <c>dp</c> have read different sequences already, all others the same.
+    /// This rank's share of a micro-batch, before its forward, in training and validation: a parallelism that splits sequences takes tokens, labels
+    /// and positions of its own part. The ranks of <c>dp</c> have read different sequences already, all others the same.
     /// </summary>
     /// <param name="batch">The share of the parallelisms before it, on the run's device.</param>
     ModelBatch ShareOf(ModelBatch batch) => batch;

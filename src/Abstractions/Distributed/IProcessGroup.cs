@@ -35,8 +35,8 @@ public sealed class CombinedWork(IReadOnlyList<IWork> parts) : IWork
 }
 
 /// <summary>
-/// A group of ranks with c10d's verbs. Every member must call the same verbs in the same order, but for messages between two of them. Tensors are contiguous; their dtype may be any, float8 included,
-/// except for the reductions, which take fp32, fp64, int32 and int64.
+/// A group of ranks with c10d's verbs. Every member must call the same verbs in the same order, but for messages between two of them. Tensors are
+/// contiguous; their dtype may be any, float8 included, except for the reductions, which take fp32, fp64, int32 and int64.
 /// </summary>
 public interface IProcessGroup
 {
@@ -79,8 +79,9 @@ public interface IProcessGroup
     IWork AllToAllSingleAsync(Tensor output, Tensor input);
 
     /// <summary>
-    /// The same with slices of different lengths: of the rows of <paramref name="input"/> the first <c>inputSplits[0]</c> go to rank 0, the next <c>inputSplits[1]</c> to rank 1, and so on;
-    /// <paramref name="output"/> has first the rows of rank 0, then those of rank 1. What a rank sends to another is what that one expects of it; either all ranks give splits or none does.
+    /// The same with slices of different lengths: of the rows of <paramref name="input"/> the first <c>inputSplits[0]</c> go to rank 0, the next
+    /// <c>inputSplits[1]</c> to rank 1, and so on; <paramref name="output"/> has first the rows of rank 0, then those of rank 1. What a rank sends to
+    /// another is what that one expects of it; either all ranks give splits or none does.
     /// </summary>
     /// <param name="output">[sum of outputSplits, ...].</param>
     /// <param name="input">[sum of inputSplits, ...], with rows of the same size.</param>
@@ -90,8 +91,9 @@ public interface IProcessGroup
     IWork AllToAllSingleAsync(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits);
 
     /// <summary>
-    /// Messages between pairs of ranks, all under way at once (c10d's <c>batch_isend_irecv</c>). Only who sends and who receives call; a message meets the receive of its tag, in the order of
-    /// calls, with the same type and number of elements. A send may wait until its receive is called: where every rank sends before it receives, as in a ring, both belong into one batch.
+    /// Messages between pairs of ranks, all under way at once (c10d's <c>batch_isend_irecv</c>). Only who sends and who receives call; a message
+    /// meets the receive of its tag, in the order of calls, with the same type and number of elements. A send may wait until its receive is called:
+    /// where every rank sends before it receives, as in a ring, both belong into one batch.
     /// </summary>
     /// <param name="messages">What to send and to receive. What a rank sends to itself it receives in the same batch.</param>
     IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages);
@@ -127,7 +129,8 @@ public interface IProcessGroup
     void AllToAllSingle(Tensor output, Tensor input) => AllToAllSingleAsync(output, input).Wait();
 
     /// <summary><see cref="AllToAllSingleAsync(Tensor, Tensor, IReadOnlyList{long}, IReadOnlyList{long})"/>, waited for.</summary>
-    void AllToAllSingle(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits) => AllToAllSingleAsync(output, input, outputSplits, inputSplits).Wait();
+    void AllToAllSingle(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits) =>
+        AllToAllSingleAsync(output, input, outputSplits, inputSplits).Wait();
 
     /// <summary><see cref="BatchSendReceiveAsync"/>, waited for.</summary>
     void BatchSendReceive(IReadOnlyList<PointToPoint> messages) => BatchSendReceiveAsync(messages).Wait();

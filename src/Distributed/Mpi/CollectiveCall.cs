@@ -19,14 +19,18 @@ internal sealed record CallRequest(Verb Verb, string Group, int Type, long Bytes
 
     /// <summary>An all-to-all whose slices have lengths of their own.</summary>
     public static CallRequest Uneven(string group, TensorStorage input, long rowBytes, long ownRows) =>
-        new(Verb.AllToAllSingle, group, (int)input.Type, input.Bytes, (int)Math.Min(rowBytes + 1, int.MaxValue)) { Sent = input.Bytes - ownRows * rowBytes };
+        new(Verb.AllToAllSingle, group, (int)input.Type, input.Bytes, (int)Math.Min(rowBytes + 1, int.MaxValue))
+        {
+            Sent = input.Bytes - ownRows * rowBytes,
+        };
 
     /// <summary>Messages of a rank.</summary>
     public static CallRequest Messages(string group, IReadOnlyList<PointToPoint> messages, IReadOnlyList<TensorStorage> tensors, int rank)
     {
         var verb = VerbNames.Of(messages);
         var sent = messages.Zip(tensors).Where(m => m.First.IsSend).ToList();
-        return new(verb, group, tensors.Count == 0 ? -1 : (int)tensors[0].Type, verb == Verb.Receive ? tensors[0].Bytes : sent.Sum(m => m.Second.Bytes), messages.Count)
+        var bytes = verb == Verb.Receive ? tensors[0].Bytes : sent.Sum(m => m.Second.Bytes);
+        return new(verb, group, tensors.Count == 0 ? -1 : (int)tensors[0].Type, bytes, messages.Count)
         {
             Sent = sent.Where(m => m.First.Peer != rank).Sum(m => m.Second.Bytes), Peers = [.. messages.Select(m => m.Peer).Distinct().Order()],
         };
@@ -60,7 +64,8 @@ internal sealed record CollectiveCall(long Number, CallRequest Request)
     };
 
     /// <summary>What must be the same on every rank: ranks have payloads of their own where they have splits.</summary>
-    public static (Verb Verb, int Type, long Bytes, int Detail) Common(Verb verb, int type, long bytes, int detail) => (verb, type, verb == Verb.AllToAllSingle && detail > 0 ? 0 : bytes, detail);
+    public static (Verb Verb, int Type, long Bytes, int Detail) Common(Verb verb, int type, long bytes, int detail) =>
+        (verb, type, verb == Verb.AllToAllSingle && detail > 0 ? 0 : bytes, detail);
 
     /// <summary>The call without its number: what must be the same on every rank.</summary>
     public static string Describe(Verb verb, int type, long bytes, int detail) => verb switch
@@ -68,7 +73,8 @@ internal sealed record CollectiveCall(long Number, CallRequest Request)
         Verb.Barrier => verb.Text(),
         Verb.Broadcast => $"{verb.Text()} of {Quantities.Bytes(bytes)} {Quantities.Type((ScalarType)type)} from rank {detail} of the group",
         Verb.AllReduce => $"{verb.Text()} ({(ReduceOperation)detail}) of {Quantities.Bytes(bytes)} {Quantities.Type((ScalarType)type)}",
-        Verb.AllToAllSingle when detail > 0 => $"{verb.Text()} with splits, rows of {Quantities.Bytes(detail - 1)} {Quantities.Type((ScalarType)type)}",
+        Verb.AllToAllSingle when detail > 0 =>
+            $"{verb.Text()} with splits, rows of {Quantities.Bytes(detail - 1)} {Quantities.Type((ScalarType)type)}",
         _ when detail > 1 => $"{verb.Text()} of {detail} tensors, {Quantities.Bytes(bytes)}, the first {Quantities.Type((ScalarType)type)}",
         _ => $"{verb.Text()} of {Quantities.Bytes(bytes)} {Quantities.Type((ScalarType)type)}",
     };

@@ -18,14 +18,19 @@ internal static class HangReport
         if (answer is null) return $"no answer from {rank}: dead, stopped or unreachable";
         var elsewhere = answer.BusyElsewhere > 0 ? $"waits in group '{groupName((int)answer.BusyElsewhere - 1) ?? "?"}'" : null;
         if (call.Peers is not null)
-            return answer.IdleMilliseconds < 0 ? $"{rank} has called nothing in this group" : $"{rank} has called nothing in this group for {Quantities.Seconds(answer.IdleMilliseconds / 1000.0)}{(elsewhere is null ? "" : $", and it {elsewhere}")}";
+        {
+            var since = answer.IdleMilliseconds < 0 ? "" : $" for {Quantities.Seconds(answer.IdleMilliseconds / 1000.0)}";
+            return $"{rank} has called nothing in this group{since}{(elsewhere is null ? "" : $", and it {elsewhere}")}";
+        }
+
         if (answer.LastCalled < call.Number)
         {
             var last = answer.LastCalled == 0 ? "it has called nothing in this group" : $"its last call in this group was #{answer.LastCalled}, {Quantities.Seconds(answer.IdleMilliseconds / 1000.0)} ago";
             return $"{rank} has not called it; {last}{(elsewhere is null ? "" : $", and it {elsewhere}")}";
         }
 
-        if (answer.Verb != Verb.None && CollectiveCall.Common(answer.Verb, answer.Type, answer.Bytes, answer.Detail) != CollectiveCall.Common(call.Verb, call.Type, call.Bytes, call.Detail))
+        if (answer.Verb != Verb.None
+            && CollectiveCall.Common(answer.Verb, answer.Type, answer.Bytes, answer.Detail) != CollectiveCall.Common(call.Verb, call.Type, call.Bytes, call.Detail))
             return $"{rank} called {CollectiveCall.Describe(answer.Verb, answer.Type, answer.Bytes, answer.Detail)} instead";
         return answer.Completed < call.Number && elsewhere is not null ? $"{rank} {elsewhere} first" : null;
     }

@@ -15,7 +15,8 @@ internal static unsafe class MessageAgreement
     /// <param name="verified">How many messages of two ranks are compared.</param>
     /// <param name="ranks">Names.</param>
     /// <exception cref="TitanException">On the rank that receives, naming both lengths.</exception>
-    public static void Exchange(MpiTransfers transfers, MpiCommunicator comm, CollectiveCall call, Message[] messages, int verified, RankDirectory ranks)
+    public static void Exchange(
+        MpiTransfers transfers, MpiCommunicator comm, CollectiveCall call, Message[] messages, int verified, RankDirectory ranks)
     {
         // Both sides count alike, so both know which messages have a header.
         Message[] compared = [.. messages.Where(m => comm.CountMessage(m.Peer, m.Tag, m.IsSend) <= verified)];
@@ -25,14 +26,15 @@ internal static unsafe class MessageAgreement
             // After an error MPI may still write here: not given back.
             for (var i = 0; i < compared.Length; i++)
                 if (compared[i].IsSend) headers[i] = new Header(compared[i].Bytes, compared[i].Type);
-            transfers.Exchange(comm, [.. compared.Select((m, i) => m with { Address = (nint)(headers + i), Bytes = sizeof(Header), Tag = 2 * m.Tag + 1 })]);
+            transfers.Exchange(comm,
+                [.. compared.Select((m, i) => m with { Address = (nint)(headers + i), Bytes = sizeof(Header), Tag = 2 * m.Tag + 1 })]);
             for (var i = 0; i < compared.Length; i++)
             {
                 var (m, header) = (compared[i], headers[i]);
                 if (m.IsSend || header == new Header(m.Bytes, m.Type)) continue;
                 throw new TitanException(ExitCode.RunFailed,
-                    $"{call} on {ranks.Me}: {ranks.Name(comm.Members[m.Peer])} sends {Quantities.Bytes(header.Bytes)} {Quantities.Type((ScalarType)header.Type)} with tag {m.Tag}, " +
-                    $"this rank receives {Quantities.Bytes(m.Bytes)} {Quantities.Type((ScalarType)m.Type)}. Both need the same type and number of elements");
+                    $"{call} on {ranks.Me}: {ranks.Name(comm.Members[m.Peer])} sends {Length(header.Bytes, header.Type)} with tag {m.Tag}, " +
+                    $"this rank receives {Length(m.Bytes, m.Type)}. Both need the same type and number of elements");
             }
 
             NativeMemory.Free(headers);
@@ -40,6 +42,8 @@ internal static unsafe class MessageAgreement
 
         transfers.Exchange(comm, [.. messages.Select(m => m with { Tag = 2 * m.Tag })]);
     }
+
+    private static string Length(long bytes, long type) => $"{Quantities.Bytes(bytes)} {Quantities.Type((ScalarType)type)}";
 
     [StructLayout(LayoutKind.Sequential)]
     private readonly record struct Header(long Bytes, long Type);

@@ -109,5 +109,6 @@ public sealed class MpiProcessGroup : IProcessGroup
     public void Barrier() => Enqueue(Verb.Barrier, 0, 0, [], t => t.Barrier(communicator)).Wait();
 
     private CollectiveWork Enqueue(Verb verb, long bytes, int detail, TensorStorage[] tensors, Action<MpiTransfers> action) =>
-        thread.Enqueue(communicator, new CallRequest(verb, Name, tensors.Length == 0 ? -1 : (int)tensors[0].Type, bytes, detail), tensors, (_, _) => action(thread.Transfers));
+        thread.Enqueue(communicator, new CallRequest(verb, Name, tensors.Length == 0 ? -1 : (int)tensors[0].Type, bytes, detail), tensors,
+            (_, _) => action(thread.Transfers));
 }

@@ -84,7 +84,10 @@ internal sealed unsafe class MpiTransfers : IDisposable
         requests.Wait();
     }
 
-    /// <summary>All-to-all of slices that lie one after the other: bytes to each rank of <paramref name="input"/>, bytes from each in <paramref name="output"/>.</summary>
+    /// <summary>
+    /// All-to-all of slices that lie one after the other: bytes to each rank of <paramref name="input"/>, bytes from each in
+    /// <paramref name="output"/>.
+    /// </summary>
     public void AllToAll(MpiCommunicator comm, nint output, nint input, ReadOnlySpan<long> outputs, ReadOnlySpan<long> inputs)
     {
         Span<nint> to = stackalloc nint[comm.Size], from = stackalloc nint[comm.Size];

@@ -137,7 +137,9 @@ internal sealed unsafe class NcclLibrary
         Check(groupEnd(), "ncclGroupEnd", comm);
     }
 
-    /// <summary>Slices that lie one after the other: bytes to each rank of <paramref name="input"/>, bytes from each in <paramref name="output"/>.</summary>
+    /// <summary>
+    /// Slices that lie one after the other: bytes to each rank of <paramref name="input"/>, bytes from each in <paramref name="output"/>.
+    /// </summary>
     public void AllToAll(nint output, nint input, long[] outputs, long[] inputs, nint comm, nint stream)
     {
         var messages = new List<Message>();

@@ -95,12 +95,14 @@ public sealed class NcclProcessGroup : IProcessGroup
         var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
         var row = CollectiveChecks.RowElements(input) * from.ElementBytes;
         long[] outputs = [.. outputSplits.Select(s => s * row)], inputs = [.. inputSplits.Select(s => s * row)];
-        return Queue(CallRequest.Uneven(Name, from, row, inputSplits[Rank]), [from, to], s => nccl.AllToAll(to.Address, from.Address, outputs, inputs, comm, s));
+        return Queue(CallRequest.Uneven(Name, from, row, inputSplits[Rank]), [from, to],
+            s => nccl.AllToAll(to.Address, from.Address, outputs, inputs, comm, s));
     }
 
     /// <inheritdoc />
     /// <remarks>
-    /// NCCL has no tags: between two ranks messages meet in the order of calls. Those of a batch are ordered by tag on both sides; of several calls, both sides must make them in one order.
+    /// NCCL has no tags: between two ranks messages meet in the order of calls. Those of a batch are ordered by tag on both sides; of several calls,
+    /// both sides must make them in one order.
     /// </remarks>
     public IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages)
     {

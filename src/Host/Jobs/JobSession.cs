@@ -45,7 +45,8 @@ public sealed class JobSession
         Catalog.Load(named.Select(n => n.Plugin));
         // Again: one whose plugin has just failed is not active any more, and the error says why.
         return [.. new NamedExports(Catalog.Records, Job).Parallelisms(world)
-            .Select(n => Catalog.Parallelisms.Single(p => p.PluginId == n.Plugin.Id && p.Metadata.Axis.Name() == n.Export.Name)).Select(p => (p.Metadata.Axis, p.Part))];
+            .Select(n => Catalog.Parallelisms.Single(p => p.PluginId == n.Plugin.Id && p.Metadata.Axis.Name() == n.Export.Name))
+            .Select(p => (p.Metadata.Axis, p.Part))];
     }
 
     /// <summary>What must be the same on every rank: the job, and the plugins with their hashes.</summary>

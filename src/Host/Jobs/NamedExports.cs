@@ -30,7 +30,9 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
 
     /// <summary>The parallelism of each axis of the mesh that has work for more than one rank.</summary>
     /// <param name="world">The number of ranks.</param>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees do not fit it; with <see cref="ExitCode.Plugin"/> when no plugin serves an axis.</exception>
+    /// <exception cref="TitanException">
+    /// With <see cref="ExitCode.Usage"/> when the degrees do not fit it; with <see cref="ExitCode.Plugin"/> when no plugin serves an axis.
+    /// </exception>
     public IReadOnlyList<NamedExport> Parallelisms(int world)
     {
         var dimensions = TrainingRanks.Resolve(job.Config, world);
@@ -54,7 +56,8 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     public void CheckAxes(JobProblems problems)
     {
         var asked = TrainingRanks.Asked(job.Config);
-        foreach (var axis in MeshAxes.All.Where(a => asked[a] > 1 && !problems.Has(a.DegreeKey()) && Serving(a) is null)) problems.Collect(() => throw Unserved(axis, asked[axis]));
+        foreach (var axis in MeshAxes.All.Where(a => asked[a] > 1 && !problems.Has(a.DegreeKey()) && Serving(a) is null))
+            problems.Collect(() => throw Unserved(axis, asked[axis]));
     }
 
     private NamedExport Converter(string name)
@@ -81,7 +84,8 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     /// <summary>The error for a converter whose plugin is there and not active.</summary>
     internal static TitanException NotActive(string converter, PluginRecord owner) => new(ExitCode.Plugin, $"model.converters: '{converter}' belongs to {Described(owner)}");
 
-    private TitanException Unserved(MeshAxis axis, int ranks) => new(ExitCode.Plugin, Inactive(e => e.Kind == Parallelism && e.Name == axis.Name()) is { } owner
+    private TitanException Unserved(MeshAxis axis, int ranks) => new(ExitCode.Plugin,
+        Inactive(e => e.Kind == Parallelism && e.Name == axis.Name()) is { } owner
         ? $"the mesh has {ranks} ranks along {axis.Name()}, and {axis.Name()} belongs to {Described(owner)}"
         : UnservedAxis.Message(axis, ranks, Active.Where(e => e.Export.Kind == Parallelism).Select(e => e.Export.Name).Distinct()));
 

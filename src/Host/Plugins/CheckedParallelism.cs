@@ -2,7 +2,9 @@ using Titan.Abstractions;
 
 namespace Titan.Host.Plugins;
 
-/// <summary>A plugin's parallelism as the host uses it: its notes and its share of a batch have no gaps, or the error names plugin and axis.</summary>
+/// <summary>
+/// A plugin's parallelism as the host uses it: its notes and its share of a batch have no gaps, or the error names plugin and axis.
+/// </summary>
 /// <param name="plugin">The plugin's id.</param>
 /// <param name="axis">What it serves.</param>
 /// <param name="parallelism">The plugin's.</param>
@@ -17,7 +19,8 @@ internal sealed class CheckedParallelism(string plugin, MeshAxis axis, IParallel
     {
         var share = parallelism.ShareOf(batch);
         return (share is null ? "nothing" : share.Problem) is { } problem
-            ? throw new TitanException(ExitCode.Plugin, $"plugin '{plugin}': parallelism '{axis.Name()}': {nameof(ShareOf)} returned {problem}; report it to its author")
+            ? throw new TitanException(ExitCode.Plugin,
+                $"plugin '{plugin}': parallelism '{axis.Name()}': {nameof(ShareOf)} returned {problem}; report it to its author")
             : share!;
     }
 

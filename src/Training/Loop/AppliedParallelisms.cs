@@ -18,7 +18,8 @@ internal sealed class AppliedParallelisms
         foreach (var axis in MeshAxes.All.Where(a => ranks.Dimensions.Over(a) > 1))
         {
             var (_, parallelism) = available.FirstOrDefault(p => p.Axis == axis);
-            if (parallelism is null) throw new TitanException(ExitCode.Plugin, UnservedAxis.Message(axis, ranks.Dimensions.Over(axis), available.Select(p => p.Axis.Name())));
+            if (parallelism is null)
+                throw new TitanException(ExitCode.Plugin, UnservedAxis.Message(axis, ranks.Dimensions.Over(axis), available.Select(p => p.Axis.Name())));
             parallelism.Apply(new ParallelizationContext(model, model.Blocks, ranks.Mesh, axis)
             {
                 Device = device,

@@ -14,10 +14,13 @@ public abstract class LanguageModel(string name) : nn.Module<Tensor, Tensor>(nam
     public abstract IReadOnlyList<(string Fqn, nn.Module Module)> Blocks { get; }
 
     /// <summary>The logits of a micro-batch, or of a rank's share of it.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> where the share has positions and the model cannot be told them.</exception>
+    /// <exception cref="TitanException">
+    /// With <see cref="ExitCode.Usage"/> where the share has positions and the model cannot be told them.
+    /// </exception>
     public virtual Tensor Logits(ModelBatch batch) => batch.Positions is null
         ? call(batch.Tokens)
-        : throw new TitanException(ExitCode.Usage, $"model {GetName()} takes no positions, which a parallelism that splits sequences gives it; set {MeshAxis.ContextParallel.DegreeKey()} to 1");
+        : throw new TitanException(ExitCode.Usage,
+            $"model {GetName()} takes no positions, which a parallelism that splits sequences gives it; set {MeshAxis.ContextParallel.DegreeKey()} to 1");
 
     /// <summary>Fills all parameters from a seed. Does not depend on what converters did to the model.</summary>
     public abstract void InitializeWeights(long seed);

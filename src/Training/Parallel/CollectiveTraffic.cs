@@ -5,7 +5,10 @@ namespace Titan.Training.Parallel;
 /// <param name="Group">Name of the group: <c>dp_shard</c>, <c>dp_replicate</c>, <c>tp</c>.</param>
 /// <param name="Size">Ranks of the group.</param>
 /// <param name="Calls">Collectives per step; tensors that travel as one message count once.</param>
-/// <param name="PayloadBytes">Per step and rank. All-gather: bytes of the output; reduce-scatter and all-to-all: of the input; all-reduce: of the tensor; messages: of what is sent, of a recv of the tensor.</param>
+/// <param name="PayloadBytes">
+/// Per step and rank. All-gather: bytes of the output; reduce-scatter and all-to-all: of the input; all-reduce: of the tensor; messages: of what is
+/// sent, of a recv of the tensor.
+/// </param>
 public sealed record CollectiveTraffic(string Verb, string Group, int Size, long Calls, long PayloadBytes)
 {
     /// <summary>c10d's names.</summary>
