@@ -30,7 +30,7 @@ internal sealed class CommunicationJob
         // Equal where no weight has a codec.
         sets = encoded.GathersEncoded ? [("", StepCollectives.Of(Of(false).Step)), ("float8", StepCollectives.Of(encoded.Step))] : [("", StepCollectives.Of(encoded.Step))];
 
-        PlannedModel Of(bool encodesWeights) => PlannedModel.Of(config, Plan.WithFloat8Gathers(converters) ?? converters, parallelisms, ranks.Dimensions, encodesWeights);
+        PlannedModel Of(bool encodesWeights) => PlannedModel.Of(config, session.Models, Plan.WithFloat8Gathers(converters) ?? converters, parallelisms, ranks.Dimensions, encodesWeights);
     }
 
     /// <summary>Where the tensors lie that are sent.</summary>
