@@ -17,11 +17,11 @@ public sealed class FullyShardedDataParallel : IParallelism
     public ParallelismPlan Plan(ParallelizationContext context)
     {
         var units = Units.Of(context);
-        var shards = units.Select(u => u.Select(l => WeightShards.Of(l.Layer, context)).ToList()).ToList();
+        var shards = units.Select(u => u.Select(w => WeightShards.Of(w, context)).ToList()).ToList();
         return new ParallelismPlan(
         [
             .. GatherPlan.Of(units, context),
-            .. GradientReduction.Plan(shards.Select(u => (IReadOnlyList<long>)[.. u.Where(w => w.Layer.Weight.Parameter.requires_grad).Select(w => w.Elements)]), context.Group, null, context.Step.MicroBatches),
+            .. GradientReduction.Plan(shards.Select(u => (IReadOnlyList<long>)[.. u.Where(w => w.Source.Parameter.requires_grad).Select(w => w.Elements)]), context.Group, null, context.Step.MicroBatches),
             .. ScaleAmaxes.Plan(shards, context.Group),
         ])
         {

@@ -22,14 +22,15 @@ internal sealed class GatherSchedule(IReadOnlyList<GatheredUnit> units, ShardedD
     {
         var unit = units[index];
         (backward ? unit.AskedInBackward : unit.AskedInForward).Add(use);
-        var isNext = index != current;
+        // A unit that stays is not where forward or backward is when its weight is read again.
+        var isNext = index != current && !(unit.Stays && unit.IsGathered);
         if (isNext)
         {
             current = index;
             var next = index + (backward ? -1 : 1);
             // Before anything more is gathered, so that no more than two are held.
             for (var i = 0; i < units.Count; i++)
-                if (i != index && i != next && (options.Reshards || (backward && i > index))) units[i].Release();
+                if (i != index && i != next && !units[i].Stays && (options.Reshards || (backward && i > index))) units[i].Release();
         }
 
         unit.Fetch(weight, use);

@@ -16,6 +16,9 @@ internal abstract class GatheredUnit(IReadOnlyList<WeightShards> shards)
 
     public HashSet<WeightUse> AskedInBackward { get; } = [];
 
+    /// <summary>Whether what was gathered stays to the end of backward: a weight that is read early and late in forward.</summary>
+    public bool Stays { get; } = shards.Any(s => s.Source.IsTied);
+
     /// <summary>Whether anything whole is held or on its way.</summary>
     public bool IsGathered => begun.Count > 0;
 

@@ -13,8 +13,8 @@ public sealed class ReplicatedDataParallel : IParallelism
     public ParallelismPlan Plan(ParallelizationContext context)
     {
         var units = Units.Of(context);
-        var isSharded = units.SelectMany(u => u).Any(l => l.Layer.Weight is ShardedWeight);
-        var elements = units.Select(u => (IReadOnlyList<long>)[.. u.Select(l => l.Layer.Weight).Where(w => w.Parameter.requires_grad).Select(w => w is ShardedWeight s ? s.Shards.Elements : w.Parameter.numel())]).ToList();
+        var isSharded = units.SelectMany(u => u).Any(w => w.Source is ShardedWeight);
+        var elements = units.Select(u => (IReadOnlyList<long>)[.. u.Select(w => w.Source).Where(w => w.Parameter.requires_grad).Select(w => w is ShardedWeight s ? s.Shards.Elements : w.Parameter.numel())]).ToList();
         var plan = new ParallelismPlan([.. GradientReduction.Plan(elements, null, context.Group, context.Step.MicroBatches)]);
         return isSharded ? plan : plan with
         {
@@ -26,7 +26,7 @@ public sealed class ReplicatedDataParallel : IParallelism
     public IAppliedParallelism Apply(ParallelizationContext context)
     {
         var units = Units.Of(context);
-        var sharded = units.SelectMany(u => u).Select(l => l.Layer.Weight as ShardedWeight).OfType<ShardedWeight>().ToList();
+        var sharded = units.SelectMany(u => u).Select(w => w.Source as ShardedWeight).OfType<ShardedWeight>().ToList();
         if (sharded.Count > 0)
         {
             sharded[0].Gradients.Replicas = context.Group;
@@ -35,14 +35,14 @@ public sealed class ReplicatedDataParallel : IParallelism
         }
 
         var gradients = new GradientReduction(null) { Replicas = context.Group };
-        foreach (var unit in units) gradients.Add([.. unit.Select(l => Replicate(l, gradients, context))]);
+        foreach (var unit in units) gradients.Add([.. unit.Select(w => Replicate(w, gradients, context))]);
         return new ReplicatedModel(gradients);
     }
 
-    private static ReplicatedWeight Replicate(UnitLayer layer, GradientReduction gradients, ParallelizationContext context)
+    private static ReplicatedWeight Replicate(UnitWeight whole, GradientReduction gradients, ParallelizationContext context)
     {
-        var weight = new ReplicatedWeight(layer.Layer.Weight, gradients, context);
-        ModelParameters.SetWeight(layer.Module, weight);
+        var weight = new ReplicatedWeight(whole.Source, gradients, context);
+        ModelParameters.SetWeight(whole.Module, whole.Slot, weight);
         return weight;
     }
 

@@ -27,6 +27,8 @@ internal sealed class ReplicatedWeight : IReducedWeight
 
     public int Copies { get; }
 
+    public bool IsTied => inner.IsTied;
+
     public IProcessGroup? PartsGroup => inner.PartsGroup;
 
     public Tensor Gather(ScalarType type)

@@ -31,7 +31,7 @@ internal sealed class ScaleAmaxes(IProcessGroup group)
     public static IEnumerable<PlannedCollective> Plan(IEnumerable<IEnumerable<WeightShards>> units, IProcessGroup group)
     {
         const string what = "amaxes of weights";
-        var wanted = units.Select(u => u.SelectMany(w => w.ScaledForms.Select(use => (Length: w.Codec!.AmaxLength(use), Parts: w.Layer.Weight.PartsGroup, w.Codec.PrecomputesScales))).ToList()).Where(u => u.Count > 0).ToList();
+        var wanted = units.Select(u => u.SelectMany(w => w.ScaledForms.Select(use => (Length: w.Codec!.AmaxLength(use), Parts: w.Source.PartsGroup, w.Codec.PrecomputesScales))).ToList()).Where(u => u.Count > 0).ToList();
         foreach (var together in wanted.SelectMany(u => u).Any(w => w.PrecomputesScales) ? [[.. wanted.SelectMany(u => u)]] : wanted)
         {
             yield return PlannedCollective.AllReduce(group, together.Sum(w => w.Length), 1, StepPhase.Optimizer, what);

@@ -13,9 +13,9 @@ internal sealed class ShardedModel : IAppliedParallelism
     {
         (gradients, amaxes) = (new GradientReduction(context.Group), new ScaleAmaxes(context.Group));
         var units = new List<ShardedUnit>();
-        foreach (var layers in Units.Of(context))
+        foreach (var unit in Units.Of(context))
         {
-            var weights = layers.Select(l => Shard(l, context)).ToList();
+            var weights = unit.Select(w => Shard(w, context)).ToList();
             gradients.Add(weights);
             amaxes.Add(weights);
             units.Add(new ShardedUnit(weights, context.Group, amaxes));
@@ -57,10 +57,10 @@ internal sealed class ShardedModel : IAppliedParallelism
             : $"dp_shard gathers {encoded} of {weights.Count} weights in float8 ({scales}), the others in the compute dtype";
     }
 
-    private static ShardedWeight Shard(UnitLayer layer, ParallelizationContext context)
+    private static ShardedWeight Shard(UnitWeight whole, ParallelizationContext context)
     {
-        var weight = new ShardedWeight(layer.Layer, context);
-        ModelParameters.SetWeight(layer.Module, weight);
+        var weight = new ShardedWeight(whole, context);
+        ModelParameters.SetWeight(whole.Module, whole.Slot, weight);
         return weight;
     }
 }

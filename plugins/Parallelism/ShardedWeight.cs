@@ -13,14 +13,14 @@ internal sealed class ShardedWeight : IReducedWeight
     private ShardedUnit? unit;
     private (int Unit, int Weight) place;
 
-    /// <summary>Shards the weight of a layer, whose parameter is on the meta device, and makes this rank's shard of it.</summary>
-    public ShardedWeight(IWeightedLayer layer, ParallelizationContext context)
+    /// <summary>Shards a weight whose parameter is on the meta device, and makes this rank's shard of it.</summary>
+    public ShardedWeight(UnitWeight whole, ParallelizationContext context)
     {
-        (inner, Shards) = (layer.Weight, WeightShards.Of(layer, context));
-        var whole = inner.Parameter;
+        (inner, Shards) = (whole.Source, WeightShards.Of(whole, context));
+        var parameter = inner.Parameter;
         Layout = Rows.OfRank(inner.Layout, context.Group.Rank);
         using var none = no_grad();
-        Parameter = new Parameter(empty([.. Layout.Shape], dtype: whole.dtype, device: context.Device), whole.requires_grad);
+        Parameter = new Parameter(empty([.. Layout.Shape], dtype: parameter.dtype, device: context.Device), parameter.requires_grad);
         Copies = inner.Copies;
     }
 
@@ -41,6 +41,9 @@ internal sealed class ShardedWeight : IReducedWeight
 
     /// <inheritdoc />
     public bool IsEncoded => Codec is not null;
+
+    /// <inheritdoc />
+    public bool IsTied => inner.IsTied;
 
     /// <inheritdoc />
     public RowShards Rows => Shards.Rows;

@@ -28,7 +28,7 @@ public sealed class TensorParallel : IParallelism
         foreach (var region in plan.Regions) RegionExchange.Of(region, layers).Plan(traffic, gathersLogits, context.Step.IsRecomputed(region.Fqn));
         // A norm sees a part of the sequence: its gradient is the sum over the parts.
         foreach (var (fqn, _) in plan.Layers.Where(l => l.Style == TensorParallelStyle.SequenceParallel))
-            if (layers[fqn].Weight.Parameter is { requires_grad: true } norm) traffic.Reduce(norm.numel());
+            foreach (var weight in layers[fqn].Weights.Select(w => w.Source.Parameter).Where(p => p.requires_grad)) traffic.Reduce(weight.numel());
         return new ParallelismPlan(traffic.Collectives);
     }
 
@@ -68,7 +68,8 @@ public sealed class TensorParallel : IParallelism
         var whole = layer.Weight;
         if (style == TensorParallelStyle.SequenceParallel)
         {
-            ModelParameters.SetWeight(module, new SequenceParallelWeight(whole.Parameter, whole.Layout, whole.Copies * group.Size, group));
+            foreach (var slot in layer.Weights)
+                ModelParameters.SetWeight(module, slot, new SequenceParallelWeight(slot.Source.Parameter, slot.Source.Layout, slot.Source.Copies * group.Size, group));
             return;
         }
 

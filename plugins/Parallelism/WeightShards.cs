@@ -4,20 +4,20 @@ using static TorchSharp.torch;
 namespace Titan.Plugins.Parallelism;
 
 /// <summary>How a weight is shared out and travels: what a run gathers by, and what a plan counts.</summary>
-/// <param name="Layer">The layer.</param>
+/// <param name="Source">Where it comes from whole.</param>
 /// <param name="Rows">How its rows are shared out.</param>
 /// <param name="Rest">The other dimensions.</param>
 /// <param name="Codec">How the weight travels; null for the compute dtype.</param>
 /// <param name="WireType">Dtype of a weight that does not travel encoded.</param>
 /// <param name="Ranks">Number of ranks that share it.</param>
-internal sealed record WeightShards(IWeightedLayer Layer, RowShards Rows, IReadOnlyList<long> Rest, IShardCodec? Codec, ScalarType WireType, int Ranks)
+internal sealed record WeightShards(IWeightSource Source, RowShards Rows, IReadOnlyList<long> Rest, IShardCodec? Codec, ScalarType WireType, int Ranks)
 {
-    /// <summary>Of a layer whose weight is whole.</summary>
-    public static WeightShards Of(IWeightedLayer layer, ParallelizationContext context)
+    /// <summary>Of a weight that is whole.</summary>
+    public static WeightShards Of(UnitWeight weight, ParallelizationContext context)
     {
-        var codec = context.EncodesWeights ? (layer as ILinear)?.WeightCodec : null;
-        var whole = layer.Weight.Parameter.shape;
-        return new WeightShards(layer, RowShards.Of(whole[0], context.Group.Size, codec), whole[1..], codec, context.ParamType, context.Group.Size);
+        var codec = context.EncodesWeights && weight.IsOperand ? ((ILinear)weight.Layer).WeightCodec : null;
+        var whole = weight.Source.Parameter.shape;
+        return new WeightShards(weight.Source, RowShards.Of(whole[0], context.Group.Size, codec), whole[1..], codec, context.ParamType, context.Group.Size);
     }
 
     /// <summary>Elements of a full shard.</summary>

@@ -26,7 +26,7 @@ internal sealed class CommunicationJob
         // Equal where no weight has a codec.
         sets = encoded.GathersEncoded ? [("", StepCollectives.Of(Of(false).Step)), ("float8", StepCollectives.Of(encoded.Step))] : [("", StepCollectives.Of(encoded.Step))];
 
-        PlannedModel Of(bool encodesWeights) => PlannedModel.Of(config, job.WithFloat8Gathers ?? job.Converters, job.Parallelisms, ranks.Dimensions, encodesWeights);
+        PlannedModel Of(bool encodesWeights) => PlannedModel.Of(config, job.Models, job.WithFloat8Gathers ?? job.Converters, job.Parallelisms, ranks.Dimensions, encodesWeights);
     }
 
     /// <summary>Where the tensors lie that are sent.</summary>

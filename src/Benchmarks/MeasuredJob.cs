@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Training.Configuration;
+using Titan.Training.Models;
 using Titan.Training.Parallel;
 
 namespace Titan.Benchmarks;
@@ -10,6 +11,9 @@ namespace Titan.Benchmarks;
 /// <param name="Plugins">The active plugins with their versions, for the head of a page.</param>
 public sealed record MeasuredJob(JobConfig Config, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Converters, IReadOnlyList<string> Plugins)
 {
+    /// <summary>The families that a job may name.</summary>
+    public ModelRegistry Models { get; init; } = ModelRegistry.CreateDefault();
+
     /// <summary>What serves the mesh of this run.</summary>
     public IReadOnlyList<JobParallelism> Parallelisms { get; init; } = [];
 

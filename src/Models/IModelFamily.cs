@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Titan.Models;
 
-/// <summary>A family of models: one architecture in several sizes. Stateless.</summary>
+/// <summary>A family of models: one architecture in several sizes. Stateless. Export it with <see cref="ExportModelAttribute"/>.</summary>
 public interface IModelFamily
 {
     /// <summary>The sizes by name (<c>model.flavor</c>).</summary>

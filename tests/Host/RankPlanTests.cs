@@ -232,6 +232,6 @@ public sealed class RankPlanTests
     {
         var session = JobSession.Open(args);
         var request = new WorldRequest(world, new Interconnect(), GpuSpecs.Default);
-        return Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema), session.Parallelisms(Plan.MeshOf(session.Job.Config, request)), request).Ranks!;
+        return Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), session.Parallelisms(Plan.MeshOf(session.Job.Config, request)), request).Ranks!;
     }
 }

@@ -87,7 +87,7 @@ public sealed class PluginInARunTests : IClassFixture<BuiltFixtures>, IDisposabl
         var failure = Assert.Throws<TitanException>(() =>
         {
             var session = JobSession.Open(["--plugins.path", BuiltFixtures.Folder(project), "--model.flavor", "debugmodel", "--model.converters", converter]);
-            var plan = Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema), []);
+            var plan = Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), []);
             Titan.Training.Loop.ModelBuilder.ThrowIfNothingConverted(plan.Reports, session.Converters.Choose(session.Job, session.Schema));
         });
         Assert.Equal(ExitCode.Plugin, failure.Code);

@@ -17,7 +17,7 @@ internal static class MeasuredPlugins
         new(session.Job.Config, session.Chosen, Versions(session.Catalog.Records)) { WithFloat8Gathers = Plan.WithFloat8Gathers(session.Chosen) };
 
     /// <summary>The same with what serves the mesh of this run.</summary>
-    public static MeasuredJob JobOfRanks(JobSession session) => Job(session) with { Parallelisms = session.Parallelisms() };
+    public static MeasuredJob JobOfRanks(JobSession session) => Job(session) with { Models = session.Models, Parallelisms = session.Parallelisms() };
 
     /// <summary>The recipes of all active plugins; loads them.</summary>
     public static IReadOnlyList<BenchRecipe> Recipes(JobSession session) =>

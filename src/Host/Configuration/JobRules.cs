@@ -3,7 +3,6 @@ using Titan.Host.Plugins;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Loop;
-using Titan.Training.Models;
 
 namespace Titan.Host.Configuration;
 
@@ -34,8 +33,7 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
 
     private void CheckNames()
     {
-        var models = ModelRegistry.CreateDefault();
-        Collect(() => models.Find(config.Model.Name, config.Model.Flavor), "model.name", "model.flavor");
+        Collect(() => schema.Models.Check(config.Model.Name, config.Model.Flavor), "model.name", "model.flavor");
         Require("training.dataset", Datasets.Problem(config.Training.Dataset));
         if (config.Validation.Enable) Require("validation.dataset", Datasets.Problem(config.Validation.Dataset));
         Require("model.hf_assets_path", !config.Model.HfAssetsPath.EndsWith("tokenizer.model", StringComparison.Ordinal), "expected the folder that holds tokenizer.json, not a tokenizer.model file");

@@ -1,5 +1,6 @@
 using Titan.Host.Configuration;
 using Titan.Host.Plugins;
+using Titan.Training.Models;
 
 namespace Titan.Host.Jobs;
 
@@ -16,6 +17,21 @@ public static class ExportSections
                from section in exports.Where(e => e.Is(kind) && e.Section is not null).GroupBy(e => e.Section!)
                select new PluginSection(section.Key, Parts(kind, [.. section])) { OwnerKind = kind.OwnerKind, DefaultOwner = section.FirstOrDefault(e => e.IsDefault)?.Owner },
         ];
+    }
+
+    /// <summary>The models that a job may name: the host's, and those of the plugins.</summary>
+    public static ModelNames Models(IReadOnlyList<PluginRecord> plugins)
+    {
+        var flavors = new Dictionary<string, IReadOnlyList<string>>(ModelRegistry.CreateDefault().Names.Flavors);
+        var unusable = new Dictionary<string, string>();
+        foreach (var plugin in plugins)
+            foreach (var export in plugin.Exports.Where(e => e.Is(ExportKinds.Model) && ExportKinds.Model.IsName(e.Name)))
+            {
+                if (plugin.Status == PluginStatus.Active) flavors[export.Name] = export.Flavors;
+                else unusable.TryAdd(export.Name, NamedExports.Described(plugin));
+            }
+
+        return new ModelNames(flavors) { Unusable = unusable };
     }
 
     /// <summary>What the section has anyway and what belongs to each owner; options without an owner belong to the section.</summary>

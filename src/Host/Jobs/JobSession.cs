@@ -3,8 +3,10 @@ using Titan.Distributed;
 using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 using Titan.Kernels;
+using Titan.Models;
 using Titan.Training.Data;
 using Titan.Training.Loop;
+using Titan.Training.Models;
 using Titan.Training.Parallel;
 
 namespace Titan.Host.Jobs;
@@ -63,6 +65,10 @@ public sealed class JobSession
     /// <exception cref="TitanException">When <c>model.converters</c> or an option of theirs is wrong.</exception>
     public IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Chosen => field ??= Converters.Choose(Job, Schema);
 
+    /// <summary>The host's model families, and the one of a plugin that the job names. Loads that plugin.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when it fails while it loads.</exception>
+    public ModelRegistry Models => field ??= FamiliesOfJob();
+
     /// <summary>Finds the plugins and reads the job, for a command that takes options of a job but runs none.</summary>
     /// <param name="args">The dotted flags.</param>
     /// <exception cref="TitanException">All that is wrong with the job, a line each.</exception>
@@ -85,9 +91,20 @@ public sealed class JobSession
         var session = Open(args, problems, ranks, world);
         // Several ranks compare their plugins first: who lacks one says more.
         if (world is null or { Size: 1 }) new NamedExports(session.Catalog.Records, session.Job).CheckAxes(problems);
+        if (!problems.Has("model.name")) problems.Collect(() => _ = session.Models);
         if (!problems.Has("model.converters")) problems.Collect(() => _ = session.Chosen);
         problems.ThrowIfAny();
         return session;
+    }
+
+    private ModelRegistry FamiliesOfJob()
+    {
+        var models = ModelRegistry.CreateDefault();
+        if (new NamedExports(Catalog.Records, Job).Model is not { } named) return models;
+        Catalog.Load([named.Plugin]);
+        if (Catalog.Now(named.Plugin) is { Status: not PluginStatus.Active } failed) throw new TitanException(ExitCode.Plugin, $"model.name = '{named.Export.Name}' belongs to {NamedExports.Described(failed)}");
+        models.Register(named.Export.Name, Catalog.Export<IModelFamily, ModelMetadata>(named.Plugin, named.Export).Part.Flavors);
+        return models;
     }
 
     private static JobSession Open(IReadOnlyList<string> args, JobProblems problems, int? ranks, IProcessGroup? world)
@@ -95,7 +112,7 @@ public sealed class JobSession
         if (LibTorch.Missing is { } missing) throw new TitanException(ExitCode.Hardware, missing);
         var catalog = PluginCatalog.Inspect(PluginFlags.Read(args));
         var converters = new ConverterSet(catalog, world ?? new SingleRankGroup("world"));
-        var schema = new ConfigSchema(ExportSections.Of(catalog.Records));
+        var schema = new ConfigSchema(ExportSections.Of(catalog.Records)) { Models = ExportSections.Models(catalog.Records) };
         var job = new JobConfigReader(schema, Path.GetDirectoryName(SampleAssets.Root)!).Read(args, problems, ranks);
         return new JobSession(catalog, converters, schema, job with { Warnings = [.. job.Warnings, .. MisspeltVariables.Notes()] }, world?.Size ?? 1);
     }

@@ -24,6 +24,9 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> or <see cref="ExitCode.Plugin"/> when there is none, saying why.</exception>
     public IReadOnlyList<NamedExport> Converters => [.. job.Config.Model.Converters.Select(Converter)];
 
+    /// <summary>The family that <c>model.name</c> names; null for one of the host's, or for none.</summary>
+    public NamedExport? Model => Active.FirstOrDefault(e => e.Export.Is(ExportKinds.Model) && e.Export.Name == job.Config.Model.Name);
+
     private IEnumerable<NamedExport> Active => All(isActive: true);
 
     /// <summary>The parallelism of each axis of the mesh that has work for more than one rank.</summary>
@@ -37,7 +40,7 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
         [.. MeshAxes.All.Where(a => dimensions.Over(a) > 1).Select(a => Serving(a) ?? throw Unserved(a, dimensions.Over(a)))];
 
     /// <summary>
-    /// The plugins of a run: those of its converters and its parallelisms. One that is not here is left out, so that a comparison of ranks can say who lacks it; to ask for it
+    /// The plugins of a run: those of its model, its converters and its parallelisms. One that is not here is left out, so that a comparison of ranks can say who lacks it; to ask for it
     /// by <see cref="Parallelisms(int)"/> is an error.
     /// </summary>
     /// <param name="world">The number of ranks.</param>
@@ -45,7 +48,7 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     {
         var dimensions = TrainingRanks.Resolve(job.Config, world);
         var parallelisms = MeshAxes.All.Where(a => dimensions.Over(a) > 1).Select(Serving).OfType<NamedExport>();
-        return [.. Converters.Concat(parallelisms).Select(e => e.Plugin).Distinct()];
+        return [.. Converters.Concat(parallelisms).Concat(Model is { } model ? [model] : []).Select(e => e.Plugin).Distinct()];
     }
 
     /// <summary>Adds every axis whose degree in the job is more than one and that no active plugin serves.</summary>
@@ -87,7 +90,7 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
 
     private NamedExport? Serving(MeshAxis axis) => Active.FirstOrDefault(e => e.Export.Is(ExportKinds.Parallelism) && e.Export.Name == axis.Name());
 
-    private static string Described(PluginRecord owner) => $"plugin '{owner.Id}', which is {owner.Status}: {owner.Reason}; {owner.NextStep}";
+    internal static string Described(PluginRecord owner) => $"plugin '{owner.Id}', which is {owner.Status}: {owner.Reason}; {owner.NextStep}";
 
     private PluginRecord? Inactive(Func<PluginExport, bool> isIt) => All(isActive: false).FirstOrDefault(e => isIt(e.Export))?.Plugin;
 

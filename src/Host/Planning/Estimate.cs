@@ -37,7 +37,7 @@ public sealed partial record Estimate(string Model, NamedRecipe Recipe, GpuSpec 
     {
         var config = session.Job.Config;
         var converters = session.Chosen;
-        var plan = Plan.Of(config with { Parallelism = new ParallelismSection() }, converters, []);
+        var plan = Plan.Of(config with { Parallelism = new ParallelismSection() }, session.Models, converters, []);
         var chosen = NamedRecipe.OfJob(converters);
         var recipes = chosen.Count > 0 ? chosen : NamedRecipe.All(session, warn);
         if (recipes.Count == 0) throw new TitanException(ExitCode.Plugin, "no recipe is loaded, so there is nothing to estimate; 'titan plugin list' shows what was found");

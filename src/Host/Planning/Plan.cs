@@ -39,23 +39,24 @@ public sealed record Plan(
     public static Plan Of(JobSession session, WorldRequest? request = null)
     {
         var dimensions = MeshOf(session.Job.Config, request);
-        var plan = Of(session.Job.Config, session.Chosen, session.Parallelisms(dimensions), request);
+        var plan = Of(session.Job.Config, session.Models, session.Chosen, session.Parallelisms(dimensions), request);
         ModelBuilder.ThrowIfNothingConverted(plan.Reports, session.Chosen);
         return plan;
     }
 
     /// <summary>Plans a job.</summary>
     /// <param name="config">The job.</param>
+    /// <param name="models">The families.</param>
     /// <param name="converters">Its converters.</param>
     /// <param name="parallelisms">What serves the dimensions of its mesh.</param>
     /// <param name="request">For how many ranks; null for the plan of one.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees do not fit the number of ranks, or a layer cannot be split.</exception>
     public static Plan Of(
-        JobConfig config, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, IReadOnlyList<JobParallelism> parallelisms, WorldRequest? request = null)
+        JobConfig config, ModelRegistry models, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, IReadOnlyList<JobParallelism> parallelisms, WorldRequest? request = null)
     {
         using var scope = NewDisposeScope();
         var dimensions = MeshOf(config, request);
-        var own = PlannedModel.Of(config, converters, parallelisms, dimensions);
+        var own = PlannedModel.Of(config, models, converters, parallelisms, dimensions);
         var flavor = own.Flavor;
         List<ConversionReport> reports = [.. own.Conversions.Select(c => c.Report)];
         var decided = reports.SelectMany(r => r.Layers).GroupBy(l => l.Fqn).ToDictionary(g => g.Key, g => g.FirstOrDefault(l => l.Recipe is not null) ?? g.First());
@@ -67,7 +68,7 @@ public sealed record Plan(
             MemoryOf(config, flavor.Counts, out var assumptions), assumptions) { Ranks = ranks, Warnings = WarningsOf(config, flavor.Counts, request is null ? new ParallelDimensions() : dimensions, request, wholeLogits) };
 
         PlannedModel Planned(IReadOnlyList<(string Name, IModelConverter Converter, object Options)> others, bool encodesWeights) =>
-            PlannedModel.Of(config, others, parallelisms, dimensions, encodesWeights);
+            PlannedModel.Of(config, models, others, parallelisms, dimensions, encodesWeights);
     }
 
     /// <summary>The mesh of a plan. It may be for more ranks than there are here: -1 means one.</summary>

@@ -11,7 +11,7 @@ namespace Titan.Host.Plugins;
 /// <param name="Classes">Its exported classes: full name, full name of the attribute, and what the attribute says.</param>
 public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> References, IReadOnlyList<(string Class, string Attribute, PluginExport Export)> Classes)
 {
-    private const string ContractNamespace = "Titan.Abstractions", Prefix = "Export", Suffix = "Attribute";
+    private const string ContractNamespace = "Titan.Abstractions", ModelsNamespace = "Titan.Models", Prefix = "Export", Suffix = "Attribute";
 
     /// <summary>Its exports, from its attributes.</summary>
     public IReadOnlyList<PluginExport> Exports => [.. Classes.Select(c => c.Export)];
@@ -39,11 +39,12 @@ public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> Refe
             var parent = metadata.GetMemberReference((MemberReferenceHandle)attribute.Constructor).Parent;
             if (parent.Kind != HandleKind.TypeReference) continue;
             var type = metadata.GetTypeReference((TypeReferenceHandle)parent);
-            if (metadata.GetString(type.Namespace) != ContractNamespace) continue;
+            var contract = metadata.GetString(type.Namespace);
+            if (contract is not (ContractNamespace or ModelsNamespace)) continue;
             var name = metadata.GetString(type.Name);
             if (!name.StartsWith(Prefix, StringComparison.Ordinal) || !name.EndsWith(Suffix, StringComparison.Ordinal)) continue;
             var export = Export(name[Prefix.Length..^Suffix.Length].ToLowerInvariant(), attribute.DecodeValue(new EnumsAreIntegers()));
-            exports.Add((NameOf(metadata, (TypeDefinitionHandle)attribute.Parent), $"{ContractNamespace}.{name}", export));
+            exports.Add((NameOf(metadata, (TypeDefinitionHandle)attribute.Parent), $"{contract}.{name}", export));
         }
 
         return new AssemblyInspector(references, [.. exports.OrderBy(e => e.Export.Kind, StringComparer.Ordinal).ThenBy(e => e.Export.Name, StringComparer.Ordinal)]);

@@ -1,6 +1,8 @@
 using Titan.Abstractions;
 using Titan.Host.Configuration;
+using Titan.Models;
 using Titan.Quantization.Conversion;
+using Titan.Training.Models;
 
 namespace Titan.Host.Plugins;
 
@@ -47,8 +49,16 @@ public static class ExportKinds
         Check = (plugin, name, parallelism) => new CheckedParallelism(plugin, name, parallelism),
     };
 
+    /// <summary>A family of models.</summary>
+    public static ExportKind<IModelFamily, ModelMetadata> Model { get; } = new("model", typeof(ExportModelAttribute), m => m.Name)
+    {
+        IsName = name => KeyNames.IsPart(name) && !ModelRegistry.BuiltIn.Contains(name),
+        NameFault = $"is not made of lower-case letters, digits and underscores, or is a family of the host's ({string.Join(", ", ModelRegistry.BuiltIn)})",
+        Check = (plugin, name, family) => new CheckedFamily(plugin, name, family),
+    };
+
     /// <summary>All rows.</summary>
-    public static IReadOnlyList<ExportKind> All { get; } = [Recipe, Converter, Parallelism];
+    public static IReadOnlyList<ExportKind> All { get; } = [Recipe, Converter, Parallelism, Model];
 
     /// <summary>What an author may write on a class to export it.</summary>
     public static string Marks { get; } = $"{string.Join(", ", All.SkipLast(1).Select(k => k.Mark))} or {All[^1].Mark}";

@@ -4,13 +4,14 @@ using System.Reflection;
 using McMaster.NETCore.Plugins;
 using Titan.Abstractions;
 using Titan.Host.Configuration;
+using Titan.Models;
 
 namespace Titan.Host.Plugins;
 
 /// <summary>Loads one plugin into a context of its own and constructs its parts, in a container of its own, so that a bad plugin takes no other with it.</summary>
 internal static class PluginComposition
 {
-    private static readonly Type[] Shared = [typeof(IQuantizationRecipe), typeof(TorchSharp.torch.Tensor), typeof(ExportAttribute)];
+    private static readonly Type[] Shared = [typeof(IQuantizationRecipe), typeof(IModelFamily), typeof(TorchSharp.torch.Tensor), typeof(ExportAttribute)];
 
     /// <summary>Loads a plugin that passed inspection.</summary>
     /// <param name="record">The plugin.</param>
@@ -54,6 +55,8 @@ internal static class PluginComposition
         var parts = new Parts(loader, [.. ExportKinds.All.SelectMany(k => k.Compose(record.Id, container))]);
         foreach (var export in parts.Exports)
         {
+            if (export is Exported<IModelFamily, ModelMetadata> family && FlavorDifference(record.Exports.First(e => e.Title == export.Title).Flavors, family.Part.Flavors.Keys) is { } flavor)
+                throw new InvalidOperationException($"its manifest and its code disagree about flavor {flavor} of {export.Title}; build the plugin again, the build makes the manifest");
             // The configuration of every job was made from the manifest.
             var says = record.Exports.FirstOrDefault(e => e.Title == export.Title)?.Options;
             if (says is not null && export.HasOptions && Difference(says, OptionsRecord.Describe(export.OptionsType)) is { } key)
@@ -62,6 +65,8 @@ internal static class PluginComposition
 
         return parts;
     }
+
+    private static string? FlavorDifference(IReadOnlyList<string> says, IEnumerable<string> has) => says.Except(has).Concat(has.Except(says)).FirstOrDefault();
 
     private static string? Difference(IReadOnlyList<PluginOption> says, IReadOnlyList<PluginOption> has) =>
         says.Select(o => o.Key).Union(has.Select(o => o.Key)).FirstOrDefault(k => says.FirstOrDefault(o => o.Key == k) is not { } one || has.FirstOrDefault(o => o.Key == k) is not { } other || !PluginOption.Same(one, other));

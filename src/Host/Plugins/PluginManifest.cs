@@ -68,6 +68,9 @@ public sealed record PluginExport(string Kind, string Name, string Status, strin
     /// <summary>The section whose keys a parallelism's options are.</summary>
     public const string ParallelismSection = "parallelism";
 
+    /// <summary>The sizes of a model family (<c>model.flavor</c>); empty for other kinds.</summary>
+    public IReadOnlyList<string> Flavors { get; init; } = [];
+
     /// <summary>Kind and name, for messages.</summary>
     [JsonIgnore]
     public string Title => $"{Kind} {Name}";

@@ -48,6 +48,7 @@ public static class PluginReport
         foreach (var export in record.Exports)
         {
             text.AppendLine($"{export.Kind,-9} {Name(export)}  {export.Summary}");
+            if (export.Flavors.Count > 0) text.AppendLine($"  flavors {string.Join(", ", export.Flavors)}");
             foreach (var option in export.Options) text.AppendLine($"  option  {option.Key} = {option.Default.GetRawText()}  {option.Description}");
         }
 

@@ -3,8 +3,12 @@ using Titan.Abstractions;
 namespace Titan.Models.Llama3;
 
 /// <summary>Llama 3: RMSNorm, grouped-query attention, SwiGLU, rotary embedding of neighbours, untied embeddings, no biases. Upstream's flavors and initialisation.</summary>
+[ExportModel(Name, Status = ExportStatus.Stable, Summary = "Llama 3: grouped-query attention, SwiGLU, rotary embedding")]
 public sealed class Llama3Family : IModelFamily
 {
+    /// <summary>As <c>model.name</c> has it.</summary>
+    public const string Name = "llama3";
+
     private static readonly Llama3Args Debug = new(256, 6, 16, 16, 2048);
     private static readonly Llama3Args Eight = new(4096, 32, 32, 8, FeedForwardMultiplier: 1.3, MultipleOf: 1024);
 

@@ -85,7 +85,7 @@ public sealed class Trainer : IDisposable
         parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
         ModelParameters.Materialize(model, device);
-        inputs = new ModelInputs(model, tokenizer.EosId);
+        inputs = new ModelInputs(model, tokenizer.EosId, parallelisms.VocabularyGroup?.Size ?? 1);
         counts = flavor.Counts;
         Seed = config.Debug.Seed ?? ranks.OfFirst(Random.Shared.NextInt64());
         model.InitializeWeights(Seed);

@@ -22,16 +22,17 @@ public sealed record PlannedModel(LanguageModel Model, ModelFlavor Flavor, IRead
 
     /// <summary>Builds it.</summary>
     /// <param name="config">The job.</param>
+    /// <param name="models">The families.</param>
     /// <param name="converters">Its converters.</param>
     /// <param name="parallelisms">What serves the mesh.</param>
     /// <param name="dimensions">The mesh.</param>
     /// <param name="encodesWeights">False: as if every weight travelled in the compute dtype.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, naming a layer that cannot be shared.</exception>
     public static PlannedModel Of(
-        JobConfig config, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, IReadOnlyList<JobParallelism> parallelisms, ParallelDimensions dimensions,
+        JobConfig config, ModelRegistry models, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, IReadOnlyList<JobParallelism> parallelisms, ParallelDimensions dimensions,
         bool encodesWeights = true)
     {
-        var (model, flavor, conversions) = ModelBuilder.Build(config, ModelRegistry.CreateDefault(), converters, dimensions, META, isPlan: true);
+        var (model, flavor, conversions) = ModelBuilder.Build(config, models, converters, dimensions, META, isPlan: true);
         var applied = new AppliedParallelisms(model, config, new DeviceMesh(dimensions, 0, (name, members) => new PlannedGroup(name, members.Count)), parallelisms, META, encodesWeights);
         return new PlannedModel(model, flavor, conversions, applied);
     }

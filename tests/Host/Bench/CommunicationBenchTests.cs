@@ -23,7 +23,7 @@ public sealed class CommunicationBenchTests
             "--quantize.linear.float8.recipe_name", recipe, "--quantize.linear.float8.enable_fsdp_float8_all_gather", "--parallelism.fsdp_reshard_after_forward", reshard,
         ]);
         var dimensions = new ParallelDimensions(replicate, shard, TensorParallel: tensor);
-        var plan = PlannedModel.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema), session.Parallelisms(dimensions), dimensions).Step;
+        var plan = PlannedModel.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), session.Parallelisms(dimensions), dimensions).Step;
         var calls = StepCollectives.Of(plan);
         Assert.Equal(plan.Traffic.Count, calls.Count);
         foreach (var (traffic, step) in plan.Traffic.Zip(calls))
