@@ -65,7 +65,7 @@ DEVICE void rotary(
     constexpr int N = lanes_of<T>();
     const bool whole = aligned(x) && aligned(y) && aligned(cos) && aligned(sin)
         && (width | from.batch | from.position | from.head | to.batch | to.position | to.head) % N == 0;
-    leave_amax(
+    leave_amax<T>(
         whole ? rotary<true>(x, cos, sin, positions, length, heads, width, from, to, across, direction, y)
               : rotary<false>(x, cos, sin, positions, length, heads, width, from, to, across, direction, y),
         amax);

@@ -38,7 +38,7 @@ int cuDeviceGet(int* device, int ordinal)
 
 int cuDeviceGetAttribute(int* value, int attribute, int device)
 {
-    *value = attribute == 75 ? 9 : attribute == 76 ? 0 : 4;
+    *value = attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 97 ? 232448 : 4;
     note("cuDeviceGetAttribute %d of %d", attribute, device);
     return 0;
 }
@@ -90,6 +90,12 @@ int cuModuleGetFunction(void** function, void*, const char* name)
     *function = new std::string(name);
     void* parameters[16] = {};
     return emulation::find(name, parameters) ? 0 : 500;
+}
+
+int cuFuncSetAttribute(void* function, int attribute, int value)
+{
+    note("cuFuncSetAttribute %d of %s: %d", attribute, static_cast<std::string*>(function)->c_str(), value);
+    return 0;
 }
 
 int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void* stream, void** parameters, void**)

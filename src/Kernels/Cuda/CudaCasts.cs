@@ -10,9 +10,9 @@ namespace Titan.Kernels.Cuda;
 /// </summary>
 public sealed class CudaCasts
 {
-    // As in tile.cuh, loads.cuh and cast_rows.cu.
+    // As in tile.cuh, loads.cuh, amax_columns.cu and cast_rows.cu.
     private const long TileSide = 128;
-    private const int Loads = 4, KeptElements = 32, MostThreads = 512;
+    private const int Loads = 4, ColumnLoads = 8, KeptElements = 32, MostThreads = 512;
 
     private readonly IKernelLauncher launcher;
 
@@ -343,7 +343,8 @@ public sealed class CudaCasts
     /// <summary>The largest magnitudes of columns over shares of the rows: [P, C] in x's dtype.</summary>
     private Tensor ColumnParts(Tensor x, string type)
     {
-        var grid = LaunchGrid.Matrix(Packs(x, Lanes(x)), x.shape[0], Loads, launcher.BlocksToFill(x.device), rowsOfBlock: 32);
+        // Half of what else fills a device: with eight pieces of each thread under way it is enough, and leaves half as many rows of partial maxima.
+        var grid = LaunchGrid.Matrix(Packs(x, Lanes(x)), x.shape[0], ColumnLoads, Math.Max(launcher.BlocksToFill(x.device) / 2, 1), rowsOfBlock: 32);
         var partial = New([grid.Y, x.shape[1]], x.dtype, x);
         launcher.Launch("amax_columns", $"amax_columns_partial_{type}", x.device, grid, x, x.shape[0], x.shape[1], partial);
         return partial;
@@ -352,7 +353,7 @@ public sealed class CudaCasts
     /// <summary>Joins <see cref="ColumnParts"/> to amaxes or scales.</summary>
     private void Finish(Tensor partial, string type, CastTarget target, Tensor? amax, Tensor? scale, Tensor? inverse)
     {
-        const uint across = 8, down = LaunchGrid.Threads / across;
+        const uint across = 4, down = LaunchGrid.Threads / across;
         var grid = LaunchGrid.Line(Packs(partial, Lanes(partial)), across, launcher.BlocksToFill(partial.device)) with { BlockX = across, BlockY = down };
         launcher.Launch(
             "amax_columns", $"amax_columns_finish_{type}", partial.device, grid, partial, partial.shape[0], partial.shape[1], (float)target.Format.Max, ScaleOfZero(target.Format),
@@ -405,15 +406,16 @@ public sealed class CudaCasts
     /// <summary>For kernels whose threads keep to their columns, so many to each.</summary>
     private LaunchGrid Rows(Tensor x, long each) => LaunchGrid.Matrix(Packs(x, each), x.shape[0], Loads, launcher.BlocksToFill(x.device));
 
-    /// <summary>For kernels that keep a row in the registers of some warps.</summary>
+    /// <summary>For kernels that keep a row in the registers of some warps while the next one comes into shared memory.</summary>
     private LaunchGrid RowGrid(Tensor x, bool columns)
     {
         var across = 32u;
         while (across < MostThreads && across * KeptElements < x.shape[1]) across *= 2;
         var down = Math.Max(LaunchGrid.Threads / across, 1);
-        // Amaxes of columns are left behind by every block: fewer of them, with rows enough that these stay small beside what was read.
+        // As many as run at once: their registers leave room for 768 threads, or for 512. Amaxes of columns are left behind by every block: rows enough that these stay small beside what was read.
         long fill = launcher.BlocksToFill(x.device) * LaunchGrid.Threads / (across * down), rows = columns ? Math.Max(16, down) : down;
-        return LaunchGrid.Line(x.shape[0], rows, columns ? Math.Max(fill / 4, 1) : fill) with { BlockX = across, BlockY = down };
+        return LaunchGrid.Line(x.shape[0], rows, Math.Max(columns || across == MostThreads ? fill / 4 : fill * 3 / 8, 1))
+            with { BlockX = across, BlockY = down, Shared = (uint)(across * down * KeptElements * x.element_size()) };
     }
 
     private static long Packs(Tensor x, long each) => (x.shape[1] + each - 1) / each;

@@ -6,7 +6,10 @@ namespace Titan.Kernels.Cuda;
 /// <summary>The part of the CUDA driver API that loads and launches kernels, in the device's primary context: the one that libtorch uses.</summary>
 internal sealed unsafe class CudaDriver
 {
-    private const int ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76, Multiprocessors = 16;
+    /// <summary>Bytes of shared memory that a block may have beside what its kernel declares without <see cref="AllowShared"/>.</summary>
+    public const uint SharedWithoutAsking = 32 * 1024;
+
+    private const int ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76, Multiprocessors = 16, MaxSharedByAsking = 97, MaxDynamicShared = 8;
 
     private readonly delegate* unmanaged<out int, int, int> deviceGet;
     private readonly delegate* unmanaged<out int, int, int, int> deviceGetAttribute;
@@ -17,6 +20,7 @@ internal sealed unsafe class CudaDriver
     private readonly delegate* unmanaged<nint, int> contextSetCurrent;
     private readonly delegate* unmanaged<out nint, byte*, int> moduleLoadData;
     private readonly delegate* unmanaged<out nint, nint, byte*, int> moduleGetFunction;
+    private readonly delegate* unmanaged<nint, int, int, int> funcSetAttribute;
     private readonly delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int> launchKernel;
     private readonly delegate* unmanaged<int, out nint, int> getErrorName;
 
@@ -32,6 +36,7 @@ internal sealed unsafe class CudaDriver
         contextSetCurrent = (delegate* unmanaged<nint, int>)Export("cuCtxSetCurrent");
         moduleLoadData = (delegate* unmanaged<out nint, byte*, int>)Export("cuModuleLoadData");
         moduleGetFunction = (delegate* unmanaged<out nint, nint, byte*, int>)Export("cuModuleGetFunction");
+        funcSetAttribute = (delegate* unmanaged<nint, int, int, int>)Export("cuFuncSetAttribute");
         launchKernel = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)Export("cuLaunchKernel");
         getErrorName = (delegate* unmanaged<int, out nint, int>)Export("cuGetErrorName");
         var init = (delegate* unmanaged<uint, int>)Export("cuInit");
@@ -76,6 +81,9 @@ internal sealed unsafe class CudaDriver
     /// <summary>How many multiprocessors the device has.</summary>
     public int MultiprocessorCount(int device) => Attribute(device, Multiprocessors);
 
+    /// <summary>Bytes of shared memory that a block may have at most.</summary>
+    public int SharedMemory(int device) => Attribute(device, MaxSharedByAsking);
+
     /// <summary>The device's primary context. It is never released: libtorch holds it to the end of the process too.</summary>
     public nint PrimaryContext(int device)
     {
@@ -119,9 +127,13 @@ internal sealed unsafe class CudaDriver
         }
     }
 
+    /// <summary>Lets blocks of a kernel have so many bytes of shared memory beside what it declares.</summary>
+    public void AllowShared(nint function, string name, uint bytes) =>
+        Check(funcSetAttribute(function, MaxDynamicShared, (int)bytes), $"cuFuncSetAttribute of {name}: {bytes} bytes of shared memory");
+
     /// <summary>Queues a launch on a stream.</summary>
     public void Launch(nint function, string name, LaunchGrid grid, nint stream, void** parameters) =>
-        Check(launchKernel(function, grid.X, grid.Y, 1, grid.BlockX, grid.BlockY, 1, 0, stream, parameters, null), $"cuLaunchKernel of {name} {grid}");
+        Check(launchKernel(function, grid.X, grid.Y, 1, grid.BlockX, grid.BlockY, 1, grid.Shared, stream, parameters, null), $"cuLaunchKernel of {name} {grid}");
 
     private int Attribute(int device, int attribute)
     {

@@ -39,7 +39,7 @@ public sealed unsafe class CudaLauncherTests : IDisposable
         string[] expected =
         [
             "cuInit 0",
-            "cuDeviceGet 0", "cuDevicePrimaryCtxRetain 100", "cuDeviceGetAttribute 16 of 100", "cuDeviceGetAttribute 75 of 100", "cuDeviceGetAttribute 76 of 100",
+            "cuDeviceGet 0", "cuDevicePrimaryCtxRetain 100", "cuDeviceGetAttribute 16 of 100", "cuDeviceGetAttribute 97 of 100", "cuDeviceGetAttribute 75 of 100", "cuDeviceGetAttribute 76 of 100",
             "cuCtxSetCurrent 1600",
             "cuModuleLoadData image 1 of cast_rowmajor.cu for sm_90", "cuModuleGetFunction cast_rowmajor_bf16_e5m2",
             "cuLaunchKernel cast_rowmajor_bf16_e5m2 grid 1 1 1 block 256 1 1 shared 0 stream 4711",
