@@ -22,7 +22,7 @@ DEVICE u32 reduce_row(u32 value, u32* shared, int half)
 
 // x [R, C] -> y [R, C], scale and inverse [R], parts [gridDim.x]: of the amax of x. COLUMNS: also partial [gridDim.x, C], the largest magnitudes that each block has seen of each column;
 // C is then at most what the threads of a row keep. blockDim.x threads take a row, a multiple of 32; blockDim.y rows at a time. The next rows come into shared memory, 64 or 128 bytes for
-// each thread, while a thread works on its row in registers.
+// each thread, while a thread works on its row in registers. The last rows first: whoever made x has written them last, and they may still lie in the L2 cache.
 template <typename F, bool COLUMNS, bool whole, typename T>
 DEVICE void cast_rows(const T* x, i64 rows, i64 columns, int power_of_two, u8* y, float* scale, float* inverse, float* parts, T* partial)
 {
@@ -35,16 +35,16 @@ DEVICE void cast_rows(const T* x, i64 rows, i64 columns, int power_of_two, u8* y
     const auto bring = [=](i64 row)
     {
         UNROLL for (int p = 0; p < P; p++)
-            if (whole && row < rows && own + p * stride < width) stage_piece(stage + p * threads, x + row * columns + own + p * stride);
+            if (whole && row >= 0 && own + p * stride < width) stage_piece(stage + p * threads, x + row * columns + own + p * stride);
         end_group();
     };
     u32 all = 0, best[COLUMNS ? P : 1][4] = {};
     int half = 0;
-    i64 row = (i64)blockIdx.x * blockDim.y + threadIdx.y;
+    i64 row = rows - 1 - (i64)blockIdx.x * blockDim.y - threadIdx.y;
     bring(row);
-    for (i64 first = (i64)blockIdx.x * blockDim.y; first < rows; first += step, row += step, half ^= 1)
+    for (i64 first = (i64)blockIdx.x * blockDim.y; first < rows; first += step, row -= step, half ^= 1)
     {
-        const bool exists = row < rows;
+        const bool exists = row >= 0;
         const T* from = x + row * columns;
         Raw<T, N> kept[P] {};
         await_groups<0>();
@@ -54,7 +54,7 @@ DEVICE void cast_rows(const T* x, i64 rows, i64 columns, int power_of_two, u8* y
             if (exists && c < width) kept[p] = whole ? arrived<N, T>(stage + p * threads) : fetch<N>(from + c, false, width - c);
         }
 
-        bring(row + step);
+        bring(row - step);
         u32 word = 0;
         UNROLL for (int p = 0; p < P; p++)
             UNROLL for (int k = 0; k < 4; k++)
@@ -97,7 +97,7 @@ DEVICE void cast_rows(const T* x, i64 rows, i64 columns, int power_of_two, u8* y
         }
     }
 
-    // Rows beyond the last have no magnitude. Each thread has the maximum of its rows; the block's is that over the threads' second index.
+    // Rows that do not exist have no magnitude. Each thread has the maximum of its rows; the block's is that over the threads' second index.
     __shared__ u32 of_rows[most_threads / 32];
     if (threadIdx.x == 0) of_rows[threadIdx.y] = all;
     __syncthreads();

@@ -147,7 +147,7 @@ public sealed class CudaCasts
                 source, parts, parts.numel(), power, x.numel(), data!, scale, inverse);
         else
             launcher.Launch(
-                "cast_tensor", $"cast_tensor_transposed_{type}_{Name8(target.Format)}", x.device, Tiles(x),
+                "cast_tensor", $"cast_tensor_transposed_{type}_{Name8(target.Format)}", x.device, Tiles(x, 4),
                 source, parts, parts.numel(), power, x.shape[0], x.shape[1], KernelArgument.Of(data), transposed, scale, inverse);
         return new ScaledCast(data, transposed, scale, inverse, found).MoveToOuterDisposeScope();
     }
@@ -312,7 +312,7 @@ public sealed class CudaCasts
         var (factor, rowStep, columnStep) = Steps(x, scale);
         if (x.numel() > 0)
             launcher.Launch(
-                "cast_transposed", $"cast_transposed_{type}_{Name8(format)}", x.device, Tiles(x),
+                "cast_transposed", $"cast_transposed_{type}_{Name8(format)}", x.device, Tiles(x, 4),
                 source, factor, rowStep, columnStep, rows, columns, KernelArgument.Of(data), transposed);
         return (data?.MoveToOuterDisposeScope(), transposed.MoveToOuterDisposeScope());
     }
@@ -373,7 +373,7 @@ public sealed class CudaCasts
         if (x.numel() > 0)
             launcher.Launch(
                 "mx_dim0", $"mx_dim0_{type}_{Name8(target.Format)}", x.device,
-                LaunchGrid.Matrix(Packs(x, Lanes(x)), rows, Loads, launcher.BlocksToFill(x.device), least: (uint)(32 / Lanes(x))),
+                LaunchGrid.Matrix(Packs(x, Lanes(x)), rows, (int)(32 / Lanes(x)), launcher.BlocksToFill(x.device), least: (uint)(32 / Lanes(x))),
                 source, rows, columns, mode, data, KernelArgument.Of(scales), KernelArgument.Of(blocked));
         return (data, scales, blocked);
     }
@@ -392,13 +392,18 @@ public sealed class CudaCasts
             : (New([rows, columns], down.Format.Type, x), plain ? Scales(rows, columns / 32, x) : null, swizzled ? Swizzled(rows, columns / 32, x, whole) : null);
         if (x.numel() > 0)
             launcher.Launch(
-                "mx_dim1", $"mx_dim1_{type}_{Name8(down.Format)}", x.device, Tiles(x), source, rows, columns, mode, across.Data, KernelArgument.Of(across.Plain),
+                "mx_dim1", $"mx_dim1_{type}_{Name8(down.Format)}", x.device, Tiles(x, 3), source, rows, columns, mode, across.Data, KernelArgument.Of(across.Plain),
                 KernelArgument.Of(across.Swizzled), rowMode, KernelArgument.Of(own?.Data), KernelArgument.Of(own?.Plain), KernelArgument.Of(own?.Swizzled));
         return (across, own);
     }
 
-    private LaunchGrid Tiles(Tensor x) =>
-        LaunchGrid.Line((x.shape[0] + TileSide - 1) / TileSide * ((x.shape[1] + TileSide - 1) / TileSide), 1, launcher.BlocksToFill(x.device));
+    /// <summary>For kernels that take tiles, so many blocks of them to a multiprocessor where the next tile of bf16 comes into shared memory.</summary>
+    private LaunchGrid Tiles(Tensor x, int blocks)
+    {
+        var tiles = (x.shape[0] + TileSide - 1) / TileSide * ((x.shape[1] + TileSide - 1) / TileSide);
+        long fill = launcher.BlocksToFill(x.device), staged = x.element_size() * TileSide * TileSide;
+        return x.dtype == ScalarType.BFloat16 ? LaunchGrid.Line(tiles, 1, Math.Max(fill * blocks / 8, 1)) with { Shared = (uint)staged } : LaunchGrid.Line(tiles, 1, fill);
+    }
 
     /// <summary>For kernels that take the elements as they come, so many to a thread at a time.</summary>
     private LaunchGrid Flat(Tensor x, long each) => LaunchGrid.Line(x.numel(), LaunchGrid.Threads * each, launcher.BlocksToFill(x.device));

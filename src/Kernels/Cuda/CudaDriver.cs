@@ -7,7 +7,7 @@ namespace Titan.Kernels.Cuda;
 internal sealed unsafe class CudaDriver
 {
     /// <summary>Bytes of shared memory that a block may have beside what its kernel declares without <see cref="AllowShared"/>.</summary>
-    public const uint SharedWithoutAsking = 32 * 1024;
+    public const uint SharedWithoutAsking = 24 * 1024;
 
     private const int ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76, Multiprocessors = 16, MaxSharedByAsking = 97, MaxDynamicShared = 8;
 
