@@ -4,18 +4,18 @@
 #include "scale.cuh"
 
 // Rows that a thread has under way.
-constexpr int block_threads = 256, at_once = 8;
+constexpr int block_threads = 256, column_loads = 8;
 
 // The largest of rows first, first + apart, ... below `rows` in the columns of a thread's piece, several at a time.
 template <typename T> DEVICE void amax_of_piece(const T* x, i64 first, i64 apart, i64 step, i64 rows, i64 columns, i64 c, bool whole, u32 (&best)[4])
 {
     constexpr int N = lanes_of<T>();
-    for (; first < rows; first += step * at_once)
+    for (; first < rows; first += step * column_loads)
     {
-        Raw<T, N> kept[at_once] {};
-        UNROLL for (int u = 0; u < at_once; u++)
+        Raw<T, N> kept[column_loads] {};
+        UNROLL for (int u = 0; u < column_loads; u++)
             if (first + u * apart < rows) kept[u] = fetch<N>(x + (first + u * apart) * columns + c, whole, columns - c);
-        UNROLL for (int u = 0; u < at_once; u++)
+        UNROLL for (int u = 0; u < column_loads; u++)
             UNROLL for (int k = 0; k < 4; k++) best[k] = larger<T>(best[k], magnitudes<T>(kept[u].words[k]));
     }
 }
@@ -28,7 +28,7 @@ template <typename T> DEVICE void amax_columns_partial(const T* x, i64 rows, i64
     const i64 column0 = (i64)blockIdx.x * blockDim.x * N, c = column0 + threadIdx.x * N, apart = blockDim.y;
     u32 best[4] = {};
     if (c < columns)
-        amax_of_piece(x, (i64)blockIdx.y * apart * at_once + threadIdx.y, apart, gridDim.y * apart, rows, columns, c, aligned(x) && columns % N == 0, best);
+        amax_of_piece(x, (i64)blockIdx.y * apart * column_loads + threadIdx.y, apart, gridDim.y * apart, rows, columns, c, aligned(x) && columns % N == 0, best);
     join_columns<T>(best, shared, [=](int column, u32 word, int k)
     {
         if (column0 + column < columns) partial[blockIdx.y * columns + column0 + column] = element<T>(word, k);

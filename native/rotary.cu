@@ -71,14 +71,14 @@ DEVICE void rotary(
         amax);
 }
 
-KERNEL rotary_bf16(
+KERNEL_OF(256, 4) rotary_bf16(
     const bf16* x, const float* cos, const float* sin, i64 positions, i64 length, i64 heads, i64 width, i64 from_batch, i64 from_position, i64 from_head, i64 to_batch,
     i64 to_position, i64 to_head, i64 across, float direction, bf16* y, float* amax)
 {
     rotary(x, cos, sin, positions, length, heads, width, { from_batch, from_position, from_head }, { to_batch, to_position, to_head }, across, direction, y, amax);
 }
 
-KERNEL rotary_f32(
+KERNEL_OF(256, 4) rotary_f32(
     const float* x, const float* cos, const float* sin, i64 positions, i64 length, i64 heads, i64 width, i64 from_batch, i64 from_position, i64 from_head, i64 to_batch,
     i64 to_position, i64 to_head, i64 across, float direction, float* y, float* amax)
 {

@@ -30,7 +30,7 @@ DEVICE Place operator+(Place place, int pieces)
 }
 
 // Starts a piece on its way from an address that is a multiple of 16. What the thread read from its place before has been read.
-DEVICE void stage_piece(Place to, const void* from)
+template <typename T> DEVICE void stage_piece(Place to, const T* from)
 {
 #ifdef TITAN_EMULATION
     emulation::block.current->open.push_back({ to.at, from });

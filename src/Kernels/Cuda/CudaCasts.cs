@@ -267,7 +267,7 @@ public sealed class CudaCasts
             throw new ArgumentException(
                 $"decode of blocks: scales {scales.dtype} [{string.Join(", ", scales.shape)}] on {scales.device} do not divide x [{rows}, {columns}] on {x.device} into blocks; expected e8m0");
         launcher.Launch(
-            "decode_blocks", $"decode_blocks_{format}_{to}", x.device, Rows(x, Lanes(result)),
+            "decode_blocks", $"decode_blocks_{format}_{to}", x.device, Rows(x, Lanes(result), 8),
             x.contiguous(), scales.contiguous(), rows / scales.shape[0], columns / scales.shape[1], rows, columns, result);
         return result.MoveToOuterDisposeScope();
     }
@@ -408,8 +408,8 @@ public sealed class CudaCasts
     /// <summary>For kernels that take the elements as they come, so many to a thread at a time.</summary>
     private LaunchGrid Flat(Tensor x, long each) => LaunchGrid.Line(x.numel(), LaunchGrid.Threads * each, launcher.BlocksToFill(x.device));
 
-    /// <summary>For kernels whose threads keep to their columns, so many to each.</summary>
-    private LaunchGrid Rows(Tensor x, long each) => LaunchGrid.Matrix(Packs(x, each), x.shape[0], Loads, launcher.BlocksToFill(x.device));
+    /// <summary>For kernels whose threads keep to their columns, so many to each, and take so many rows at once.</summary>
+    private LaunchGrid Rows(Tensor x, long each, int rows = Loads) => LaunchGrid.Matrix(Packs(x, each), x.shape[0], rows, launcher.BlocksToFill(x.device));
 
     /// <summary>For kernels that keep a row in the registers of some warps while the next one comes into shared memory.</summary>
     private LaunchGrid RowGrid(Tensor x, bool columns)

@@ -22,6 +22,10 @@ internal sealed unsafe class CudaDriver
     private readonly delegate* unmanaged<out nint, nint, byte*, int> moduleGetFunction;
     private readonly delegate* unmanaged<nint, int, int, int> funcSetAttribute;
     private readonly delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int> launchKernel;
+    private readonly delegate* unmanaged<out nint, uint, int> eventCreate;
+    private readonly delegate* unmanaged<nint, nint, int> eventRecord;
+    private readonly delegate* unmanaged<nint, int> eventQuery, eventSynchronize;
+    private readonly delegate* unmanaged<out float, nint, nint, int> eventElapsedTime;
     private readonly delegate* unmanaged<int, out nint, int> getErrorName;
 
     private CudaDriver(nint library)
@@ -38,6 +42,11 @@ internal sealed unsafe class CudaDriver
         moduleGetFunction = (delegate* unmanaged<out nint, nint, byte*, int>)Export("cuModuleGetFunction");
         funcSetAttribute = (delegate* unmanaged<nint, int, int, int>)Export("cuFuncSetAttribute");
         launchKernel = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)Export("cuLaunchKernel");
+        eventCreate = (delegate* unmanaged<out nint, uint, int>)Export("cuEventCreate");
+        eventRecord = (delegate* unmanaged<nint, nint, int>)Export("cuEventRecord");
+        eventQuery = (delegate* unmanaged<nint, int>)Export("cuEventQuery");
+        eventSynchronize = (delegate* unmanaged<nint, int>)Export("cuEventSynchronize");
+        eventElapsedTime = (delegate* unmanaged<out float, nint, nint, int>)Export("cuEventElapsedTime");
         getErrorName = (delegate* unmanaged<int, out nint, int>)Export("cuGetErrorName");
         var init = (delegate* unmanaged<uint, int>)Export("cuInit");
         Check(init(0), "cuInit");
@@ -134,6 +143,34 @@ internal sealed unsafe class CudaDriver
     /// <summary>Queues a launch on a stream.</summary>
     public void Launch(nint function, string name, LaunchGrid grid, nint stream, void** parameters) =>
         Check(launchKernel(function, grid.X, grid.Y, 1, grid.BlockX, grid.BlockY, 1, grid.Shared, stream, parameters, null), $"cuLaunchKernel of {name} {grid}");
+
+    /// <summary>An event in the current context, for the rest of the process.</summary>
+    public nint NewEvent()
+    {
+        Check(eventCreate(out var created, 0), "cuEventCreate");
+        return created;
+    }
+
+    /// <summary>Queues an event on a stream.</summary>
+    public void Record(nint recorded, nint stream) => Check(eventRecord(recorded, stream), "cuEventRecord");
+
+    /// <summary>Whether a stream has reached an event.</summary>
+    public bool HasPassed(nint recorded)
+    {
+        const int notReady = 600;
+        var result = eventQuery(recorded);
+        if (result != notReady) Check(result, "cuEventQuery");
+        return result == 0;
+    }
+
+    /// <summary>Waits for the second of two events.</summary>
+    /// <returns>Seconds between them, on the device's clock.</returns>
+    public double SecondsBetween(nint first, nint second)
+    {
+        Check(eventSynchronize(second), "cuEventSynchronize");
+        Check(eventElapsedTime(out var milliseconds, first, second), "cuEventElapsedTime");
+        return milliseconds / 1e3;
+    }
 
     private int Attribute(int device, int attribute)
     {
