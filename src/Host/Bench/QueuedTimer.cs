@@ -13,7 +13,7 @@ namespace Titan.Host.Bench;
 /// <param name="stop">Queues the second point, waits for it and tells the seconds between the two.</param>
 public sealed class QueuedTimer(Action keepBusy, Action start, Func<bool> isRunning, Func<double> stop)
 {
-    /// <summary>Pieces of other work at first, and at most: these keep a GPU busy for milliseconds and for a second.</summary>
+    /// <summary>Pieces of other work at first, and at most: these keep a large GPU busy for about a millisecond and for a quarter of a second.</summary>
     public const int First = 16, Most = 4096;
 
     private int pieces = First;

@@ -14,7 +14,7 @@ internal sealed class CudaCastKernels(Func<CudaCasts> create) : ITransposingCast
 
     public string Name => "cuda";
 
-    public bool JoinsCasts => true;
+    public bool JoinsCasts(bool blocks) => true;
 
     public Tensor Amax(Tensor x) => casts.Value.Amax(x);
 

@@ -173,7 +173,7 @@ public sealed class LinearEngine
     /// <summary>Casts a layer's weight for both its matmuls in one pass less than one by one; null where that saves none.</summary>
     internal (Operand ForOutput, Operand ForGradInput)? CastWeightTwice(string layer, IWeightSource source)
     {
-        if (!Kernels.JoinsCasts || SameWeightTwice) return null;
+        if (SameWeightTwice || !Kernels.JoinsCasts(Recipe.Output.Right is OperandCast.Scaled { Granularity: ScaleGranularity.Block })) return null;
         using var w = source.Gather(source.Parameter.dtype);
         if (CastTwice(w, Recipe.Output.Right, Recipe.GradInput.Right) is not var (rows, columns)) return null;
         Observer?.Observe(layer, CastName.Weight, w, rows);

@@ -83,7 +83,7 @@ public class ActivationCastTests
         using var scope = NewDisposeScope();
         manual_seed(6);
         var weight = randn(64, 48);
-        var (apart, together) = (new CountingCasts(), new CountingCasts { JoinsCasts = true });
+        var (apart, together) = (new CountingCasts(), new CountingCasts { Joins = true });
         var (first, second) = (Layer(apart), Layer(together));
         for (var batch = 0; batch < 2; batch++)
             foreach (var (one, other) in Run(first).Zip(Run(second))) Assert.Equal(0, one.ne(other).sum().item<long>());
@@ -91,7 +91,7 @@ public class ActivationCastTests
         Assert.Equal((0, 2), (apart.Joined(64, 48), apart.Casts(64, 48)));
         Assert.Equal((1, 2), (together.Joined(64, 48), together.Casts(64, 48)));
         // Where no gradient of the input follows, the cast for it would serve nobody.
-        var alone = new CountingCasts { JoinsCasts = true };
+        var alone = new CountingCasts { Joins = true };
         var layer = Layer(alone);
         using (no_grad()) layer.call(Input).Dispose();
         layer.call(Input).sum().backward();

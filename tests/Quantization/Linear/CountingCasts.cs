@@ -11,7 +11,9 @@ internal sealed class CountingCasts : ICastKernels
 
     public string Name => "counting";
 
-    public bool JoinsCasts { get; init; }
+    public bool Joins { get; init; }
+
+    public bool JoinsCasts(bool blocks) => Joins;
 
     public int Casts(long rows, long columns) => shapes.Count(s => s == (rows, columns));
 
