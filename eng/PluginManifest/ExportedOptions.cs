@@ -8,7 +8,7 @@ namespace Titan.PluginManifest;
 
 /// <summary>
 /// The options of a plugin's exports, found by asking the classes that the build has just made. It is the author's own code that runs here, once, so that the host need not run it to know
-/// which keys a job may set. No constructor of an exported class runs: its OptionsType is asked of an object without one.
+/// which keys a job may set. OptionsType is asked of an object whose constructor did not run; that of a model family does run.
 /// </summary>
 internal sealed class ExportedOptions
 {
@@ -30,19 +30,19 @@ internal sealed class ExportedOptions
 
     /// <summary>The export with its options.</summary>
     /// <param name="name">The class's full name.</param>
-    /// <param name="export">What its attribute says.</param>
+    /// <param name="attribute">The full name of the attribute that exports it.</param>
+    /// <param name="export">What the attribute says.</param>
     /// <exception cref="InvalidOperationException">With the cause, where they cannot be found out.</exception>
-    public PluginExport Complete(string name, PluginExport export)
+    public PluginExport Complete(string name, string attribute, PluginExport export)
     {
-        if (export.Converter is null) return export;
-        IReadOnlyList<PluginOption>? options = null;
+        (IReadOnlyList<PluginOption> Options, IReadOnlyList<string> Flavors) says = ([], []);
         Exception? failure = null;
         // A thread of its own: a static constructor may wait for ever.
         var thread = new Thread(() =>
         {
             try
             {
-                options = Of(name, export.Kind == "recipe" ? "Titan.Abstractions.IQuantizationRecipe" : "Titan.Abstractions.IModelConverter");
+                says = Of(name, attribute);
             }
             catch (Exception e)
             {
@@ -52,14 +52,26 @@ internal sealed class ExportedOptions
         thread.Start();
         if (!thread.Join(Limit)) throw new InvalidOperationException($"{name} did not say its options within {Limit.TotalSeconds} s; look at its OptionsType, static constructors and module initialisers");
         while (failure is TargetInvocationException or TypeInitializationException && failure.InnerException is { } inner) failure = inner;
-        return failure is null ? export with { Options = options! } : throw new InvalidOperationException($"{name} does not say its options: {failure.GetType().Name}: {failure.Message}", failure);
+        return failure is null ? export with { Options = says.Options, Flavors = says.Flavors } : throw new InvalidOperationException($"{name} does not say its options: {failure.GetType().Name}: {failure.Message}", failure);
     }
 
-    private IReadOnlyList<PluginOption> Of(string name, string contract)
+    private (IReadOnlyList<PluginOption> Options, IReadOnlyList<string> Flavors) Of(string name, string attribute)
     {
         var type = main.GetType(name, throwOnError: true)!;
-        // The host refuses to load it, and says why.
-        if (type.IsAbstract || type.GetInterface(contract) is not { } face) return [];
-        return OptionsRecord.Describe((Type?)face.GetProperty("OptionsType")!.GetValue(RuntimeHelpers.GetUninitializedObject(type)));
+        var mark = type.CustomAttributes.First(a => a.AttributeType.FullName == attribute).AttributeType;
+        var contract = (Type)mark.GetProperty("ContractType")!.GetValue(type.GetCustomAttributes(mark, inherit: false)[0])!;
+        // A class that is not what it is exported as: the host refuses to load it, and says why.
+        if (type.IsAbstract || !type.IsAssignableTo(contract)) return ([], []);
+        // A kind whose interface does not ask for options has none.
+        var options = contract.GetProperty("OptionsType", typeof(Type)) is { } property ? OptionsRecord.Describe((Type?)property.GetValue(RuntimeHelpers.GetUninitializedObject(type))) : [];
+        return (options, Flavors(contract, type));
+    }
+
+    /// <summary>The flavors of a model family, which is a table that its constructor makes.</summary>
+    private static IReadOnlyList<string> Flavors(Type contract, Type type)
+    {
+        if (contract.GetProperty("Flavors") is not { } property) return [];
+        var flavors = property.GetValue(Activator.CreateInstance(type)) ?? throw new InvalidOperationException("its Flavors are null");
+        return [.. (IEnumerable<string>)property.PropertyType.GetProperty("Keys")!.GetValue(flavors)!];
     }
 }

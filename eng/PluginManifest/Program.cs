@@ -11,21 +11,21 @@ if (args is not [var id, var version, var assembly, var stage, var references])
     return 2;
 }
 
-string[] hostOwned = ["Titan.Abstractions.dll", "TorchSharp.dll"];
+string[] hostOwned = ["Titan.Abstractions.dll", "Titan.Models.dll", "TorchSharp.dll"];
 string[] notShipped = [".pdb", ".xml", ".runtimeconfig.json"];
 if (Directory.Exists(stage)) Directory.Delete(stage, recursive: true);
 var output = Path.GetDirectoryName(Path.GetFullPath(assembly))!;
 var inspected = AssemblyInspector.Read(assembly);
 if (!inspected.References.TryGetValue("Titan.Abstractions", out var contract)) return Fail("it does not reference Titan.Abstractions");
-if (inspected.Classes.Count == 0) return Fail("it exports nothing; mark a class with [ExportRecipe], [ExportConverter] or [ExportParallelism]");
+if (inspected.Classes.Count == 0) return Fail("it exports nothing; mark a class with [ExportRecipe] or another of the contract's export attributes");
 if (hostOwned.FirstOrDefault(f => File.Exists(Path.Combine(output, f))) is { } owned)
-    return Fail($"{owned} is in its output; reference Titan.Abstractions with ExcludeAssets=\"runtime;native\" and remove the output folder");
+    return Fail($"{owned} is in its output; reference it with ExcludeAssets=\"runtime;native\" and remove the output folder");
 
 List<PluginExport> exports;
 try
 {
     var options = new ExportedOptions(assembly, File.ReadAllLines(references));
-    exports = [.. inspected.Classes.Select(c => options.Complete(c.Class, c.Export))];
+    exports = [.. inspected.Classes.Select(c => options.Complete(c.Class, c.Attribute, c.Export))];
 }
 catch (InvalidOperationException e)
 {
@@ -47,7 +47,7 @@ var manifest = new PluginManifest
 {
     Id = id,
     Version = version,
-    Contract = $">={contract.ToString(2)} <{contract.Major + 1}.0",
+    Contract = $"{ContractRange.Of(contract)}",
     Assembly = Path.GetFileName(assembly),
     Exports = exports,
     Files = files,

@@ -7,67 +7,33 @@ namespace Titan.Plugins.Parallelism;
 /// A transformer block's weights are gathered when the block runs, the next block's meanwhile, and its gradients are reduce-scattered while backward goes on.
 /// Where a converted layer has a codec, its weight travels as the bytes that its matmul takes.
 /// </summary>
-[ExportParallelism(MeshDimension.DataParallelShard, Status = ExportStatus.Stable, Summary = "shards weights, gradients and optimizer over ranks; gathers a transformer block at a time")]
+[ExportParallelism(MeshAxis.DataParallelShard, Status = ExportStatus.Stable, Summary = "shards weights, gradients and optimizer over ranks; gathers a transformer block at a time")]
 public sealed class FullyShardedDataParallel : IParallelism
 {
-    private GatherSchedule? schedule;
-    private ScaleAmaxes? amaxes;
-    private GradientReduction? gradients;
-
-    /// <summary>The most units that were gathered at once.</summary>
-    internal int MostGathered => schedule?.MostGathered ?? 0;
+    /// <inheritdoc />
+    public Type OptionsType => typeof(ShardedDataParallelOptions);
 
     /// <inheritdoc />
-    public IReadOnlyList<string> Notes { get; private set; } = [];
-
-    /// <inheritdoc />
-    public void Apply(ParallelizationContext context)
+    public ParallelismPlan Plan(ParallelizationContext context)
     {
-        gradients = new GradientReduction(context.Group);
-        var units = new List<ShardedUnit>();
-        amaxes = new ScaleAmaxes(context.Group);
-        foreach (var layers in Units.Of(context))
+        var units = Units.Of(context);
+        var shards = units.Select(u => u.Select(w => WeightShards.Of(w, context)).ToList()).ToList();
+        return new ParallelismPlan(
+        [
+            .. GatherPlan.Of(units, context),
+            .. GradientReduction.Plan(shards.Select(u => (IReadOnlyList<long>)[.. u.Where(w => w.Source.Parameter.requires_grad).Select(w => w.Elements)]), context.Group, null, context.Step.MicroBatches),
+            .. ScaleAmaxes.Plan(shards, context.Group),
+        ])
         {
-            var weights = layers.Select(l => Shard(l.Module, l.Layer, context)).ToList();
-            gradients.Add(weights);
-            amaxes.Add(weights);
-            units.Add(new ShardedUnit(weights, context.Group, amaxes));
-        }
-
-        var all = units.SelectMany(u => u.Weights).ToList();
-        Notes = [Note(all)];
-        schedule = new GatherSchedule(units, context.ReshardAfterForward, context.Prefetch);
-        foreach (var weight in all) weight.Connect(schedule, gradients);
+            Memory = new Dictionary<string, long>
+            {
+                ["gathered"] = GatherPlan.HeldBytes(units, context),
+                [GradientReduction.MemoryName] = GradientReduction.HeldBytes(shards.Select(u => u.Sum(w => w.Elements * w.Ranks))),
+            },
+            MemoryNotes = ["gathered: two neighbouring units, or all with fsdp_reshard_after_forward = never", GradientReduction.MemoryNote],
+        };
     }
 
     /// <inheritdoc />
-    public void AfterBackward()
-    {
-        gradients!.Finish();
-        schedule!.ReleaseAll();
-    }
-
-    /// <inheritdoc />
-    public void AfterOptimizerStep()
-    {
-        schedule!.ReleaseAll();
-        amaxes!.Refresh();
-    }
-
-    /// <summary>How many weights travel how.</summary>
-    private static string Note(IReadOnlyList<ShardedWeight> weights)
-    {
-        var encoded = weights.Count(w => w.Codec is not null);
-        var scales = weights.Any(w => w.Codec is { PrecomputesScales: true }) ? "one all-reduce for the scales of all after each optimizer step" : "an all-reduce per unit where scales are global";
-        return encoded == 0
-            ? $"dp_shard gathers {weights.Count} weights in the compute dtype"
-            : $"dp_shard gathers {encoded} of {weights.Count} weights in float8 ({scales}), the others in the compute dtype";
-    }
-
-    private static ShardedWeight Shard(TorchSharp.torch.nn.Module module, IWeightedLayer layer, ParallelizationContext context)
-    {
-        var weight = new ShardedWeight(layer.Weight, (layer as ILinear)?.WeightCodec, context);
-        ModelParameters.SetWeight(module, weight);
-        return weight;
-    }
+    public IAppliedParallelism Apply(ParallelizationContext context) => new ShardedModel(context);
 }

@@ -10,6 +10,11 @@ namespace Titan.Plugins.Parallelism;
 /// <param name="shards">The ranks among which rows are shared out; null for weights that are only replicated.</param>
 internal sealed class GradientReduction(IProcessGroup? shards)
 {
+    /// <summary>What <see cref="HeldBytes"/> are.</summary>
+    public const string MemoryName = "reducing", MemoryNote = "reducing: the fp32 gradients of two units";
+
+    private const string What = "gradients";
+
     private readonly List<Unit> units = [];
     private readonly Dictionary<IReducedWeight, Unit> unitOf = [];
 
@@ -35,6 +40,24 @@ internal sealed class GradientReduction(IProcessGroup? shards)
         units.Add(unit);
         foreach (var weight in unit.Weights) unitOf[weight] = unit;
     }
+
+    /// <summary>What is reduced in a step: unit by unit, once for each micro-batch.</summary>
+    /// <param name="units">The elements of each weight's shard, of the weights that are trained.</param>
+    /// <param name="shards">The ranks among which rows are shared out; null for none.</param>
+    /// <param name="replicas">The ranks that hold the same shards; null for none.</param>
+    /// <param name="microBatches">Forward and backward passes of a step.</param>
+    public static IEnumerable<PlannedCollective> Plan(IEnumerable<IReadOnlyList<long>> units, IProcessGroup? shards, IProcessGroup? replicas, int microBatches)
+    {
+        foreach (var unit in units.Where(u => u.Count > 0))
+        {
+            if (shards is not null) yield return new PlannedCollective(shards, CollectiveVerb.ReduceScatter, [.. unit.Select(PlannedTensor.Float32)], microBatches, StepPhase.Backward, What);
+            if (replicas is not null) yield return PlannedCollective.AllReduce(replicas, unit.Sum(), microBatches, StepPhase.Backward, What);
+        }
+    }
+
+    /// <summary>Memory while gradients are reduced: one unit's come in while those before are on their way.</summary>
+    /// <param name="units">The elements of each unit's whole weights, filled up.</param>
+    public static long HeldBytes(IEnumerable<long> units) => 2 * 4 * units.DefaultIfEmpty().Max();
 
     /// <summary>Takes the gradient of a whole weight [rows, ...]; a second one of the same weight is added.</summary>
     public void Deliver(IReducedWeight weight, Tensor gradient)

@@ -1,7 +1,4 @@
-using TorchSharp;
-using TorchSharp.Modules;
 using Titan.Abstractions;
-using static TorchSharp.torch;
 
 namespace Titan.Plugins.Parallelism;
 
@@ -9,77 +6,50 @@ namespace Titan.Plugins.Parallelism;
 /// Replicated data parallel: gradients are summed over the replicas, a unit at a time while backward goes on. Over shards (HSDP) it sums the shards' gradients,
 /// alone (DDP) those of whole weights.
 /// </summary>
-[ExportParallelism(MeshDimension.DataParallelReplicate, Status = ExportStatus.Stable, Summary = "sums gradients over replicas, alone (DDP) or over shards (HSDP)")]
+[ExportParallelism(MeshAxis.DataParallelReplicate, Status = ExportStatus.Stable, Summary = "sums gradients over replicas, alone (DDP) or over shards (HSDP)")]
 public sealed class ReplicatedDataParallel : IParallelism
 {
-    private GradientReduction? own;
-
     /// <inheritdoc />
-    public void Apply(ParallelizationContext context)
+    public ParallelismPlan Plan(ParallelizationContext context)
     {
         var units = Units.Of(context);
-        var sharded = units.SelectMany(u => u).Select(l => l.Layer.Weight as ShardedWeight).OfType<ShardedWeight>().ToList();
+        var isSharded = units.SelectMany(u => u).Any(w => w.Source is ShardedWeight);
+        var elements = units.Select(u => (IReadOnlyList<long>)[.. u.Select(w => w.Source).Where(w => w.Parameter.requires_grad).Select(w => w is ShardedWeight s ? s.Shards.Elements : w.Parameter.numel())]).ToList();
+        var plan = new ParallelismPlan([.. GradientReduction.Plan(elements, null, context.Group, context.Step.MicroBatches)]);
+        return isSharded ? plan : plan with
+        {
+            Memory = new Dictionary<string, long> { [GradientReduction.MemoryName] = GradientReduction.HeldBytes(elements.Select(u => u.Sum())) }, MemoryNotes = [GradientReduction.MemoryNote],
+        };
+    }
+
+    /// <inheritdoc />
+    public IAppliedParallelism Apply(ParallelizationContext context)
+    {
+        var units = Units.Of(context);
+        var sharded = units.SelectMany(u => u).Select(w => w.Source as ShardedWeight).OfType<ShardedWeight>().ToList();
         if (sharded.Count > 0)
         {
             sharded[0].Gradients.Replicas = context.Group;
             foreach (var weight in sharded) weight.Replicate(context.Group.Size);
-            return;
+            return new ReplicatedModel(null);
         }
 
-        own = new GradientReduction(null) { Replicas = context.Group };
-        foreach (var unit in units)
-        {
-            var weights = unit.Select(l => Replicate(l.Module, l.Layer, context)).ToList();
-            own.Add(weights);
-        }
+        var gradients = new GradientReduction(null) { Replicas = context.Group };
+        foreach (var unit in units) gradients.Add([.. unit.Select(w => Replicate(w, gradients, context))]);
+        return new ReplicatedModel(gradients);
     }
 
-    /// <inheritdoc />
-    public void AfterBackward() => own?.Finish();
-
-    private ReplicatedWeight Replicate(nn.Module module, IWeightedLayer layer, ParallelizationContext context)
+    private static ReplicatedWeight Replicate(UnitWeight whole, GradientReduction gradients, ParallelizationContext context)
     {
-        var weight = new ReplicatedWeight(layer.Weight, own!, context);
-        ModelParameters.SetWeight(module, weight);
+        var weight = new ReplicatedWeight(whole.Source, gradients, context);
+        ModelParameters.SetWeight(whole.Module, whole.Slot, weight);
         return weight;
     }
 
-    /// <summary>A weight that every rank holds, and whose gradient is summed over the ranks.</summary>
-    private sealed class ReplicatedWeight : IReducedWeight
+    /// <summary>A model of which there are several.</summary>
+    /// <param name="own">Sums the gradients; null where the shards' own reduction does.</param>
+    private sealed class ReplicatedModel(GradientReduction? own) : IAppliedParallelism
     {
-        private readonly IWeightSource inner;
-        private readonly GradientReduction gradients;
-
-        public ReplicatedWeight(IWeightSource inner, GradientReduction gradients, ParallelizationContext context)
-        {
-            (this.inner, this.gradients) = (inner, gradients);
-            using var none = no_grad();
-            Parameter = new Parameter(empty(inner.Parameter.shape, dtype: inner.Parameter.dtype, device: context.Device), inner.Parameter.requires_grad);
-            Rows = new RowShards(Parameter.shape[0], Parameter.shape[0]);
-            Copies = inner.Copies * context.Group.Size;
-        }
-
-        public Parameter Parameter { get; }
-
-        public RowShards Rows { get; }
-
-        public ShardLayout Layout => inner.Layout;
-
-        public int Copies { get; }
-
-        public Tensor Gather(ScalarType type)
-        {
-            using var none = no_grad();
-            return Parameter.dtype == type ? Parameter.alias() : Parameter.to(type);
-        }
-
-        public Tensor? ReduceGradient(Tensor gradient)
-        {
-            using var scope = NewDisposeScope();
-            if (inner.ReduceGradient(gradient) is { } reduced) gradients.Deliver(this, reduced);
-            return null;
-        }
-
-        public IProcessGroup? PartsGroup => inner.PartsGroup;
+        public void AfterBackward() => own?.Finish();
     }
 }

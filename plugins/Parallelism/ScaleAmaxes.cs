@@ -22,11 +22,22 @@ internal sealed class ScaleAmaxes(IProcessGroup group)
     /// <summary>Adds the weights of a unit that need amaxes.</summary>
     public void Add(IEnumerable<ShardedWeight> weights)
     {
-        var wanted = from weight in weights where weight.Codec is not null
-                     from use in new[] { WeightUse.Output, WeightUse.GradInput }
-                     where weight.Form(use) == use && weight.Codec!.AmaxLength(use) > 0
-                     select (weight, use);
-        units.Add([.. wanted]);
+        units.Add([.. weights.SelectMany(w => w.Shards.ScaledForms.Select(use => (w, use)))]);
+    }
+
+    /// <summary>What is reduced after each optimizer step.</summary>
+    /// <param name="units">The weights, unit by unit.</param>
+    /// <param name="group">The ranks that share rows.</param>
+    public static IEnumerable<PlannedCollective> Plan(IEnumerable<IEnumerable<WeightShards>> units, IProcessGroup group)
+    {
+        const string what = "amaxes of weights";
+        var wanted = units.Select(u => u.SelectMany(w => w.ScaledForms.Select(use => (Length: w.Codec!.AmaxLength(use), Parts: w.Source.PartsGroup, w.Codec.PrecomputesScales))).ToList()).Where(u => u.Count > 0).ToList();
+        foreach (var together in wanted.SelectMany(u => u).Any(w => w.PrecomputesScales) ? [[.. wanted.SelectMany(u => u)]] : wanted)
+        {
+            yield return PlannedCollective.AllReduce(group, together.Sum(w => w.Length), 1, StepPhase.Optimizer, what);
+            foreach (var parts in together.Where(w => w.Length == 1).GroupBy(w => w.Parts))
+                if (parts.Key is { } ranks) yield return PlannedCollective.AllReduce(ranks, parts.Count(), 1, StepPhase.Optimizer, what);
+        }
     }
 
     /// <summary>The reduced amaxes [n] of a weight; null where its scales are local.</summary>

@@ -9,21 +9,18 @@ namespace Titan.Plugins.Parallelism;
 internal sealed class ShardedWeight : IReducedWeight
 {
     private readonly IWeightSource inner;
-    private readonly RowShards rows;
-    private readonly ScalarType wireType;
-    private readonly long[] rest;
     private GatherSchedule? schedule;
+    private ShardedUnit? unit;
+    private (int Unit, int Weight) place;
 
-    /// <summary>Shards <paramref name="inner"/>, whose parameter is on the meta device, and makes this rank's shard of it.</summary>
-    public ShardedWeight(IWeightSource inner, IShardCodec? codec, ParallelizationContext context)
+    /// <summary>Shards a weight whose parameter is on the meta device, and makes this rank's shard of it.</summary>
+    public ShardedWeight(UnitWeight whole, ParallelizationContext context)
     {
-        (this.inner, Codec, wireType) = (inner, codec, context.ParamType);
-        var whole = inner.Parameter;
-        rows = RowShards.Of(whole.shape[0], context.Group.Size, codec);
-        rest = whole.shape[1..];
-        Layout = rows.OfRank(inner.Layout, context.Group.Rank);
+        (inner, Shards) = (whole.Source, WeightShards.Of(whole, context));
+        var parameter = inner.Parameter;
+        Layout = Rows.OfRank(inner.Layout, context.Group.Rank);
         using var none = no_grad();
-        Parameter = new Parameter(empty([.. Layout.Shape], dtype: whole.dtype, device: context.Device), whole.requires_grad);
+        Parameter = new Parameter(empty([.. Layout.Shape], dtype: parameter.dtype, device: context.Device), parameter.requires_grad);
         Copies = inner.Copies;
     }
 
@@ -36,11 +33,20 @@ internal sealed class ShardedWeight : IReducedWeight
     /// <inheritdoc />
     public int Copies { get; private set; }
 
+    /// <summary>How the weight is shared out and travels.</summary>
+    public WeightShards Shards { get; }
+
     /// <summary>How the weight travels; null for the compute dtype.</summary>
-    public IShardCodec? Codec { get; }
+    public IShardCodec? Codec => Shards.Codec;
 
     /// <inheritdoc />
-    public RowShards Rows => rows;
+    public bool IsEncoded => Codec is not null;
+
+    /// <inheritdoc />
+    public bool IsTied => inner.IsTied;
+
+    /// <inheritdoc />
+    public RowShards Rows => Shards.Rows;
 
     /// <summary>Sums the gradients of all weights.</summary>
     public GradientReduction Gradients { get; private set; } = null!;
@@ -48,21 +54,22 @@ internal sealed class ShardedWeight : IReducedWeight
     /// <summary>Says that <paramref name="replicas"/> ranks hold what this one was thought to hold alone.</summary>
     public void Replicate(int replicas) => Copies *= replicas;
 
-    /// <summary>Gives the weight the objects that all weights share.</summary>
-    public void Connect(GatherSchedule schedule, GradientReduction gradients) => (this.schedule, Gradients) = (schedule, gradients);
+    /// <summary>Gives the weight the objects that all weights share, and its place among them.</summary>
+    public void Connect(GatherSchedule schedule, GradientReduction gradients, ShardedUnit unit, (int Unit, int Weight) place) =>
+        (this.schedule, Gradients, this.unit, this.place) = (schedule, gradients, unit, place);
 
     /// <inheritdoc />
     public Tensor Gather(ScalarType type)
     {
         using var none = no_grad();
         // The codec knows no way back: what wants the master weight of an encoded layer gets it by itself.
-        if (Codec is not null) return schedule!.GatherAlone(this, type);
-        var whole = (Tensor)schedule!.Take(this, WeightUse.Output);
+        if (Codec is not null) return unit!.GatherAlone(this, type);
+        var whole = (Tensor)Take(WeightUse.Output);
         return whole.dtype == type ? whole.alias() : whole.to(type);
     }
 
     /// <inheritdoc />
-    public IDisposable? GatherEncoded(WeightUse use) => Codec is null ? null : (IDisposable)schedule!.Take(this, use);
+    public IDisposable? GatherEncoded(WeightUse use) => Codec is null ? null : Take(use);
 
     /// <inheritdoc />
     public Tensor? ReduceGradient(Tensor gradient)
@@ -75,14 +82,11 @@ internal sealed class ShardedWeight : IReducedWeight
     /// <inheritdoc />
     public IProcessGroup? PartsGroup => inner.PartsGroup;
 
-    /// <summary>Which gathered form serves a use: one form where a codec says so, and where there is none.</summary>
-    public WeightUse Form(WeightUse use) => Codec is { SameForBothUses: false } ? use : WeightUse.Output;
-
     /// <summary>This rank's part of the message.</summary>
     public IReadOnlyList<Tensor> Encode(WeightUse use, Tensor? amax)
     {
         using var scope = NewDisposeScope();
-        var shard = Padded(Codec is null && Parameter.dtype != wireType ? Parameter.to(wireType) : Parameter.alias());
+        var shard = Padded(Codec is null && Parameter.dtype != Shards.WireType ? Parameter.to(Shards.WireType) : Parameter.alias());
         return [.. (Codec is null ? [shard] : Codec.Encode(shard, amax, use)).Select(p => p.MoveToOuterDisposeScope())];
     }
 
@@ -92,14 +96,20 @@ internal sealed class ShardedWeight : IReducedWeight
 
     /// <summary>The whole weight from the parts of all ranks: a tensor, or what the codec makes.</summary>
     public IDisposable Decode(IReadOnlyList<Tensor> planes, WeightUse use, Tensor? amax) =>
-        Codec is null ? planes[0].narrow(0, 0, rows.Rows).DetachFromDisposeScope() : Codec.Decode(planes, amax, use);
+        Codec is null ? planes[0].narrow(0, 0, Rows.Rows).DetachFromDisposeScope() : Codec.Decode(planes, amax, use);
 
     /// <summary>This rank's rows, filled up with zeros to a full shard.</summary>
     public Tensor Padded(Tensor shard)
     {
-        if (shard.shape[0] == rows.PerRank) return shard;
-        var padded = zeros([rows.PerRank, .. rest], dtype: shard.dtype, device: shard.device);
+        if (shard.shape[0] == Rows.PerRank) return shard;
+        var padded = zeros([Rows.PerRank, .. Shards.Rest], dtype: shard.dtype, device: shard.device);
         if (shard.shape[0] > 0) padded.narrow(0, 0, shard.shape[0]).copy_(shard);
         return padded;
+    }
+
+    private IDisposable Take(WeightUse use)
+    {
+        schedule!.Ask(place.Unit, place.Weight, use, BackwardPass.IsRunning);
+        return unit!.Whole(this, use);
     }
 }

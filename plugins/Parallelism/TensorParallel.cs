@@ -9,50 +9,58 @@ namespace Titan.Plugins.Parallelism;
 /// part of the sequence: what they read is gathered once for all readers, what they give, partial sums, is reduce-scattered. Where the layers are converted, the gathers
 /// move what their codecs make of the activations.
 /// </summary>
-[ExportParallelism(MeshDimension.TensorParallel, Status = ExportStatus.Alpha, Summary = "splits layers and the sequence over ranks by the model's plan; activations travel as the bytes that the matmuls take")]
+[ExportParallelism(MeshAxis.TensorParallel, Status = ExportStatus.Alpha, Summary = "splits layers and the sequence over ranks by the model's plan; activations travel as the bytes that the matmuls take")]
 public sealed class TensorParallel : IParallelism
 {
-    private readonly List<string> notes = [];
+    /// <inheritdoc />
+    public Type OptionsType => typeof(TensorParallelOptions);
 
     /// <inheritdoc />
-    public IReadOnlyList<string> Notes => notes;
-
-    /// <inheritdoc />
-    public void Apply(ParallelizationContext context)
+    public ParallelismPlan Plan(ParallelizationContext context)
     {
-        if (context.Model is not ITensorParallelModel model)
-            throw new TitanException(ExitCode.Usage, $"model {context.Model.GetName()} gives no plan for tensor parallel (ITensorParallelModel); set parallelism.tensor_parallel_degree = 1");
+        var plan = PlanOf(context);
+        var gathersLogits = ((TensorParallelOptions)context.Options).DisableLossParallel;
+        var layers = ModelParameters.Layers(context.Model).ToDictionary(l => l.Fqn, l => l.Layer);
+        var traffic = new SequenceTraffic(context.Group, context.Step, context.ParamType);
+        var table = plan.Table.Weight.Layout.GlobalShape[1];
+        traffic.Scatter(1, table, StepPhase.Forward);
+        traffic.Gather(1, table, null, forBackward: true, StepPhase.Backward);
+        foreach (var region in plan.Regions) RegionExchange.Of(region, layers).Plan(traffic, gathersLogits, context.Step.IsRecomputed(region.Fqn));
+        // A norm sees a part of the sequence: its gradient is the sum over the parts.
+        foreach (var (fqn, _) in plan.Layers.Where(l => l.Style == TensorParallelStyle.SequenceParallel))
+            foreach (var weight in layers[fqn].Weights.Select(w => w.Source.Parameter).Where(p => p.requires_grad)) traffic.Reduce(weight.numel());
+        return new ParallelismPlan(traffic.Collectives);
+    }
+
+    /// <inheritdoc />
+    public IAppliedParallelism Apply(ParallelizationContext context)
+    {
         var group = context.Group;
-        var plan = model.TensorParallelPlan;
-        plan.Check(context.Model, group.Size);
+        var gathersLogits = ((TensorParallelOptions)context.Options).DisableLossParallel;
+        var plan = PlanOf(context);
         var layers = ModelParameters.Layers(context.Model).ToDictionary(l => l.Fqn);
         foreach (var (fqn, style) in plan.Layers) Split(layers[fqn].Module, layers[fqn].Layer, style, group);
         plan.Table.Part = plan.Table.Weight.Layout;
         plan.Table.AfterForward = x => SequenceScatter.Apply(x, group, null);
-        var wire = new List<(string Region, string Text)>();
-        foreach (var region in plan.Regions)
-        {
-            var input = CommonCodec(region.Readers.Select(r => layers[r].Layer));
-            var gradient = region.Writer is { } writer ? (layers[writer].Layer as ILinear)?.GradientCodec : null;
-            region.Boundary.BeforeForward = x => SequenceGather.Apply(x, group, input);
-            if (region.Writer is not null) region.Boundary.AfterForward = x => SequenceScatter.Apply(x, group, gradient);
-            else if (context.DisableLossParallel) region.Boundary.AfterForward = x => VocabularyGather.Apply(x, group);
-            var back = region.Writer is null ? "" : $"; gradient: {Describe(gradient)}";
-            wire.Add((region.Fqn.Split('.')[^1], $"input: {Describe(input)}{back}"));
-        }
-
-        notes.Add($"tensor parallel over {group.Size} ranks, sequence parallel between the layers; the loss is computed on {(context.DisableLossParallel ? "gathered logits" : "parts of the vocabulary")}");
-        notes.AddRange(wire.GroupBy(w => w).Select(g => $"{g.Key.Region} ({g.Count()}), gathered {g.Key.Text}"));
+        var weighted = layers.ToDictionary(l => l.Key, l => l.Value.Layer);
+        var exchanges = plan.Regions.Select(r => RegionExchange.Of(r, weighted)).ToList();
+        foreach (var exchange in exchanges) exchange.Attach(group, gathersLogits);
+        return new SplitModel(
+            [
+                $"tensor parallel over {group.Size} ranks, sequence parallel between the layers; the loss is computed on {(gathersLogits ? "gathered logits" : "parts of the vocabulary")}",
+                .. exchanges.Select(e => e.Description).GroupBy(d => d).Select(g => $"{g.Key.Region} ({g.Count()}), gathered {g.Key.Text}"),
+            ],
+            gathersLogits ? null : group);
     }
 
-    /// <summary>The codec that all readers share; null where they differ, so that no bytes serve all of them.</summary>
-    private static IActivationCodec? CommonCodec(IEnumerable<IWeightedLayer> readers)
+    private static TensorParallelPlan PlanOf(ParallelizationContext context)
     {
-        var codecs = readers.Select(r => (r as ILinear)?.InputCodec).Distinct().ToList();
-        return codecs.Count == 1 ? codecs[0] : null;
+        if (context.Model is not ITensorParallelModel model)
+            throw new TitanException(ExitCode.Usage, $"model {context.Model.GetName()} gives no plan for tensor parallel (ITensorParallelModel); set parallelism.tensor_parallel_degree = 1");
+        var plan = model.TensorParallelPlan;
+        plan.Check(context.Model, context.Group.Size);
+        return plan;
     }
-
-    private static string Describe(IActivationCodec? codec) => codec?.Describe(forBackward: true) ?? "the compute dtype";
 
     /// <summary>Leaves this rank's part of a weight, still on the meta device.</summary>
     private static void Split(nn.Module module, IWeightedLayer layer, TensorParallelStyle style, IProcessGroup group)
@@ -60,7 +68,8 @@ public sealed class TensorParallel : IParallelism
         var whole = layer.Weight;
         if (style == TensorParallelStyle.SequenceParallel)
         {
-            ModelParameters.SetWeight(module, new SequenceParallelWeight(whole.Parameter, whole.Layout, whole.Copies * group.Size, group));
+            foreach (var slot in layer.Weights)
+                ModelParameters.SetWeight(module, slot, new SequenceParallelWeight(slot.Source.Parameter, slot.Source.Layout, slot.Source.Copies * group.Size, group));
             return;
         }
 
@@ -79,4 +88,6 @@ public sealed class TensorParallel : IParallelism
             ModelParameters.SetWeight(module, new ParameterSource(part, layout, whole.Copies));
         }
     }
+
+    private sealed record SplitModel(IReadOnlyList<string> Notes, IProcessGroup? VocabularyGroup) : IAppliedParallelism;
 }

@@ -3,24 +3,43 @@ using Titan.Abstractions;
 
 namespace Titan.Plugins.Parallelism;
 
+/// <summary>A weight, in a unit.</summary>
+/// <param name="Fqn">FQN of its layer.</param>
+/// <param name="Module">The layer, as a module.</param>
+/// <param name="Layer">The layer.</param>
+/// <param name="Slot">The weight.</param>
+internal sealed record UnitWeight(string Fqn, torch.nn.Module Module, IWeightedLayer Layer, WeightSlot Slot)
+{
+    /// <summary>Where it comes from now.</summary>
+    public IWeightSource Source => Slot.Source;
+
+    /// <summary>Whether it is the operand of a linear layer's matmuls, which backward asks for again.</summary>
+    public bool IsOperand => Layer is ILinear && Slot == Layer.Weights[0];
+}
+
 /// <summary>What is gathered, and reduced, at a time: what comes before the blocks, each transformer block, what comes after them.</summary>
 internal static class Units
 {
-    /// <summary>The layers with weights, unit by unit, in the order of forward.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> for a parameter that no source gives.</exception>
-    public static IReadOnlyList<IReadOnlyList<(torch.nn.Module Module, IWeightedLayer Layer)>> Of(ParallelizationContext context)
+    /// <summary>The weights, unit by unit, in the order of forward.</summary>
+    public static IReadOnlyList<IReadOnlyList<UnitWeight>> Of(ParallelizationContext context)
     {
-        var layers = ModelParameters.Layers(context.Model);
-        if (layers.FirstOrDefault(l => l.Layer is ILinear { Bias: not null }) is { Module: not null } biased)
-            throw new TitanException(ExitCode.Usage, $"layer '{biased.Fqn}' has a bias, which data parallelism over several ranks does not serve; use a model without biases");
-        var units = new List<(string Fqn, List<(torch.nn.Module, IWeightedLayer)> Layers)>();
-        foreach (var (fqn, module, layer) in layers)
+        var blocks = context.Blocks.Select(b => b.Fqn).ToHashSet();
+        var units = new List<(string Fqn, List<UnitWeight> Weights)>();
+        foreach (var (fqn, module, layer) in ModelParameters.Layers(context.Model))
         {
-            var block = context.Blocks.FirstOrDefault(b => fqn.StartsWith(b.Fqn + ".", StringComparison.Ordinal)).Fqn ?? "";
+            var block = BlockOf(fqn, blocks);
             if (units.Count == 0 || units[^1].Fqn != block) units.Add((block, []));
-            units[^1].Layers.Add((module, layer));
+            units[^1].Weights.AddRange(layer.Weights.Select(w => new UnitWeight(fqn, module, layer, w)));
         }
 
-        return [.. units.Select(u => u.Layers)];
+        return [.. units.Select(u => u.Weights)];
+    }
+
+    /// <summary>The block that a layer is in: <c>layers.3</c> for <c>layers.3.attention.wq</c>; empty outside of blocks.</summary>
+    private static string BlockOf(string fqn, HashSet<string> blocks)
+    {
+        for (var dot = fqn.LastIndexOf('.'); dot > 0; dot = fqn.LastIndexOf('.', dot - 1))
+            if (blocks.Contains(fqn[..dot])) return fqn[..dot];
+        return "";
     }
 }

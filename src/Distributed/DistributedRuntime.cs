@@ -79,15 +79,20 @@ public sealed class DistributedRuntime : IDisposable
         return new(options, thread);
     }
 
-    /// <summary>Arranges the ranks and makes a group along each dimension. Every rank calls it with the same sizes.</summary>
+    /// <summary>
+    /// Arranges the ranks and makes the communicators of all groups that the mesh can be asked for. Every rank calls it with the same sizes.
+    /// </summary>
     /// <param name="dimensions">Sizes; their product is <see cref="World"/>.</param>
     /// <param name="device">Where the groups' tensors are: on the CPU they travel over MPI, on CUDA over NCCL.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the product is another.</exception>
-    public Mesh CreateMesh(ParallelDimensions dimensions, Device device)
+    public DeviceMesh CreateMesh(ParallelDimensions dimensions, Device device)
     {
         if (dimensions.World != World)
             throw new TitanException(ExitCode.Usage, $"the mesh has {dimensions.World} ranks, the job {World}: set NGPU={dimensions.World} or change the degrees in [parallelism]");
-        return new Mesh(dimensions, Rank, new GroupFactory(this, device));
+        var groups = new GroupFactory(this, device);
+        var mesh = new DeviceMesh(dimensions, Rank, groups.Make);
+        foreach (var (name, members) in MeshLayout.Groups(dimensions, Rank)) groups.Prepare(name, members);
+        return mesh;
     }
 
     /// <summary>How long a collective may wait from now on: the trainer calls it after the first step, which is slower (<c>comm.train_timeout_seconds</c>).</summary>

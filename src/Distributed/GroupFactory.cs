@@ -6,7 +6,11 @@ using static TorchSharp.torch;
 
 namespace Titan.Distributed;
 
-/// <summary>Makes the groups of one mesh: over NCCL for CUDA, over MPI for the CPU. Groups with the same members share a communicator.</summary>
+/// <summary>
+/// Makes the groups of one mesh: over NCCL for CUDA, over MPI for the CPU. All ranks must make communicators in the same order, so all that the mesh
+/// can be asked for are made at once, when the mesh is; later a group is looked up, and nobody waits for a rank that does not ask. Over NCCL, whose
+/// communicators take memory of the device, the members join when they ask.
+/// </summary>
 internal sealed class GroupFactory
 {
     private readonly DistributedRuntime runtime;
@@ -25,19 +29,27 @@ internal sealed class GroupFactory
         };
     }
 
+    /// <summary>Makes a communicator. Every rank calls it in the same order, each with its own members.</summary>
     /// <param name="name">Name for messages.</param>
     /// <param name="members">World ranks.</param>
-    /// <param name="partition">The same for groups with the same members.</param>
-    public IProcessGroup Make(string name, int[] members, string partition)
+    public void Prepare(string name, IReadOnlyList<int> members)
     {
-        if (members.Length == 1 || runtime.Thread is not { } thread) return new SingleRankGroup(name);
-        if (!communicators.TryGetValue(partition, out var communicator))
-        {
-            // A barrier first: its watchdog says which rank has not come, the split could not.
-            runtime.WorldGroup.Barrier();
-            communicator = communicators[partition] = thread.Split(name, members[0], members);
-        }
+        if (members.Count == 1 || runtime.Thread is not { } thread || communicators.ContainsKey(Key(members))) return;
+        // A barrier first: its watchdog says which rank has not come, the split could not.
+        runtime.WorldGroup.Barrier();
+        communicators.Add(Key(members), thread.Split(name, members[0], [.. members]));
+    }
 
+    /// <summary>A group over a communicator that was made.</summary>
+    /// <param name="name">Name for messages.</param>
+    /// <param name="members">World ranks.</param>
+    public IProcessGroup Make(string name, IReadOnlyList<int> members)
+    {
+        if (members.Count == 1 || runtime.Thread is not { } thread) return new SingleRankGroup(name);
+        if (!communicators.TryGetValue(Key(members), out var communicator))
+            throw new InvalidOperationException($"group '{name}' of ranks {Key(members)} was not made with the mesh");
         return nccl is null ? new MpiProcessGroup(name, thread, communicator) : nccl.Make(name, communicator);
     }
+
+    private static string Key(IReadOnlyList<int> members) => string.Join(',', members);
 }

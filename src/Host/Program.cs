@@ -4,6 +4,7 @@ using Titan.Host;
 using Titan.Host.Commands;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Host.Plugins;
 using Titan.Host.Runtime;
 using Titan.Kernels;
@@ -88,7 +89,7 @@ internal static class Commands
         var list = Job("list", "Lists the plugins that were found: version, status, exports, and what is wrong. Runs none of their code.", [json], (rest, parsed) =>
         {
             var records = PluginCatalog.Inspect(PluginFlags.Read(rest)).Records;
-            Console.Write(parsed.GetValue(json) ? PluginReport.ToJson(records) + Environment.NewLine : PluginReport.Table(records));
+            Console.Write(parsed.GetValue(json) ? PluginReport.ToJson(records) + Environment.NewLine : PluginReport.Table(records) + PluginReport.Axes(records));
             return Task.FromResult(0);
         });
         var inspect = Job("inspect", "Shows everything about one plugin. Runs none of its code.", [json], (rest, parsed) =>

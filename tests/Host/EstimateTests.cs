@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Host.Plugins;
 using Titan.Quantization.Roofline;
 
@@ -55,7 +56,7 @@ public sealed class EstimateTests
     public void A_recipe_that_cannot_be_described_is_left_out_and_named()
     {
         var session = JobSession.Open(["--model.flavor", "8B"]);
-        session.Catalog.Recipes.Add(new Exported<IQuantizationRecipe, RecipeMetadata>("acme", new RecipeMetadata { Family = "float8", Name = "broken" }, new BrokenRecipe()));
+        session.Catalog.Add(new Exported<IQuantizationRecipe, RecipeMetadata>("acme", new RecipeMetadata { Family = "float8", Name = "broken" }, new BrokenRecipe()));
         var warnings = new List<string>();
         var recipes = NamedRecipe.All(session, warnings.Add);
         Assert.Contains(recipes, r => r.Name == "float8/tensorwise");

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 
 namespace Titan.Host.Tests;
 
@@ -93,7 +94,7 @@ public sealed class PlanTests
             "--quantize.linear.float8.enable_fsdp_float8_all_gather", "--quantize.linear.float8.precompute_float8_dynamic_scale_for_fsdp", "--compile.enable",
         ]);
         Assert.Contains(session.Job.Warnings, w => w.Contains("upstream's path", StringComparison.Ordinal));
-        var plan = Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema));
+        var plan = Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), []);
         Assert.Equal(224, plan.Linears.Count(l => l.Recipe is not null));
         Assert.Equal(2, plan.Reports[0].Notes.Count(n => n.Contains("needs more than one rank", StringComparison.Ordinal)));
     }
@@ -115,6 +116,6 @@ public sealed class PlanTests
     private static Plan Of(params string[] args)
     {
         var session = JobSession.Open(args);
-        return Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema));
+        return Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), session.Parallelisms(Plan.MeshOf(session.Job.Config, null)));
     }
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Quantization.Roofline;
 using Titan.Training.Parallel;
 
@@ -163,8 +164,6 @@ public sealed class RankPlanTests
     [InlineData("dp_replicate 1 * dp_shard 3", "--parallelism.data_parallel_shard_degree=3")]
     [InlineData("key and value heads = 8", "--model.flavor=8B", "--parallelism.tensor_parallel_degree=16")]
     [InlineData("layers.0.attention.wq", "--parallelism.tensor_parallel_degree=16", "--model.converters=quantize.linear.mx")]
-    [InlineData("context parallel is not served yet", "--parallelism.context_parallel_degree=2")]
-    [InlineData("pipeline parallel is not served yet", "--parallelism.pipeline_parallel_degree=2")]
     [InlineData("async tensor parallel is not served yet", "--parallelism.tensor_parallel_degree=2", "--parallelism.enable_async_tensor_parallel")]
     [InlineData("expected a multiple of tensor_parallel_degree = 16", "--parallelism.tensor_parallel_degree=16", "--training.seq_len=100")]
     [InlineData("expected from 1 to 1048576, or -1", "--parallelism.data_parallel_shard_degree=0")]
@@ -174,6 +173,30 @@ public sealed class RankPlanTests
         Assert.Equal(ExitCode.Usage, e.Code);
         Assert.Contains(says, e.Message, StringComparison.Ordinal);
     }
+
+    /// <summary>Whether an axis is served is said by the plugins that are there; check, plan and a run of one rank ask alike.</summary>
+    [Theory]
+    [InlineData("cp", "context_parallel_degree")]
+    [InlineData("pp", "pipeline_parallel_degree")]
+    [InlineData("ep", "expert_parallel_degree")]
+    public void An_axis_that_no_plugin_serves_is_refused_with_the_axes_that_are(string axis, string key)
+    {
+        foreach (var ranks in new int?[] { null, 4 })
+        {
+            var e = Assert.Throws<TitanException>(() => JobSession.OpenJob([$"--parallelism.{key}=2"], ranks));
+            Assert.Equal(ExitCode.Plugin, e.Code);
+            Assert.Equal(
+                $"the mesh has 2 ranks along {axis}, and no plugin serves {axis}; served: dp_replicate, dp_shard, tp; set parallelism.{key} to 1, or install a plugin that exports a parallelism " +
+                $"for {axis}; 'titan plugin list' shows what is loaded and why others are not", e.Message);
+        }
+    }
+
+    [Theory]
+    [InlineData("parallelism: etp 3: expected 1 or tp 2", "--parallelism.tensor_parallel_degree=2", "--parallelism.expert_parallel_degree=2", "--parallelism.expert_tensor_parallel_degree=3")]
+    [InlineData("ep 3 * etp 1 takes its ranks from dp_shard 4 * cp 1 * tp 1 = 4, which it does not divide", "--parallelism.expert_parallel_degree=3")]
+    [InlineData("expected a multiple of tensor_parallel_degree * 2 * context_parallel_degree = 1 * 2 * 4", "--parallelism.context_parallel_degree=4", "--training.seq_len=1020")]
+    public void Degrees_that_do_not_fit_are_refused_before_a_plugin_is_asked_for(string says, params string[] args) =>
+        Assert.Contains(says, Assert.Throws<TitanException>(() => JobSession.OpenJob(args, 4)).Message, StringComparison.Ordinal);
 
     [Fact]
     public void The_command_prints_text_and_JSON_and_refuses_options_without_effect()
@@ -208,6 +231,7 @@ public sealed class RankPlanTests
     private static RankPlan Of(int world, params string[] args)
     {
         var session = JobSession.Open(args);
-        return Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema), new WorldRequest(world, new Interconnect(), GpuSpecs.Default)).Ranks!;
+        var request = new WorldRequest(world, new Interconnect(), GpuSpecs.Default);
+        return Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), session.Parallelisms(Plan.MeshOf(session.Job.Config, request)), request).Ranks!;
     }
 }

@@ -1,5 +1,7 @@
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
+using Titan.Models;
 using Titan.Training.Configuration;
 using Titan.Training.Models;
 

@@ -5,6 +5,7 @@ using Titan.Kernels.Aten;
 using Titan.Plugins.Parallelism;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
+using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;
@@ -28,7 +29,7 @@ public sealed class ActivationCodecTests
         var casts = one.Recipe;
         var results = ThreadRanks.Run(new ParallelDimensions(TensorParallel: ranks), mesh =>
         {
-            var group = mesh(MeshDimension.TensorParallel);
+            var group = mesh.Group(MeshAxis.TensorParallel);
             var engine = Engine(recipe);
             var (values, bytes) = Gather(x, group, engine.InputCodec, forBackward);
             var input = new Activation(values);
@@ -104,7 +105,7 @@ public sealed class ActivationCodecTests
         Assert.Equal(powerOfTwo, (BitConverter.SingleToUInt32Bits(whole.Quantized!.Scale.item<float>()) & 0x7fffff) == 0);
         var parts = ThreadRanks.Run(new ParallelDimensions(TensorParallel: 2), mesh =>
         {
-            var group = mesh(MeshDimension.TensorParallel);
+            var group = mesh.Group(MeshAxis.TensorParallel);
             var layout = layer.Weight.Layout.Narrow(0, group.Rank * N / 2, N / 2);
             var source = new SplitWeight(new TorchSharp.Modules.Parameter(layout.Of(layer.Weight.Parameter.detach()).clone()), layout, 1, group);
             return Engine(recipe).CastWeight("w", null, source.Parameter, use, source, bothWays: false).Quantized!;

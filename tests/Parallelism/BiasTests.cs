@@ -12,7 +12,7 @@ public sealed class BiasTests
     public void Parallelisms_refuse_a_layer_with_a_bias_by_its_name()
     {
         var model = new Biased();
-        var context = new ParallelizationContext(model, [], new ParallelDimensions(2, 2, TensorParallel: 2), new SingleRankGroup("any"));
+        var context = new ParallelizationContext(model, [], ThreadRanks.Alone(new ParallelDimensions(2, 2, TensorParallel: 2)), MeshAxis.DataParallelShard, new ShardedDataParallelOptions());
         var plan = new TensorParallelPlan([new("head", TensorParallelStyle.Colwise)], new Embedding(16, 16, META), [], []);
         foreach (var apply in new Action[] { () => new FullyShardedDataParallel().Apply(context), () => new ReplicatedDataParallel().Apply(context), () => plan.Check(model, 2) })
         {

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Plugins.Parallelism;
 using Titan.Training.Models;
 using static TorchSharp.torch;
@@ -96,7 +97,7 @@ public sealed class FullyShardedDataParallelTests
     public void No_more_than_two_units_are_whole_at_once()
     {
         var ranks = TinyJob.Over(new ParallelDimensions(DataParallelShard: 2), new TinyJob.Options { Checkpointing = BlockCheckpointing.Full }, 4);
-        Assert.All(ranks, r => Assert.Equal(2, r.Fsdp!.MostGathered));
+        Assert.All(ranks, r => Assert.Equal(2, r.MostGathered));
     }
 
     [Fact]
@@ -118,8 +119,7 @@ public sealed class FullyShardedDataParallelTests
             using var scope = NewDisposeScope();
             using var none = no_grad();
             var (model, _) = TinyJob.Build(options, dimensions);
-            var fsdp = new FullyShardedDataParallel();
-            fsdp.Apply(new ParallelizationContext(model, model.Blocks, dimensions, mesh(MeshDimension.DataParallelShard)));
+            var fsdp = new FullyShardedDataParallel().Apply(new ParallelizationContext(model, model.Blocks, mesh, MeshAxis.DataParallelShard, new ShardedDataParallelOptions()));
             foreach (var p in ModelParameters.Of(model)) p.Parameter.fill_(0.5);
             fsdp.AfterOptimizerStep();
             model.call(zeros(1, TinyJob.Length, dtype: ScalarType.Int64));

@@ -5,7 +5,7 @@ using Titan.Kernels.Casts;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
 using Titan.Quantization.Scaling;
-using Titan.Training.Recomputation;
+using Titan.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;
@@ -72,7 +72,7 @@ public sealed class RecomputationTests
             y.backward([(y.detach() * 0.7).cos()]);
             BackwardFailure.ThrowIfAny();
             engine.AfterOptimizerStep();
-            results.AddRange([y.detach(), leaf.grad!, layer.Weight.Parameter.grad!.clone(), layer.Bias!.grad!.clone()]);
+            results.AddRange([y.detach(), leaf.grad!, layer.Weight.Parameter.grad!.clone(), layer.Bias!.Parameter.grad!.clone()]);
         }
 
         return results;

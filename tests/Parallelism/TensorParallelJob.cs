@@ -1,11 +1,13 @@
 using Titan.Abstractions;
+using Titan.Kernels.Activations;
+using Titan.Models;
 using Titan.Plugins.Parallelism;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;
@@ -50,22 +52,22 @@ internal static class TensorParallelJob
     public static Result Alone(Options options) => Run(options, null);
 
     public static Result[] Over(int ranks, Options options) =>
-        ThreadRanks.Run(new ParallelDimensions(DataParallelShard: options.Shard, TensorParallel: ranks), mesh => Run(options, mesh(MeshDimension.TensorParallel), mesh(MeshDimension.DataParallelShard)));
+        ThreadRanks.Run(new ParallelDimensions(DataParallelShard: options.Shard, TensorParallel: ranks), mesh => Run(options, mesh));
 
     /// <summary>The model, converted, on the meta device.</summary>
-    public static Llama3Model Build(Options options, ParallelDimensions dimensions)
+    public static Decoder Build(Options options, ParallelDimensions dimensions)
     {
-        var model = new Llama3Model(options.Args, options.Sequence, META, ScalarType.Float32);
+        var model = options.Args.Build(new ModelContext(options.Sequence, META, ScalarType.Float32));
         if (options.Recipe is { } name)
         {
             var recipe = TinyJob.Recipes[name];
-            var converter = new QuantizeLinearConverter("test", [(new RecipeMetadata { Family = "test", Name = name, IsDefault = true }, recipe)], new MatmulCounter());
+            var converter = new QuantizeLinearConverter("test", [(new RecipeMetadata { Family = "test", Name = name, IsDefault = true }, recipe)]);
             converter.Convert(new ModelSlots(model),
                 new QuantizeOptions(new QuantizeLinearOptions { FilterFqns = options.Skip, EnableFsdpFloat8AllGather = options.Float8Gather }, new Dictionary<string, object> { [name] = Activator.CreateInstance(recipe.OptionsType)! }),
                 new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.Type });
         }
 
-        if (options.Fused) model.UseFusedKernels();
+        if (options.Fused) model.UseKernels(ModelKernels.For(fused: true, cuda: false));
         model.SetComputeType(options.Type);
         for (var i = 0; i < model.Blocks.Count; i++) model.SetCheckpointing(i, options.Checkpointing);
         return model;
@@ -98,24 +100,24 @@ internal static class TensorParallelJob
         return noise == 0 ? double.PositiveInfinity : 20 * Math.Log10(a.norm().item<double>() / noise);
     }
 
-    private static Result Run(Options options, IProcessGroup? tensorParallel, IProcessGroup? shards = null)
+    private static Result Run(Options options, DeviceMesh? ranks)
     {
         using var scope = NewDisposeScope();
-        var dimensions = new ParallelDimensions(DataParallelShard: options.Shard, TensorParallel: tensorParallel?.Size ?? 1);
-        var model = Build(options, dimensions);
-        var group = tensorParallel is null ? null : new CountingGroup(tensorParallel);
-        var parallelism = new TensorParallel();
-        if (group is not null)
-            parallelism.Apply(new ParallelizationContext(model, model.Blocks, dimensions, group) { ParamType = options.Type, DisableLossParallel = options.DisableLossParallel });
-        var fsdp = options.Shard > 1 ? new FullyShardedDataParallel() : null;
-        fsdp?.Apply(new ParallelizationContext(model, model.Blocks, dimensions, shards!) { ParamType = options.Type });
+        var model = Build(options, ranks?.Sizes ?? new ParallelDimensions());
+        var mesh = ranks is null ? null : ThreadRanks.Wrap(ranks, g => g.Name == "tp" ? new CountingGroup(g) : g);
+        var group = mesh?.Group(MeshAxis.TensorParallel) as CountingGroup;
+        var split = mesh is null ? null : new TensorParallel().Apply(
+            new ParallelizationContext(model, model.Blocks, mesh, MeshAxis.TensorParallel, new TensorParallelOptions { DisableLossParallel = options.DisableLossParallel }) { ParamType = options.Type });
+        var fsdp = options.Shard > 1
+            ? new FullyShardedDataParallel().Apply(new ParallelizationContext(model, model.Blocks, mesh!, MeshAxis.DataParallelShard, new ShardedDataParallelOptions()) { ParamType = options.Type })
+            : null;
         ModelParameters.Materialize(model, CPU);
         lock (Random) model.InitializeWeights(7);
         fsdp?.AfterOptimizerStep();
         var (tokens, labels) = Data(options);
         using var mode = set_grad_enabled(options.Gradients);
         var logits = model.call(tokens);
-        var loss = CrossEntropy.For(new CompileSection { Enable = options.Fused }, group, !options.DisableLossParallel)(logits.clone(), labels, labels.numel());
+        var loss = CrossEntropy.For(new CompileSection { Enable = options.Fused }, split?.VocabularyGroup)(logits.clone(), labels, labels.numel());
         if (options.Gradients)
         {
             loss.backward();
@@ -124,7 +126,7 @@ internal static class TensorParallelJob
         }
 
         return new Result(loss.item<float>(), Keep(logits.detach()),
-            ModelParameters.Of(model).Where(p => p.Parameter.grad is not null).ToDictionary(p => p.Fqn, p => (p.Layout, p.Copies, Keep(p.Parameter.grad!))), group, parallelism.Notes);
+            ModelParameters.Of(model).Where(p => p.Parameter.grad is not null).ToDictionary(p => p.Fqn, p => (p.Layout, p.Copies, Keep(p.Parameter.grad!))), group, split?.Notes ?? []);
     }
 
     private static Tensor Keep(Tensor x) => x.clone().DetachFromDisposeScope();

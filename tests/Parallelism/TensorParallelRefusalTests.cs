@@ -1,7 +1,7 @@
 using Titan.Abstractions;
 using Titan.Distributed;
 using Titan.Plugins.Parallelism;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;
@@ -33,7 +33,8 @@ public sealed class TensorParallelRefusalTests
     [Fact]
     public void A_model_without_a_plan_is_refused()
     {
-        var context = new ParallelizationContext(new Linear(16, 16, device: META), [], new ParallelDimensions(TensorParallel: 2), new SingleRankGroup("tp"));
+        var context = new ParallelizationContext(
+            new Linear(16, 16, device: META), [], ThreadRanks.Alone(new ParallelDimensions(TensorParallel: 2)), MeshAxis.TensorParallel, new TensorParallelOptions());
         var error = Assert.Throws<TitanException>(() => new TensorParallel().Apply(context));
         Assert.Contains("ITensorParallelModel", error.Message, StringComparison.Ordinal);
     }

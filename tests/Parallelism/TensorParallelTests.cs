@@ -1,6 +1,7 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;

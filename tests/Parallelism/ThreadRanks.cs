@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Titan.Abstractions;
+using Titan.Distributed;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;
@@ -12,14 +13,15 @@ internal sealed class ThreadRanks
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
     private readonly ConcurrentDictionary<(string Group, long Sequence), Collective> collectives = [];
+    private readonly ConcurrentDictionary<(string Group, int From, int To, int Tag), BlockingCollection<Tensor>> boxes = [];
     private readonly CancellationTokenSource failed = new();
 
     /// <summary>Runs <paramref name="body"/> once per rank, each on a thread of its own, and throws what the first failed with.</summary>
     /// <returns>What each rank returned, in rank order.</returns>
-    public static T[] Run<T>(int size, Func<IProcessGroup, T> body) => Run(new ParallelDimensions(DataParallelShard: size), mesh => body(mesh(MeshDimension.DataParallelShard)));
+    public static T[] Run<T>(int size, Func<IProcessGroup, T> body) => Run(new ParallelDimensions(DataParallelShard: size), mesh => body(mesh.Group(MeshAxis.DataParallelShard)));
 
-    /// <summary>The same over a mesh: the argument of <paramref name="body"/> gives the group along a dimension. Rank order is that of upstream, tp innermost.</summary>
-    public static T[] Run<T>(ParallelDimensions dimensions, Func<Func<MeshDimension, IProcessGroup>, T> body)
+    /// <summary>The same over a mesh.</summary>
+    public static T[] Run<T>(ParallelDimensions dimensions, Func<DeviceMesh, T> body)
     {
         var ranks = new ThreadRanks();
         var results = new T[dimensions.World];
@@ -28,9 +30,8 @@ internal sealed class ThreadRanks
         {
             try
             {
-                var groups = new Dictionary<MeshDimension, IProcessGroup>();
-                foreach (var dimension in Enum.GetValues<MeshDimension>()) groups[dimension] = ranks.GroupOf(dimensions, dimension, rank);
-                results[rank] = body(d => groups[d]);
+                results[rank] = body(new DeviceMesh(dimensions, rank,
+                    (name, members) => new Group(ranks, name, string.Join(',', members), members.ToList().IndexOf(rank), members.Count)));
             }
             catch (Exception e)
             {
@@ -45,17 +46,12 @@ internal sealed class ThreadRanks
         return results;
     }
 
-    private Group GroupOf(ParallelDimensions dimensions, MeshDimension dimension, int rank)
-    {
-        // [pp, dp_replicate, dp_shard, cp, tp], tp innermost.
-        MeshDimension[] order =
-        [
-            MeshDimension.TensorParallel, MeshDimension.ContextParallel, MeshDimension.DataParallelShard, MeshDimension.DataParallelReplicate, MeshDimension.PipelineParallel,
-        ];
-        var stride = order.TakeWhile(d => d != dimension).Aggregate(1, (product, d) => product * dimensions[d]);
-        var position = rank / stride % dimensions[dimension];
-        return new Group(this, dimension.ToString(), $"{dimension}:{rank - position * stride}", position, dimensions[dimension]);
-    }
+    /// <summary>A mesh of one process, with sizes of many: for what looks at the sizes, and gets no further than to ask its group who it is.</summary>
+    public static DeviceMesh Alone(ParallelDimensions sizes) => new(sizes, 0, (name, _) => new SingleRankGroup(name));
+
+    /// <summary>The mesh, each group along an axis as <paramref name="wrap"/> makes it.</summary>
+    public static DeviceMesh Wrap(DeviceMesh mesh, Func<IProcessGroup, IProcessGroup> wrap) =>
+        new(mesh.Sizes, mesh.Rank, (name, _) => wrap(mesh.Group(MeshAxes.All.Single(a => a.Name() == name))));
 
     private sealed class Group(ThreadRanks ranks, string name, string key, int rank, int size) : IProcessGroup
     {
@@ -96,6 +92,25 @@ internal sealed class ThreadRanks
                 for (var from = 0; from < size; from++) Slice(all[to].Output, from).copy_(Slice(all[from].Input, to));
         });
 
+        public IWork AllToAllSingleAsync(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits)
+        {
+            Assert.Equal((output.shape[0], input.shape[0]), (outputSplits.Sum(), inputSplits.Sum()));
+            return BatchSendReceiveAsync(
+            [
+                .. inputSplits.Select((rows, to) => PointToPoint.Send(input.narrow(0, inputSplits.Take(to).Sum(), rows), to, -1)),
+                .. outputSplits.Select((rows, from) => PointToPoint.Receive(output.narrow(0, outputSplits.Take(from).Sum(), rows), from, -1)),
+            ]);
+        }
+
+        public IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages)
+        {
+            // A send leaves a copy, and waits for nobody.
+            foreach (var sent in messages.Where(m => m.IsSend)) Box(rank, sent.Peer, sent.Tag).Add(sent.Tensor.detach().clone().DetachFromDisposeScope());
+            return new CombinedWork([.. messages.Where(m => !m.IsSend).Select(m => new Receipt(Box(m.Peer, rank, m.Tag), m.Tensor.alias().DetachFromDisposeScope(), ranks.failed.Token))]);
+        }
+
+        private BlockingCollection<Tensor> Box(int from, int to, int tag) => ranks.boxes.GetOrAdd((key, from, to, tag), _ => []);
+
         public void Barrier() => Join("barrier", zeros(0), zeros(0), _ => { }).Wait();
 
         private Tensor Slice(Tensor x, int index) => x.reshape(size, -1)[index];
@@ -107,6 +122,23 @@ internal sealed class ThreadRanks
             var collective = ranks.collectives.GetOrAdd((key, sequence++), _ => new Collective(size, ranks.failed.Token));
             collective.Arrive(verb, rank, output, input, compute);
             return collective;
+        }
+    }
+
+    /// <summary>A message on its way to a tensor.</summary>
+    private sealed class Receipt(BlockingCollection<Tensor> box, Tensor to, CancellationToken failed) : IWork
+    {
+        private bool done;
+
+        public void Wait()
+        {
+            if (done) return;
+            if (!box.TryTake(out var sent, (int)Patience.TotalMilliseconds, failed)) throw new TimeoutException("recv: nobody sent it");
+            using (no_grad())
+            using (NewDisposeScope()) to.copy_(sent);
+            sent.Dispose();
+            to.Dispose();
+            done = true;
         }
     }
 

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Plugins.Float8Rowwise;
 using Titan.Plugins.Float8Tensorwise;
 using Titan.Plugins.MXFP8;
@@ -6,7 +7,7 @@ using Titan.Plugins.Parallelism;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 using Titan.Training.Optimization;
 using static TorchSharp.torch;
 
@@ -19,12 +20,19 @@ internal static class TinyJob
 
     private static readonly Lock Random = new();
 
+    // One object for all runs, as a plugin's exports are.
+    private static readonly FullyShardedDataParallel Sharding = new();
+
+    private static readonly ReplicatedDataParallel Replication = new();
+
     /// <summary>Recipes by name.</summary>
     public static readonly IReadOnlyDictionary<string, IQuantizationRecipe> Recipes = new Dictionary<string, IQuantizationRecipe>
     {
         ["tensorwise"] = new TensorwiseRecipe(), ["rowwise"] = new RowwiseRecipe(), ["rowwise_with_gw_hp"] = new RowwiseWithGradWeightHighPrecisionRecipe(),
         ["mxfp8_cublas"] = new CublasRecipe(), ["mxfp8_rceil"] = new RceilRecipe(),
     };
+
+    private static readonly QuantizeLinearConverter Converter = new("test", [.. Recipes.Select(r => (new RecipeMetadata { Family = "test", Name = r.Key, IsDefault = r.Key == "tensorwise" }, r.Value))]);
 
     /// <summary>What a run is.</summary>
     public sealed record Options
@@ -37,6 +45,8 @@ internal static class TinyJob
 
         public bool Reshard { get; init; } = true;
 
+        public bool Prefetch { get; init; } = true;
+
         public ScalarType ParamType { get; init; } = ScalarType.BFloat16;
 
         public BlockCheckpointing Checkpointing { get; init; } = BlockCheckpointing.None;
@@ -44,41 +54,42 @@ internal static class TinyJob
         public int Steps { get; init; } = 3;
 
         public int Dimension { get; init; } = 64;
+
+        /// <summary>Runs a step of a rank, which may have to wait until it is its run's turn.</summary>
+        public Action<Action> Turn { get; init; } = step => step();
     }
 
     /// <summary>What a rank has in the end.</summary>
     /// <param name="Losses">Summed over the ranks, per step.</param>
     /// <param name="Parameters">Local parts, with their layouts.</param>
-    public sealed record Result(IReadOnlyList<double> Losses, IReadOnlyDictionary<string, (ShardLayout Layout, Tensor Value)> Parameters, FullyShardedDataParallel? Fsdp);
+    public sealed record Result(IReadOnlyList<double> Losses, IReadOnlyDictionary<string, (ShardLayout Layout, Tensor Value)> Parameters, int MostGathered);
 
     /// <summary>The model of a run, converted, on the meta device.</summary>
-    public static (Llama3Model Model, IReadOnlyList<QuantizeLinearConverter> Converters) Build(Options options, ParallelDimensions dimensions)
+    public static (Decoder Model, IReadOnlyList<IModelConversion> Conversions) Build(Options options, ParallelDimensions dimensions)
     {
-        var model = new Llama3Model(new Llama3Args(options.Dimension, 2, 4, 2, Vocabulary, MultipleOf: 64), Length, META, ScalarType.Float32);
-        var converters = new List<QuantizeLinearConverter>();
+        var model = new Llama3Args(options.Dimension, 2, 4, 2, Vocabulary, MultipleOf: 64).Build(new ModelContext(Length, META, ScalarType.Float32));
+        var conversions = new List<IModelConversion>();
         if (options.Recipe is { } name)
         {
             var recipe = Recipes[name];
-            var converter = new QuantizeLinearConverter("test", [(new RecipeMetadata { Family = "test", Name = name, IsDefault = true }, recipe)], new MatmulCounter());
-            converter.Convert(new ModelSlots(model),
+            conversions.Add(Converter.Convert(new ModelSlots(model),
                 new QuantizeOptions(
-                    new QuantizeLinearOptions { FilterFqns = ["output"], EnableFsdpFloat8AllGather = options.Float8Gather, PrecomputeFloat8DynamicScaleForFsdp = options.Precompute },
+                    new QuantizeLinearOptions { RecipeName = name, FilterFqns = ["output"], EnableFsdpFloat8AllGather = options.Float8Gather, PrecomputeFloat8DynamicScaleForFsdp = options.Precompute },
                     new Dictionary<string, object> { [name] = Activator.CreateInstance(recipe.OptionsType)! }),
-                new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.ParamType });
-            converters.Add(converter);
+                new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.ParamType }));
         }
 
         model.SetComputeType(options.ParamType);
         for (var i = 0; i < model.Blocks.Count; i++) model.SetCheckpointing(i, options.Checkpointing);
-        return (model, converters);
+        return (model, conversions);
     }
 
     /// <summary>Trains on one rank, which runs the batch in some micro-batches one after the other.</summary>
     public static Result Alone(Options options, int batch, int microBatches = 1) => Train(options, new ParallelDimensions(), null, batch, microBatches);
 
     /// <summary>Trains on every rank of a mesh of dp_replicate x dp_shard.</summary>
-    public static Result[] Over(ParallelDimensions dimensions, Options options, int batch, Func<Func<MeshDimension, IProcessGroup>, Func<MeshDimension, IProcessGroup>>? wrap = null) =>
-        ThreadRanks.Run(dimensions, mesh => Train(options, dimensions, wrap is null ? mesh : wrap(mesh), batch, 1));
+    public static Result[] Over(ParallelDimensions dimensions, Options options, int batch) =>
+        ThreadRanks.Run(dimensions, mesh => Train(options, dimensions, mesh, batch, 1));
 
     /// <summary>The whole parameter from the parts of all ranks.</summary>
     public static Tensor Whole(IEnumerable<Result> ranks, string fqn)
@@ -94,15 +105,15 @@ internal static class TinyJob
         return whole!;
     }
 
-    private static Result Train(Options options, ParallelDimensions dimensions, Func<MeshDimension, IProcessGroup>? mesh, int batch, int microBatches)
+    private static Result Train(Options options, ParallelDimensions dimensions, DeviceMesh? mesh, int batch, int microBatches)
     {
         using var scope = NewDisposeScope();
-        var (model, converters) = Build(options, dimensions);
-        var parallelisms = new List<IParallelism>();
+        var (model, conversions) = Build(options, dimensions);
+        var parallelisms = new List<IAppliedParallelism>();
         if (mesh is not null)
         {
-            if (dimensions.DataParallelShard > 1) parallelisms.Add(Apply(new FullyShardedDataParallel(), MeshDimension.DataParallelShard));
-            if (dimensions.DataParallelReplicate > 1) parallelisms.Add(Apply(new ReplicatedDataParallel(), MeshDimension.DataParallelReplicate));
+            if (dimensions.DataParallelShard > 1) parallelisms.Add(Apply(Sharding, MeshAxis.DataParallelShard));
+            if (dimensions.DataParallelReplicate > 1) parallelisms.Add(Apply(Replication, MeshAxis.DataParallelReplicate));
         }
 
         ModelParameters.Materialize(model, CPU);
@@ -111,11 +122,14 @@ internal static class TinyJob
         var parameters = ModelParameters.Of(model);
         var optimizer = new FusedAdam([.. parameters.Select(p => (p.Fqn, p.Parameter))], 0.9, 0.95, 1e-8, 0.1, true);
         var losses = new List<double>();
-        var replicate = mesh?.Invoke(MeshDimension.DataParallelReplicate);
-        var shard = mesh?.Invoke(MeshDimension.DataParallelShard);
-        var position = (replicate?.Rank ?? 0) * (shard?.Size ?? 1) + (shard?.Rank ?? 0);
+        var replicate = mesh?.Group(MeshAxis.DataParallelReplicate);
+        var shard = mesh?.Group(MeshAxis.DataParallelShard);
+        var position = mesh?.Coordinate(MeshAxis.DataParallelReplicate, MeshAxis.DataParallelShard) ?? 0;
         var local = batch / dimensions.Batch / microBatches;
-        for (var step = 0; step < options.Steps; step++)
+        for (var step = 0; step < options.Steps; step++) options.Turn(() => Step(step));
+        return new Result(losses, parameters.ToDictionary(p => p.Fqn, p => (p.Layout, p.Parameter.detach().clone().DetachFromDisposeScope())), parallelisms.OfType<ShardedModel>().FirstOrDefault()?.MostGathered ?? 0);
+
+        void Step(int step)
         {
             using var one = NewDisposeScope();
             Gradients.Clear(parameters);
@@ -137,17 +151,12 @@ internal static class TinyJob
             replicate?.AllReduce(sum, ReduceOperation.Sum);
             losses.Add(sum.item<float>());
             optimizer.Step(2e-3);
-            foreach (var converter in converters) converter.AfterOptimizerStep();
+            foreach (var conversion in conversions) conversion.AfterOptimizerStep();
             foreach (var parallelism in parallelisms) parallelism.AfterOptimizerStep();
         }
 
-        return new Result(losses, parameters.ToDictionary(p => p.Fqn, p => (p.Layout, p.Parameter.detach().clone().DetachFromDisposeScope())), parallelisms.OfType<FullyShardedDataParallel>().FirstOrDefault());
-
-        IParallelism Apply(IParallelism parallelism, MeshDimension dimension)
-        {
-            parallelism.Apply(new ParallelizationContext(model, model.Blocks, dimensions, mesh!(dimension)) { ParamType = options.ParamType, ReshardAfterForward = options.Reshard });
-            return parallelism;
-        }
+        IAppliedParallelism Apply(IParallelism parallelism, MeshAxis axis) => parallelism.Apply(new ParallelizationContext(
+            model, model.Blocks, mesh!, axis, new ShardedDataParallelOptions { FsdpReshardAfterForward = options.Reshard ? "default" : "never", FsdpPrefetch = options.Prefetch }) { ParamType = options.ParamType });
     }
 
     /// <summary>The same tokens for every run: x[i + 1] follows from x[i], so there is something to learn.</summary>

@@ -20,7 +20,7 @@ public sealed class VocabularyParallelLossTests
                 var (loss, gradient) = Run(x, labels, (l, t) => whole(l, t, 1));
                 var many = ThreadRanks.Run(new ParallelDimensions(TensorParallel: ranks), mesh =>
                 {
-                    var group = mesh(MeshDimension.TensorParallel);
+                    var group = mesh.Group(MeshAxis.TensorParallel);
                     return Run(x.narrow(-1, group.Rank * width, width).contiguous(), labels, (l, t) => VocabularyParallelCrossEntropy.Sum(l, t, group));
                 });
                 Assert.All(many, m => Assert.Equal(many[0].Loss, m.Loss));
@@ -37,7 +37,7 @@ public sealed class VocabularyParallelLossTests
         var (loss, gradient) = Run(x, labels, (l, t) => CrossEntropy.Plain(l, t));
         var many = ThreadRanks.Run(new ParallelDimensions(TensorParallel: 2), mesh =>
         {
-            var group = mesh(MeshDimension.TensorParallel);
+            var group = mesh.Group(MeshAxis.TensorParallel);
             return Run(x.narrow(-1, group.Rank * 4, 4), labels, (l, t) => VocabularyParallelCrossEntropy.Sum(l, t, group));
         });
         Assert.Equal(loss, many[0].Loss, 1e-5 * loss);
@@ -48,7 +48,7 @@ public sealed class VocabularyParallelLossTests
     public void Labels_that_are_all_ignored_give_no_loss_and_no_gradient()
     {
         var many = ThreadRanks.Run(new ParallelDimensions(TensorParallel: 2), mesh =>
-            Run(ones(1, 3, 4), full([3], -100L, dtype: ScalarType.Int64), (l, t) => VocabularyParallelCrossEntropy.Sum(l, t, mesh(MeshDimension.TensorParallel))));
+            Run(ones(1, 3, 4), full([3], -100L, dtype: ScalarType.Int64), (l, t) => VocabularyParallelCrossEntropy.Sum(l, t, mesh.Group(MeshAxis.TensorParallel))));
         Assert.Equal(0, many[1].Loss);
         Assert.Equal(0, many[1].Gradient.abs().max().item<float>());
     }
@@ -57,7 +57,7 @@ public sealed class VocabularyParallelLossTests
     public void A_label_that_no_rank_holds_is_named()
     {
         var error = Assert.Throws<InvalidOperationException>(() => ThreadRanks.Run(new ParallelDimensions(TensorParallel: 2), mesh =>
-            Run(ones(1, 2, 4), tensor(new[] { 1L, 8L }), (l, t) => VocabularyParallelCrossEntropy.Sum(l, t, mesh(MeshDimension.TensorParallel)))));
+            Run(ones(1, 2, 4), tensor(new[] { 1L, 8L }), (l, t) => VocabularyParallelCrossEntropy.Sum(l, t, mesh.Group(MeshAxis.TensorParallel)))));
         Assert.Contains("label 8; expected 0 to 7, or -100", error.Message, StringComparison.Ordinal);
     }
 

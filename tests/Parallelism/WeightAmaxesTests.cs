@@ -63,7 +63,7 @@ public sealed class WeightAmaxesTests
     private static void OnTwoRanks(Action<LinearEngine, QuantizedLinear[], CountingGroup> test) => ThreadRanks.Run(new ParallelDimensions(TensorParallel: 2), mesh =>
     {
         using var scope = NewDisposeScope();
-        var group = new CountingGroup(mesh(MeshDimension.TensorParallel));
+        var group = new CountingGroup(mesh.Group(MeshAxis.TensorParallel));
         var engine = new LinearEngine("tensorwise", new TensorwiseRecipe().Describe(new NoOptions()), DeviceCapability.Cpu, true, false, new MatmulCounter());
         QuantizedLinear[] layers = [.. Enumerable.Range(0, 2).Select(_ => Split(engine, group))];
         foreach (var layer in layers) engine.WeightAmaxes.Add(layer);

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Host.Plugins;
+using Titan.Models;
 
 namespace Titan.Plugins.Tests;
 
@@ -14,16 +15,14 @@ public sealed class BuiltFixtures
     // bin/PROJECT/CONFIGURATION: the tool lies beside this test's own output.
     private static readonly string Configuration = Path.GetFileName(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
 
-    private static readonly string Loaded = typeof(IModelConverter).Assembly.Location;
-
-    // The file itself, not the link to it here: a link is as old as this build, and every fixture would be compiled again.
-    private static readonly string Contract = Path.GetDirectoryName(new FileInfo(Loaded).ResolveLinkTarget(true)?.FullName ?? Loaded) + Path.DirectorySeparatorChar;
+    // The files themselves, not the links to them here: a link is as old as this build, and every fixture would be compiled again.
+    private static readonly string Contract = FolderOf(typeof(IModelConverter)), Models = FolderOf(typeof(IModelFamily));
 
     private static readonly Lazy<(int Code, string Output)> Build = new(() =>
     {
         var folder = Path.Combine(StagedPlugin.Repository, "tests", "Plugins", "Fixtures");
         return Processes.Run("dotnet", folder,
-            ["build", "Fixtures.csproj", "-c", "Release", "--nologo", "-v", "quiet", $"-p:ContractFolder={Contract}", $"-p:TitanPluginManifestTool={ManifestTool}"]);
+            ["build", "Fixtures.csproj", "-c", "Release", "--nologo", "-v", "quiet", $"-p:ContractFolder={Contract}", $"-p:ModelsFolder={Models}", $"-p:TitanPluginManifestTool={ManifestTool}"]);
     });
 
     public BuiltFixtures() => Assert.True(Build.Value.Code == 0, Build.Value.Output);
@@ -38,6 +37,9 @@ public sealed class BuiltFixtures
 
     /// <summary>An assembly of a fixture as its build left it.</summary>
     public static string Assembly(string project, string? name = null) => Path.Combine(Output, "bin", project, "release", (name ?? project) + ".dll");
+
+    private static string FolderOf(Type type) =>
+        Path.GetDirectoryName(new FileInfo(type.Assembly.Location).ResolveLinkTarget(true)?.FullName ?? type.Assembly.Location) + Path.DirectorySeparatorChar;
 
     /// <summary>A copy of a staged fixture, to be changed; its manifest fits the files again afterwards.</summary>
     public static string Changed(string project, string parent, Action<string> change)

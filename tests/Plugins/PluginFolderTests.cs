@@ -94,8 +94,8 @@ public sealed class PluginFolderTests : IClassFixture<BuiltFixtures>, IDisposabl
     [InlineData("version", "1.0.0-")]
     [InlineData("version", "1")]
     [InlineData("version", "99999999999.0.0")]
-    [InlineData("contract", ">=1.0 <2.0\n")]
-    [InlineData("contract", ">=١.0 <2.0")]
+    [InlineData("contract", ">=0.2 <0.3\n")]
+    [InlineData("contract", ">=٠.2 <0.3")]
     public void A_name_ends_where_it_ends(string key, string value)
     {
         var plugin = BuiltFixtures.Changed("TrainsAStep", folder, _ => { });
@@ -106,15 +106,19 @@ public sealed class PluginFolderTests : IClassFixture<BuiltFixtures>, IDisposabl
     }
 
     [Theory]
-    [InlineData("training", "is a config section of the host")]
-    [InlineData("quantize.linear.x", "belong to recipe families")]
-    [InlineData("Acme.Upper", "is not made of lower-case letters")]
-    [InlineData("acme..two", "is not made of lower-case letters")]
-    [InlineData("acme.x\n", "is not made of lower-case letters")]
-    public void A_converters_name_that_cannot_be_a_section_is_refused(string name, string reason)
+    [InlineData("converter", "training", "is a config section of the host")]
+    [InlineData("converter", "quantize.linear.x", "belong to recipe families")]
+    [InlineData("converter", "Acme.Upper", "is not made of lower-case letters")]
+    [InlineData("converter", "acme..two", "is not made of lower-case letters")]
+    [InlineData("converter", "acme.x\n", "is not made of lower-case letters")]
+    [InlineData("recipe", "acme", "with one '/' between family and name")]
+    [InlineData("recipe", "acme/two/three", "with one '/' between family and name")]
+    [InlineData("parallelism", "Sideways", "is not one of: TensorParallel, ")]
+    [InlineData("widget", "acme", "a kind that this host does not know; known: recipe, converter, parallelism")]
+    public void A_name_that_its_kind_cannot_have_is_refused(string kind, string name, string reason)
     {
         // What the attribute in the assembly says counts: it is as long as the name that it had.
-        Assert.Contains(reason, ExportCheckOf(new PluginExport("converter", name, "stable", "")), StringComparison.Ordinal);
+        Assert.Contains(reason, ExportCheckOf(new PluginExport(kind, name, "stable", "")), StringComparison.Ordinal);
     }
 
     [Theory]
@@ -130,6 +134,17 @@ public sealed class PluginFolderTests : IClassFixture<BuiltFixtures>, IDisposabl
         File.WriteAllText(path, before.Replace(text, wrong, StringComparison.Ordinal));
         var record = PluginInspection.Inspect(plugin, PluginCatalog.Contract);
         Assert.Equal((PluginStatus.Malfunctioned, "its manifest and 'Prototype.dll' disagree about recipe acme_prototype/one"), (record.Status, record.Reason));
+    }
+
+    [Theory]
+    [InlineData("0.2.0.0", ">=0.2 <0.3")]
+    [InlineData("0.10.0.0", ">=0.10 <0.11")]
+    [InlineData("1.0.0.0", ">=1.0 <2.0")]
+    [InlineData("2.3.0.0", ">=2.3 <3.0")]
+    public void A_plugin_works_with_later_contracts_until_one_that_may_break_it(string built, string range)
+    {
+        Assert.Equal(range, ContractRange.Of(Version.Parse(built)).ToString());
+        Assert.Equal(ContractRange.Of(Version.Parse(built)), ContractRange.Parse(range));
     }
 
     [Theory]

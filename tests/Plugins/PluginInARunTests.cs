@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
@@ -86,7 +87,7 @@ public sealed class PluginInARunTests : IClassFixture<BuiltFixtures>, IDisposabl
         var failure = Assert.Throws<TitanException>(() =>
         {
             var session = JobSession.Open(["--plugins.path", BuiltFixtures.Folder(project), "--model.flavor", "debugmodel", "--model.converters", converter]);
-            var plan = Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema));
+            var plan = Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), []);
             Titan.Training.Loop.ModelBuilder.ThrowIfNothingConverted(plan.Reports, session.Converters.Choose(session.Job, session.Schema));
         });
         Assert.Equal(ExitCode.Plugin, failure.Code);
@@ -98,15 +99,15 @@ public sealed class PluginInARunTests : IClassFixture<BuiltFixtures>, IDisposabl
     public void A_recipe_whose_device_is_missing_is_refused_with_the_way_out()
     {
         using var catalog = PluginCatalog.Load(PluginOptions.Default with { Path = [BuiltFixtures.Folder("NeedsNewerGpu")] });
-        var recipe = catalog.Recipes.Single(r => r.PluginId == "needsnewergpu");
-        var converter = new QuantizeLinearConverter("acme_needs_newer_gpu", [(recipe.Metadata, recipe.Part)], new MatmulCounter());
+        var recipe = catalog.Exports<IQuantizationRecipe, RecipeMetadata>().Single(r => r.PluginId == "needsnewergpu");
+        var converter = new QuantizeLinearConverter("acme_needs_newer_gpu", [(recipe.Metadata, recipe.Part)]);
         using var model = new TinyModel();
         var hopper = PluginOutcomeTests.EveryFixture.OnCpu with { Device = new DeviceCapability(true, 9, 0) };
 
         var refusal = Assert.Throws<TitanException>(() => converter.Convert(new ModelSlots(model), Options(emulate: false), hopper));
         Assert.Equal(ExitCode.Hardware, refusal.Code);
         Assert.Equal("recipe 'acme_needs_newer_gpu/one' needs SM100 or newer, found SM90; set emulate = true to run it anyway, slowly", refusal.Message);
-        Assert.Equal(2, converter.Convert(new ModelSlots(model), Options(emulate: true), hopper).Converted);
+        Assert.Equal(2, converter.Convert(new ModelSlots(model), Options(emulate: true), hopper).Report.Converted);
 
         static QuantizeOptions Options(bool emulate) => new(new QuantizeLinearOptions { Emulate = emulate }, new Dictionary<string, object> { ["one"] = new NoOptions() });
     }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Host.Plugins;
 
 namespace Titan.Plugins.Tests;
@@ -74,7 +75,7 @@ public sealed class PluginOptionTests : IClassFixture<BuiltFixtures>, IDisposabl
     {
         const string section = "quantize.linear.acme_option_of_two_types";
         var session = JobSession.Open(["--plugins.path", BuiltFixtures.Folder("OptionOfTwoTypes"), "--model.flavor", "cpu_small", "--model.converters", section, $"--{section}.recipe_name", recipe, .. more]);
-        var plan = Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema));
+        var plan = Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), []);
         Assert.Contains(note, Assert.Single(plan.Reports).Notes);
     }
 
@@ -120,7 +121,7 @@ public sealed class PluginOptionTests : IClassFixture<BuiltFixtures>, IDisposabl
     private static string Summary(params string[] more)
     {
         var session = Open(more);
-        return Assert.Single(Plan.Of(session.Job.Config, session.Converters.Choose(session.Job, session.Schema)).Reports).Summary;
+        return Assert.Single(Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), []).Reports).Summary;
     }
 
     /// <summary>The output of the build of a plugin with an option like this.</summary>
@@ -133,7 +134,7 @@ public sealed class PluginOptionTests : IClassFixture<BuiltFixtures>, IDisposabl
             public sealed class Plugin : IModelConverter
             {
                 public System.Type OptionsType => typeof(Options);
-                public ConversionReport Convert(ModelSlots model, object options, ConversionContext context) => throw new System.NotSupportedException();
+                public IModelConversion Convert(ModelSlots model, object options, ConversionContext context) => throw new System.NotSupportedException();
             }
             public sealed record Options { {{property}} }
             """);

@@ -16,7 +16,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
     [InlineData("DuplicateExportName", PluginStatus.Malfunctioned, "exports converter acme.duplicate_export_name twice", "report it to its author")]
     [InlineData("ExportMissingFromManifest", PluginStatus.Malfunctioned, "exports converter acme.hidden, which its manifest does not list", "[ExportConverter]")]
     [InlineData("ExportMissingAtRunTime", PluginStatus.Malfunctioned, "does not export converter acme.abstract", "must not be abstract")]
-    [InlineData("NewerContract", PluginStatus.Incompatible, "needs contract >=1.9 <2.0, this host has 1.0", "upgrade Titan")]
+    [InlineData("NewerContract", PluginStatus.Incompatible, "needs contract >=0.9 <0.10, this host has 0.2", "upgrade Titan")]
     [InlineData("MessageThrows", PluginStatus.Malfunctioned, "Silent: (its message cannot be read: InvalidOperationException)", "report it to its author")]
     [InlineData("OptionChanges", PluginStatus.Malfunctioned, "its manifest and its code disagree about option amount of converter acme.option_changes", "report it to its author")]
     [InlineData("OptionsThrow", PluginStatus.Malfunctioned, "InvalidOperationException: thrown by OptionsType", "report it to its author")]
@@ -41,8 +41,8 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
     [Fact]
     public void The_host_and_its_own_plugin_survive_all_of_them()
     {
-        Assert.Contains(every.Catalog.Recipes, r => r.PluginId == "titan.float8-tensorwise");
-        Assert.Contains(every.Catalog.Converters, c => c.PluginId == "trainsastep");
+        Assert.Contains(every.Catalog.Exports<IQuantizationRecipe, RecipeMetadata>(), r => r.PluginId == "titan.float8-tensorwise");
+        Assert.Contains(every.Catalog.Exports<IModelConverter, ConverterMetadata>(), c => c.PluginId == "trainsastep");
     }
 
     [Fact]
@@ -54,7 +54,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
         string Summary(string name)
         {
             using var model = new TinyModel();
-            return every.Converter(name).Convert(new ModelSlots(model), new NoOptions(), EveryFixture.OnCpu).Summary;
+            return every.Converter(name).Convert(new ModelSlots(model), new NoOptions(), EveryFixture.OnCpu).Report.Summary;
         }
     }
 
@@ -62,7 +62,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
     public void A_private_dependency_that_the_host_has_in_a_newer_version_is_the_plugins_own()
     {
         using var model = new TinyModel();
-        Assert.Equal("3.21.9.0", every.Converter("acme.protobuf_older").Convert(new ModelSlots(model), new NoOptions(), EveryFixture.OnCpu).Summary);
+        Assert.Equal("3.21.9.0", every.Converter("acme.protobuf_older").Convert(new ModelSlots(model), new NoOptions(), EveryFixture.OnCpu).Report.Summary);
     }
 
     [Fact]
@@ -94,7 +94,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
         /// <summary>The two that never finish loading, with a limit that a test can wait for.</summary>
         public PluginCatalog Hanging { get; }
 
-        public IModelConverter Converter(string name) => Catalog.Converters.Single(c => c.Metadata.Name == name).Part;
+        public IModelConverter Converter(string name) => Catalog.Exports<IModelConverter, ConverterMetadata>().Single(c => c.Metadata.Name == name).Part;
 
         public void Dispose()
         {

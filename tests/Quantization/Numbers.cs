@@ -43,7 +43,7 @@ internal static class Numbers
         var layer = new Abstractions.Linear(weight.shape[1], weight.shape[0], bias is not null, type: weight.dtype);
         using var none = no_grad();
         layer.Weight.Parameter.copy_(weight);
-        if (bias is not null) layer.Bias!.copy_(bias);
+        if (bias is not null) layer.Bias!.Parameter.copy_(bias);
         return layer;
     }
 

@@ -1,15 +1,14 @@
 using Titan.Abstractions;
 using Titan.Quantization.Conversion;
-using Titan.Quantization.Matmuls;
 
 namespace Titan.Training.Tests;
 
 /// <summary>The float8 converter without the plugin that brings its recipe: these tests are about the trainer.</summary>
 internal static class TensorwiseConverter
 {
-    public static (string Name, IModelConverter Converter, object Options) Create(MatmulCounter counter)
+    public static (string Name, IModelConverter Converter, object Options) Create()
     {
-        var converter = new QuantizeLinearConverter("float8", [(new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true }, new Recipe())], counter);
+        var converter = new QuantizeLinearConverter("float8", [(new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true }, new Recipe())]);
         return (converter.Name, converter, new QuantizeOptions(new QuantizeLinearOptions(), new Dictionary<string, object> { ["tensorwise"] = new NoOptions() }));
     }
 

@@ -19,8 +19,11 @@ public sealed record LayerConversion(string Fqn, LinearShape Shape, string? Reci
 /// <param name="Layers">Every layer that was looked at, in model order.</param>
 /// <param name="Notes">What was asked for and has no effect in this run, with the reason.</param>
 public sealed record ConversionReport(
-    string Converter, string Summary, ExportStatus Status, IReadOnlyList<LayerConversion> Layers, IReadOnlyList<string> Notes)
+    string Converter, string Summary, ExportStatus Status, IReadOnlyList<LayerConversion> Layers, IReadOnlyList<string> Notes) : IModelConversion
 {
+    /// <summary>A report alone is a conversion with nothing to do after a step.</summary>
+    ConversionReport IModelConversion.Report => this;
+
     /// <summary>Number of converted layers.</summary>
     public int Converted => Layers.Count(l => l.Recipe is not null);
 

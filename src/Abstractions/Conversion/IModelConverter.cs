@@ -4,7 +4,8 @@ namespace Titan.Abstractions;
 
 /// <summary>
 /// Changes a built model before it is parallelised and moved to its device. Export it with <see cref="ExportConverterAttribute"/>;
-/// a recipe needs none, its family's converter is made by the host.
+/// a recipe needs none, its family's converter is made by the host. One object serves every run of a process, so it keeps nothing: what lives with a run is what
+/// <see cref="Convert"/> returns.
 /// </summary>
 public interface IModelConverter
 {
@@ -15,8 +16,23 @@ public interface IModelConverter
     /// <param name="model">The model; it may be on the meta device.</param>
     /// <param name="options">An instance of <see cref="OptionsType"/>.</param>
     /// <param name="context">The run.</param>
+    /// <returns>What lives with this model; a <see cref="ConversionReport"/> alone where nothing is to be done after a step.</returns>
     /// <exception cref="TitanException">When nothing was changed, or a request cannot be met.</exception>
-    ConversionReport Convert(ModelSlots model, object options, ConversionContext context);
+    IModelConversion Convert(ModelSlots model, object options, ConversionContext context);
+}
+
+/// <summary>What a converter made of one model. It lives as long as the model.</summary>
+public interface IModelConversion
+{
+    /// <summary>What was done with every layer.</summary>
+    ConversionReport Report { get; }
+
+    /// <summary>
+    /// The collectives that its layers issue themselves in a step, for example for a scale over the parts of a split tensor. Asked once, when all parallelisms have changed
+    /// the model; what a parallelism sends for the layers is in its own plan.
+    /// </summary>
+    /// <param name="step">What a step computes.</param>
+    IReadOnlyList<PlannedCollective> Plan(StepShape step) => [];
 
     /// <summary>Runs after each optimizer step and after a checkpoint was loaded.</summary>
     void AfterOptimizerStep() { }

@@ -72,8 +72,8 @@ public sealed record TensorParallelPlan(
         var shape = layer.Weight.Layout.GlobalShape;
         var named = layer is ILinear { Shape: var whole } ? $"layer '{fqn}' ({whole})" : $"layer '{fqn}' ([{string.Join(", ", shape)}])";
         if (shape[split] % ranks != 0) throw Refuse($"{named} is split along {shape[split]} {(split == 0 ? "rows" : "columns")} of its weight", ranks, $"expected a multiple of {ranks}");
+        if (layer.Weights.Count > 1) throw Refuse($"{named} has a {layer.Weights[1].Name}", ranks, $"layers with a {layer.Weights[1].Name} are not served");
         if (layer is not ILinear linear) return;
-        if (linear.Bias is not null) throw Refuse($"{named} has a bias", ranks, "layers with a bias are not served");
         var local = Local(linear.Shape, style, ranks);
         var multiple = linear.RequiredMultiple;
         if (local.K % multiple != 0 || local.N % multiple != 0)

@@ -6,6 +6,8 @@ namespace Titan.Abstractions;
 /// <summary>A lookup table [V, D]: token ids to vectors.</summary>
 public sealed class Embedding : nn.Module<Tensor, Tensor>, IWeightedLayer, IActivationBoundary
 {
+    private readonly WeightSlot weight;
+
     /// <summary>Creates the table, uninitialised.</summary>
     /// <param name="entries">V.</param>
     /// <param name="dimension">D.</param>
@@ -13,14 +15,21 @@ public sealed class Embedding : nn.Module<Tensor, Tensor>, IWeightedLayer, IActi
     /// <param name="type">Dtype of the parameter.</param>
     public Embedding(long entries, long dimension, Device? device = null, ScalarType type = ScalarType.Float32) : base(nameof(Embedding))
     {
-        var weight = new Parameter(empty(entries, dimension, dtype: type, device: device));
-        register_parameter("weight", weight);
-        Weight = new ParameterSource(weight);
+        var parameter = new Parameter(empty(entries, dimension, dtype: type, device: device));
+        register_parameter("weight", parameter);
+        weight = new WeightSlot("weight", parameter);
         ComputeType = type;
     }
 
     /// <summary>Where the table comes from; a parallelism puts its own here.</summary>
-    public IWeightSource Weight { get; set; }
+    public IWeightSource Weight
+    {
+        get => weight.Source;
+        set => weight.Source = value;
+    }
+
+    /// <inheritdoc />
+    public IReadOnlyList<WeightSlot> Weights => [weight];
 
     /// <summary>Dtype of the vectors, and so of the computation that follows.</summary>
     public ScalarType ComputeType { get; set; }

@@ -1,5 +1,3 @@
-using TorchSharp.Modules;
-
 namespace Titan.Abstractions;
 
 /// <summary>What a converter and a parallelism need to know of a linear layer, plain or converted.</summary>
@@ -8,8 +6,8 @@ public interface ILinear : IWeightedLayer
     /// <summary>K and N of the whole weight.</summary>
     LinearShape Shape { get; }
 
-    /// <summary>The bias [N], or null.</summary>
-    Parameter? Bias { get; }
+    /// <summary>Where the bias [N] comes from, the weight called <c>bias</c>; null for none.</summary>
+    IWeightSource? Bias => Weights.FirstOrDefault(w => w.Name == "bias")?.Source;
 
     /// <summary>How the weight travels between ranks; null for a layer whose weight travels in the compute dtype.</summary>
     IShardCodec? WeightCodec => null;
@@ -30,7 +28,4 @@ public interface ILinear : IWeightedLayer
     /// all ranks where they have one scale at all: <see cref="IWeightSource.ReduceAmax"/>.</summary>
     /// <param name="local">K and N of the part.</param>
     void Narrow(LinearShape local) => throw new TitanException(ExitCode.Plugin, $"layer {this} cannot work on a part of its weight; implement ILinear.Narrow");
-
-    /// <summary>Gives the layer another bias of the same shape.</summary>
-    void ReplaceBias(Parameter bias) => throw new TitanException(ExitCode.Plugin, $"layer {this} has a bias and no way to replace it; implement ILinear.ReplaceBias");
 }

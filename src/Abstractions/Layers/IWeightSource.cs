@@ -19,6 +19,9 @@ public interface IWeightSource
     /// <summary>Number of ranks that hold this same part, so that norms over all ranks count it once.</summary>
     int Copies => 1;
 
+    /// <summary>Whether another layer reads the weight too, early and late in forward: a parallelism that gathers it keeps it in between.</summary>
+    bool IsTied => false;
+
     /// <summary>The weight that the layer multiplies with, in <paramref name="type"/>.</summary>
     /// <returns>A tensor that the caller may dispose; it must not be written to.</returns>
     Tensor Gather(ScalarType type);
@@ -26,6 +29,9 @@ public interface IWeightSource
     /// <summary>The weight as the layer's <see cref="ILinear.WeightCodec"/> decoded it; null where it does not travel encoded.</summary>
     /// <returns>Owned by the source and valid until it is asked again: take what is needed at once.</returns>
     IDisposable? GatherEncoded(WeightUse use) => null;
+
+    /// <summary>Whether <see cref="GatherEncoded"/> gives the weight.</summary>
+    bool IsEncoded => false;
 
     /// <summary>Turns the gradient of the gathered weight into that of <see cref="Parameter"/>.</summary>
     /// <param name="gradient">The gradient of the gathered weight; owned by the caller.</param>

@@ -6,9 +6,10 @@ namespace Titan.Abstractions;
 /// <summary>
 /// A linear layer, Y = X · Wᵀ + b. It computes in the dtype of its input, whatever dtype the parameters have (fp32 master weights, bf16 compute).
 /// </summary>
-public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
+public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear, IKernelUser
 {
-    private Parameter? bias;
+    private readonly WeightSlot weight;
+    private readonly WeightSlot? bias;
 
     /// <summary>Creates the layer with uninitialised parameters.</summary>
     /// <param name="inFeatures">K.</param>
@@ -19,16 +20,16 @@ public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
     public Linear(long inFeatures, long outFeatures, bool hasBias = false, Device? device = null, ScalarType type = ScalarType.Float32) : base(nameof(Linear))
     {
         Shape = new LinearShape(inFeatures, outFeatures);
-        var weight = new Parameter(empty(outFeatures, inFeatures, dtype: type, device: device));
-        register_parameter("weight", weight);
-        if (hasBias)
-        {
-            bias = new Parameter(empty(outFeatures, dtype: type, device: device));
-            register_parameter("bias", bias);
-        }
-
-        Weight = new ParameterSource(weight);
+        weight = Register("weight", outFeatures, inFeatures);
+        if (hasBias) bias = Register("bias", outFeatures);
         LocalShape = Shape;
+
+        WeightSlot Register(string name, params long[] shape)
+        {
+            var parameter = new Parameter(empty(shape, dtype: type, device: device));
+            register_parameter(name, parameter);
+            return new WeightSlot(name, parameter);
+        }
     }
 
     /// <inheritdoc />
@@ -38,28 +39,39 @@ public sealed class Linear : nn.Module<Tensor, Tensor>, ILinear
     public LinearShape LocalShape { get; private set; }
 
     /// <inheritdoc />
-    public IWeightSource Weight { get; set; }
+    public IReadOnlyList<WeightSlot> Weights => bias is null ? [weight] : [weight, bias];
 
     /// <inheritdoc />
-    public Parameter? Bias => bias;
-
-    /// <summary>What makes the layer's products in the place of <see cref="Matmul.Multiply"/>; null for that.</summary>
-    public MatrixProduct? Kernel { get; set; }
+    public IWeightSource Weight
+    {
+        get => weight.Source;
+        set => weight.Source = value;
+    }
 
     /// <inheritdoc />
-    public void ReplaceBias(Parameter bias) => this.bias = bias;
+    public IWeightSource? Bias => bias?.Source;
+
+    /// <inheritdoc />
+    public IModelKernels Kernels { get; set; } = PlainModelKernels.Instance;
 
     /// <inheritdoc />
     public void Narrow(LinearShape local) => LocalShape = local;
+
+    /// <summary>X · Wᵀ for a weight that some other layer owns; differentiable.</summary>
+    /// <param name="x">[..., K].</param>
+    /// <param name="weight">[N, K]; asked for in forward and again in backward.</param>
+    /// <param name="kernels">What multiplies.</param>
+    /// <returns>[..., N], of x's dtype.</returns>
+    public static Tensor Multiply(Tensor x, IWeightSource weight, IModelKernels kernels) => LinearFunction.Multiply(x, weight, kernels.Multiply);
 
     /// <inheritdoc />
     /// <param name="x">[..., K].</param>
     /// <returns>[..., N], of x's dtype.</returns>
     public override Tensor forward(Tensor x)
     {
-        var y = LinearFunction.Multiply(x, Weight, Kernel ?? Matmul.Multiply);
-        if (bias is null) return y;
+        var y = Multiply(x, Weight, Kernels);
+        if (Bias is not { } source) return y;
         using (y)
-        using (var b = bias.to(y.dtype)) return y + b;
+        using (var b = GatherFunction.Weight(source, y.dtype)) return y + b;
     }
 }

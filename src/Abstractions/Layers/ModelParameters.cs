@@ -11,6 +11,13 @@ namespace Titan.Abstractions;
 /// <param name="Copies">Number of ranks that hold this same part.</param>
 public sealed record ModelParameter(string Fqn, Parameter Parameter, ShardLayout Layout, int Copies);
 
+/// <summary>A weight in its place in a model.</summary>
+/// <param name="Fqn">Fully qualified name of the parameter.</param>
+/// <param name="Module">The layer, as a module.</param>
+/// <param name="Layer">The layer.</param>
+/// <param name="Slot">The weight.</param>
+public sealed record ModelWeight(string Fqn, nn.Module Module, IWeightedLayer Layer, WeightSlot Slot);
+
 /// <summary>The parameters of a model, whatever its parallelisms made of them.</summary>
 public static class ModelParameters
 {
@@ -21,7 +28,7 @@ public static class ModelParameters
     public static IReadOnlyList<ModelParameter> Of(nn.Module model)
     {
         var sources = new Dictionary<Parameter, IWeightSource>(ReferenceEqualityComparer.Instance);
-        foreach (var (_, _, layer) in Layers(model)) sources.TryAdd(layer.Weight.Parameter, layer.Weight);
+        foreach (var (_, _, _, slot) in Weights(model)) sources.TryAdd(slot.Source.Parameter, slot.Source);
         return [.. model.named_parameters().Select(p => sources.TryGetValue(p.parameter, out var source)
             ? new ModelParameter(p.name, p.parameter, source.Layout, source.Copies)
             : new ModelParameter(p.name, p.parameter, ShardLayout.Whole(p.parameter.shape), 1))];
@@ -42,14 +49,23 @@ public static class ModelParameters
         }
     }
 
-    /// <summary>Gives a layer another source of its weight, and registers the source's parameter under the name that the old one had.</summary>
+    /// <summary>All weights of all <see cref="Layers"/>, in their order.</summary>
+    public static IReadOnlyList<ModelWeight> Weights(nn.Module model) =>
+        [.. from entry in Layers(model) from slot in entry.Layer.Weights select new ModelWeight($"{entry.Fqn}.{slot.Name}", entry.Module, entry.Layer, slot)];
+
+    /// <summary>Gives a layer another source of its first weight.</summary>
     /// <param name="module">The layer; an <see cref="IWeightedLayer"/>.</param>
     /// <param name="source">The new source.</param>
-    public static void SetWeight(nn.Module module, IWeightSource source)
+    public static void SetWeight(nn.Module module, IWeightSource source) => SetWeight(module, ((IWeightedLayer)module).Weights[0], source);
+
+    /// <summary>Gives a layer another source of a weight, and registers the source's parameter under the name that the old one had.</summary>
+    /// <param name="module">The layer.</param>
+    /// <param name="slot">One of its weights.</param>
+    /// <param name="source">The new source.</param>
+    public static void SetWeight(nn.Module module, WeightSlot slot, IWeightSource source)
     {
-        var layer = (IWeightedLayer)module;
-        var old = layer.Weight.Parameter;
-        layer.Weight = source;
+        var old = slot.Source.Parameter;
+        slot.Source = source;
         Register(module, old, source.Parameter);
     }
 
@@ -60,22 +76,12 @@ public static class ModelParameters
     public static void Materialize(nn.Module model, Device device)
     {
         var replaced = new List<Parameter>();
-        foreach (var (_, module, layer) in Layers(model))
+        foreach (var (_, module, _, slot) in Weights(model))
         {
-            var weight = layer.Weight.Parameter;
-            if (weight.device_type == TorchSharp.DeviceType.META)
-            {
-                SetWeight(module, layer.Weight.Over(New(weight, device)));
-                replaced.Add(weight);
-            }
-
-            if (module is ILinear { Bias: { } bias } linear && bias.device_type == TorchSharp.DeviceType.META)
-            {
-                var real = New(bias, device);
-                linear.ReplaceBias(real);
-                Register(module, bias, real);
-                replaced.Add(bias);
-            }
+            var weight = slot.Source.Parameter;
+            if (weight.device_type != TorchSharp.DeviceType.META) continue;
+            SetWeight(module, slot, slot.Source.Over(New(weight, device)));
+            replaced.Add(weight);
         }
 
         foreach (var (name, parameter) in model.named_parameters())

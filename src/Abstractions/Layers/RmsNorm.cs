@@ -4,9 +4,10 @@ using static TorchSharp.torch;
 namespace Titan.Abstractions;
 
 /// <summary>Root-mean-square normalisation over the last dimension (Zhang and Sennrich, 2019): y = x / sqrt(mean(x²) + eps) · w, computed in fp32.</summary>
-public sealed class RmsNorm : nn.Module<Tensor, Tensor>, IWeightedLayer
+public sealed class RmsNorm : nn.Module<Tensor, Tensor>, IWeightedLayer, INorm, IKernelUser
 {
     private readonly double epsilon;
+    private readonly WeightSlot weight;
 
     /// <summary>Creates the layer with uninitialised weight [D].</summary>
     /// <param name="dimension">D.</param>
@@ -16,16 +17,23 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>, IWeightedLayer
     public RmsNorm(long dimension, double epsilon = 1e-5, Device? device = null, ScalarType type = ScalarType.Float32) : base(nameof(RmsNorm))
     {
         this.epsilon = epsilon;
-        var weight = new Parameter(empty(dimension, dtype: type, device: device));
-        register_parameter("weight", weight);
-        Weight = new ParameterSource(weight);
+        var parameter = new Parameter(empty(dimension, dtype: type, device: device));
+        register_parameter("weight", parameter);
+        weight = new WeightSlot("weight", parameter);
     }
 
     /// <summary>Where the weight comes from; a parallelism puts its own here.</summary>
-    public IWeightSource Weight { get; set; }
+    public IWeightSource Weight
+    {
+        get => weight.Source;
+        set => weight.Source = value;
+    }
 
-    /// <summary>A fused kernel that replaces the plain ATen operations; null for the plain ones.</summary>
-    public INormKernel? Kernel { get; set; }
+    /// <inheritdoc />
+    public IReadOnlyList<WeightSlot> Weights => [weight];
+
+    /// <inheritdoc />
+    public IModelKernels Kernels { get; set; } = PlainModelKernels.Instance;
 
     /// <inheritdoc />
     /// <param name="x">[..., D].</param>
@@ -36,42 +44,21 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>, IWeightedLayer
         return normed.Values;
     }
 
-    /// <summary>Normalises x [..., D].</summary>
-    /// <param name="x">[..., D].</param>
-    /// <param name="wantsAmax">Whether a reader of the result looks for its amax.</param>
+    /// <inheritdoc />
     public Activation Forward(Tensor x, bool wantsAmax)
     {
         using var scope = NewDisposeScope();
-        var normed = Kernel is { } fused ? fused.Normalize(x, GatherFunction.Weight(Weight, x.dtype), epsilon, wantsAmax) : new Activation(Plain(x));
+        var normed = Kernels.RmsNorm(x, GatherFunction.Weight(Weight, x.dtype), epsilon, wantsAmax);
         normed.Values.MoveToOuterDisposeScope();
         return normed;
     }
 
-    /// <summary>Adds to the residual stream, and normalises the sum.</summary>
-    /// <param name="x">The residual stream [..., D].</param>
-    /// <param name="addend">What is added to it [..., D]; its note is told what is known of the gradient.</param>
-    /// <param name="wantsAmax">Whether a reader of the result looks for its amax.</param>
-    /// <returns>The sum in x's dtype, and the sum normalised.</returns>
+    /// <inheritdoc />
     public (Tensor Sum, Activation Normed) ForwardSum(Tensor x, Activation addend, bool wantsAmax)
     {
         using var scope = NewDisposeScope();
-        var (sum, normed) = Kernel is { } fused ? fused.NormalizeSum(x, addend, GatherFunction.Weight(Weight, x.dtype), epsilon, wantsAmax) : PlainSum(x, addend.Values);
+        var (sum, normed) = Kernels.AddRmsNorm(x, addend, GatherFunction.Weight(Weight, x.dtype), epsilon, wantsAmax);
         normed.Values.MoveToOuterDisposeScope();
         return (sum.MoveToOuterDisposeScope(), normed);
-    }
-
-    private (Tensor Sum, Activation Normed) PlainSum(Tensor x, Tensor addend)
-    {
-        var sum = x + addend;
-        return (sum, new Activation(Plain(sum)));
-    }
-
-    private Tensor Plain(Tensor x)
-    {
-        var wide = x.to(ScalarType.Float32);
-        var scale = wide.square().mean([-1], keepdim: true).add(epsilon).rsqrt();
-        // The weight is rounded to the compute dtype first, as upstream's mixed precision does, then everything stays fp32 until the end.
-        var w = GatherFunction.Weight(Weight, x.dtype);
-        return (wide * scale * w).to(x.dtype);
     }
 }

@@ -2,17 +2,17 @@ using System.Composition;
 
 namespace Titan.Abstractions;
 
-/// <summary>Exports a parallelism for one dimension of the mesh.</summary>
+/// <summary>Exports a parallelism for one axis of the mesh.</summary>
 [MetadataAttribute]
 [AttributeUsage(AttributeTargets.Class)]
 public sealed class ExportParallelismAttribute : ExportAttribute
 {
     /// <summary>Exports the class, which must implement <see cref="IParallelism"/>.</summary>
-    /// <param name="dimension">The mesh dimension that it serves.</param>
-    public ExportParallelismAttribute(MeshDimension dimension) : base(typeof(IParallelism)) => Dimension = dimension;
+    /// <param name="axis">The axis of the mesh that it serves.</param>
+    public ExportParallelismAttribute(MeshAxis axis) : base(typeof(IParallelism)) => Axis = axis;
 
-    /// <summary>The mesh dimension that it serves.</summary>
-    public MeshDimension Dimension { get; }
+    /// <summary>The axis of the mesh that it serves.</summary>
+    public MeshAxis Axis { get; }
 
     /// <summary>How far it can be relied on.</summary>
     public ExportStatus Status { get; set; }
@@ -24,8 +24,8 @@ public sealed class ExportParallelismAttribute : ExportAttribute
 /// <summary>The metadata of an exported parallelism, readable without constructing it.</summary>
 public sealed class ParallelismMetadata
 {
-    /// <summary>The mesh dimension that it serves.</summary>
-    public MeshDimension Dimension { get; set; }
+    /// <summary>The axis of the mesh that it serves.</summary>
+    public MeshAxis Axis { get; set; }
 
     /// <summary>How far it can be relied on.</summary>
     public ExportStatus Status { get; set; }

@@ -5,6 +5,7 @@ using TorchSharp;
 using Titan.Distributed;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Host.Plugins;
 using Titan.Host.Runtime;
 using Titan.Kernels;
@@ -61,7 +62,6 @@ internal static class TrainCommand
         var failure = new RunFailure();
         builder.Services.AddSingleton(failure);
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
-        builder.Services.AddSingleton(ModelRegistry.CreateDefault());
         builder.Services.AddSingleton(new RunLog(logs));
         builder.Services.AddHostedService<TrainingService>();
         // A large save may take longer than the host's usual patience, and must not be cut off.
@@ -97,7 +97,7 @@ internal static class TrainCommand
     }
 
     /// <summary>The training run, on a thread of its own: TorchSharp's dispose scopes belong to a thread.</summary>
-    private sealed class TrainingService(JobSession session, DistributedRuntime runtime, RunFailure failure, ModelRegistry models, RunLog log, IHostApplicationLifetime lifetime) : BackgroundService
+    private sealed class TrainingService(JobSession session, DistributedRuntime runtime, RunFailure failure, RunLog log, IHostApplicationLifetime lifetime) : BackgroundService
     {
         protected override Task ExecuteAsync(CancellationToken stoppingToken)
         {
@@ -139,7 +139,7 @@ internal static class TrainCommand
             if (main && config.Job.SaveConfigFile is { } file) RunFolder.Write(config, file, ConfigPrinter.ToJson(session.Job, session.Schema));
 
             var device = TrainingDevice.Choose();
-            var needs = RunNeeds.Of(config, models.Find(config.Model.Name, config.Model.Flavor).Counts, TrainingRanks.Resolve(config, runtime.World));
+            var needs = RunNeeds.Of(config, session.Models.Find(config.Model.Name, config.Model.Flavor).Counts, TrainingRanks.Resolve(config, runtime.World));
             var machine = RankMachine.Of(device.Device, runtime.LocalSize);
             if (needs.Problem(machine) is { } tooLarge) throw new Abstractions.TitanException(Abstractions.ExitCode.Hardware, tooLarge);
             foreach (var warning in needs.Warnings(machine)) log.Warn(warning);
@@ -154,7 +154,7 @@ internal static class TrainCommand
 
             Failpoint.Hit("building");
             using var trainer = new Trainer(new TrainerDependencies(
-                config, models, session.Chosen, session.Counter, session.Origin, log.Info, log.Warn, log.Colour)
+                config, session.Models, session.Chosen, session.Origin, log.Info, log.Warn, log.Colour)
             {
                 Device = device,
                 Ranks = ranks,

@@ -27,7 +27,7 @@ public static class ConfigDocs
                 if (key.Type.Names.Count > 0) meaning += $" One of: {string.Join(", ", key.Type.Names)}.";
                 meaning += ValueRules.Describe(key);
                 if (key.Rule<NoEffectAttribute>() is { } noEffect) meaning += $" **No effect:** {noEffect.Why}.";
-                if (key.Owner is not null) meaning += $" (recipe {string.Join(", ", same.Select(k => k.Owner))})";
+                if (key.Owner is not null && schema.PluginSections.First(s => s.Name == section).OwnerKind is { } kind) meaning += $" ({kind} {string.Join(", ", same.Select(k => k.Owner))})";
                 if (key.Rule<NotServedYetAttribute>() is { } notYet) meaning += $" **Only the default is accepted:** {notYet.Why}.";
                 text.Append($"| `{key.Name}` | `{KeyType.Show(key.Default)}` | {meaning} |\n");
             }

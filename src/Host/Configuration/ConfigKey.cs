@@ -10,7 +10,7 @@ namespace Titan.Host.Configuration;
 /// <param name="Default">Its default.</param>
 /// <param name="Description">One line.</param>
 /// <param name="Rules">The attributes that say more of its values, see <see cref="ValueRules"/>.</param>
-/// <param name="Owner">The recipe that alone has the key, null when the section itself does.</param>
+/// <param name="Owner">The recipe or the parallelism that alone has the key, null when the section itself does.</param>
 public sealed record ConfigKey(string Section, string Name, KeyType Type, object? Default, string Description, IReadOnlyList<Attribute> Rules, string? Owner)
 {
     /// <summary>Section and name.</summary>
@@ -33,7 +33,7 @@ public sealed record ConfigKey(string Section, string Name, KeyType Type, object
     /// <summary>The key that an option of a plugin's export is.</summary>
     /// <param name="section">Its section.</param>
     /// <param name="option">The option, without a fault.</param>
-    /// <param name="owner">The recipe that has it; null for a converter's own.</param>
+    /// <param name="owner">The recipe or the parallelism that has it; null for a converter's own.</param>
     public static ConfigKey Of(string section, PluginOption option, string? owner)
     {
         var type = option.KeyType!;

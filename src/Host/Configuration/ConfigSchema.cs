@@ -1,5 +1,6 @@
 using System.Reflection;
 using Titan.Training.Configuration;
+using Titan.Training.Models;
 
 namespace Titan.Host.Configuration;
 
@@ -19,6 +20,9 @@ public sealed class ConfigSchema
                     Add(ConfigKey.Of(section.Name, option, part.Owner));
         Sections = [.. All.Select(k => k.Section).Distinct()];
     }
+
+    /// <summary>The models that a job may name.</summary>
+    public ModelNames Models { get; init; } = ModelRegistry.CreateDefault().Names;
 
     /// <summary>The sections that plugins add.</summary>
     public IReadOnlyList<PluginSection> PluginSections { get; }

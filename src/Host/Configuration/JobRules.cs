@@ -1,8 +1,8 @@
 using Titan.Abstractions;
+using Titan.Host.Plugins;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Loop;
-using Titan.Training.Models;
 
 namespace Titan.Host.Configuration;
 
@@ -33,8 +33,7 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
 
     private void CheckNames()
     {
-        var models = ModelRegistry.CreateDefault();
-        Collect(() => models.Find(config.Model.Name, config.Model.Flavor), "model.name", "model.flavor");
+        Collect(() => schema.Models.Check(config.Model.Name, config.Model.Flavor), "model.name", "model.flavor");
         Require("training.dataset", Datasets.Problem(config.Training.Dataset));
         if (config.Validation.Enable) Require("validation.dataset", Datasets.Problem(config.Validation.Dataset));
         Require("model.hf_assets_path", !config.Model.HfAssetsPath.EndsWith("tokenizer.model", StringComparison.Ordinal), "expected the folder that holds tokenizer.json, not a tokenizer.model file");
@@ -43,22 +42,27 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
     private void CheckParallelism()
     {
         var p = config.Parallelism;
-        Require("parallelism.context_parallel_degree", p.ContextParallelDegree == 1, "context parallel is not served yet; use 1, and tensor_parallel_degree, which also splits the sequence between layers");
-        Require("parallelism.pipeline_parallel_degree", p.PipelineParallelDegree == 1,
-            "pipeline parallel is not served yet; use 1, and data_parallel_shard_degree or tensor_parallel_degree to spread a model over more ranks");
-        const string tensor = "parallelism.tensor_parallel_degree";
+        const string tensor = "parallelism.tensor_parallel_degree", context = "parallelism.context_parallel_degree";
         Require("parallelism.enable_async_tensor_parallel", p.TensorParallelDegree == 1 || !p.EnableAsyncTensorParallel,
             "async tensor parallel is not served yet; use false: the results are the same, the communication is not overlapped with the matmuls", tensor);
-        var multiple = $"expected a multiple of tensor_parallel_degree = {p.TensorParallelDegree}: the sequence is split over its ranks";
-        Require("training.seq_len", config.Training.SeqLen % p.TensorParallelDegree == 0, multiple, tensor);
-        if (config.Validation.Enable) Require("validation.seq_len", config.Validation.SeqLen % p.TensorParallelDegree == 0, multiple, tensor);
-        if (p.TensorParallelDegree == 1 && p.DisableLossParallel) notes.Add("parallelism.disable_loss_parallel has no effect: tensor_parallel_degree = 1");
+        // Upstream's divisor: cp gives each rank two pieces of a sequence, so that causal attention is work for all alike.
+        var (divisor, why) = p.ContextParallelDegree == 1
+            ? (p.TensorParallelDegree, $"tensor_parallel_degree = {p.TensorParallelDegree}")
+            : (2L * p.TensorParallelDegree * p.ContextParallelDegree,
+                $"tensor_parallel_degree * 2 * context_parallel_degree = {p.TensorParallelDegree} * 2 * {p.ContextParallelDegree}");
+        var multiple = $"expected a multiple of {why}: the sequence is split over its ranks";
+        Require("training.seq_len", config.Training.SeqLen % divisor == 0, multiple, tensor, context);
+        if (config.Validation.Enable) Require("validation.seq_len", config.Validation.SeqLen % divisor == 0, multiple, tensor, context);
+        if (p is { ExpertParallelDegree: 1, ExpertTensorParallelDegree: > 1 }) notes.Add("parallelism.expert_tensor_parallel_degree has no effect: expert_parallel_degree = 1");
+        var asked = TrainingRanks.Asked(config);
+        foreach (var axis in MeshAxes.All.Where(a => asked[a] == 1))
+            foreach (var key in schema.All.Where(k => k.Section == ExportKinds.ParallelismSection && k.Owner == axis.Name() && !KeyType.Same(job.Values[k.FullName], k.Default)))
+                notes.Add($"{key.FullName} has no effect: {axis.DegreeKey()[(ExportKinds.ParallelismSection.Length + 1)..]} = 1");
     }
 
     private void CheckSizes()
     {
-        string[] degrees = ["data_parallel_replicate_degree", "data_parallel_shard_degree", "context_parallel_degree", "tensor_parallel_degree", "pipeline_parallel_degree"];
-        string[] keys = [.. degrees.Select(d => $"parallelism.{d}")];
+        string[] keys = [.. MeshAxes.All.Select(a => a.DegreeKey())];
         if (keys.Any(problems.Has)) return;
         // Where the number of ranks is not known yet, -1 is at least one: what does not fit one fits no number.
         ParallelDimensions? dimensions = null;

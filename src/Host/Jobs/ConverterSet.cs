@@ -2,7 +2,6 @@ using Titan.Abstractions;
 using Titan.Host.Configuration;
 using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;
-using Titan.Quantization.Matmuls;
 using Titan.Quantization.Measurement;
 using Titan.Training.Loop;
 using static TorchSharp.torch;
@@ -13,15 +12,12 @@ namespace Titan.Host.Jobs;
 public sealed class ConverterSet
 {
     private readonly PluginCatalog catalog;
-    private readonly MatmulCounter counter;
     private readonly AgreedMeasurer measurer;
-    // A converter keeps what it made: the same for everybody who asks.
-    private readonly Dictionary<string, IModelConverter> converters = new(StringComparer.Ordinal);
 
     /// <summary>Makes no converter yet.</summary>
-    public ConverterSet(PluginCatalog catalog, MatmulCounter counter, IProcessGroup world)
+    public ConverterSet(PluginCatalog catalog, IProcessGroup world)
     {
-        (this.catalog, this.counter) = (catalog, counter);
+        this.catalog = catalog;
         // Chosen when something is to be measured: most commands need no device, and must not fail for want of one.
         var device = new Lazy<Device>(() => TrainingDevice.Choose().Device);
         var cached = new CachedMeasurer(new LayerMeasurer(TimeProvider.System, () => device.Value), CachedMeasurer.DefaultFolder, () => Hardware.On(device.Value).Measured, text => Console.Error.WriteLine($"titan: {text}"));
@@ -47,7 +43,7 @@ public sealed class ConverterSet
         }
 
         var exports = named.Converters;
-        foreach (var export in exports.Where(e => e.Export.Kind == "recipe")) ThrowIfOfAnotherRecipe(export.Export, job, schema);
+        foreach (var export in exports.Where(e => e.Export.Is(ExportKinds.Recipe))) ThrowIfOfAnotherRecipe(export.Export, job, schema);
         catalog.Load(exports.Select(e => e.Plugin));
         return [.. exports.Select(e => Choose(e, job))];
     }
@@ -56,15 +52,14 @@ public sealed class ConverterSet
     {
         var name = named.Export.Converter!;
         if (catalog.Now(named.Plugin) is { Status: not PluginStatus.Active } failed) throw NamedExports.NotActive(name, failed);
-        if (named.Export.Kind == "converter")
+        if (named.Export.Is(ExportKinds.Converter))
         {
-            var exported = catalog.Converters.Single(c => c.PluginId == named.Plugin.Id && c.Metadata.Name == name);
-            var converter = converters.GetValueOrDefault(name) ?? (converters[name] = new CheckedConverter(named.Plugin.Id, name, exported.Part));
-            return (name, converter, job.OptionsAs(exported.Part.OptionsType, name, null));
+            var exported = catalog.Export<IModelConverter, ConverterMetadata>(named.Plugin, named.Export);
+            return (name, exported.Part, job.OptionsAs(exported.Part.OptionsType, name, null));
         }
 
-        var recipe = catalog.Recipes.Single(r => r.PluginId == named.Plugin.Id && $"{r.Metadata.Family}/{r.Metadata.Name}" == named.Export.Name);
-        var quantize = converters.GetValueOrDefault(name) ?? (converters[name] = new QuantizeLinearConverter(recipe.Metadata.Family, [(recipe.Metadata, recipe.Part)], counter, measurer));
+        var recipe = catalog.Export<IQuantizationRecipe, RecipeMetadata>(named.Plugin, named.Export);
+        var quantize = new QuantizeLinearConverter(recipe.Metadata.Family, [(recipe.Metadata, recipe.Part)], measurer);
         var own = (QuantizeLinearOptions)job.OptionsAs(typeof(QuantizeLinearOptions), name, null);
         var options = job.OptionsAs(recipe.Part.OptionsType, name, recipe.Metadata.Name);
         return (name, quantize, new QuantizeOptions(own with { RecipeName = recipe.Metadata.Name }, new Dictionary<string, object> { [recipe.Metadata.Name] = options }));
@@ -75,11 +70,11 @@ public sealed class ConverterSet
         foreach (var (fullName, origin) in job.Origins)
         {
             var keys = schema.Find(fullName);
-            if (keys.Count == 0 || keys[0].Section != recipe.Converter || keys.Any(k => k.Owner is null || k.Owner == recipe.RecipeName)) continue;
+            if (keys.Count == 0 || keys[0].Section != recipe.Converter || keys.Any(k => k.Owner is null || k.Owner == recipe.Owner)) continue;
             // A job file may spell out a default: that asks for nothing.
             if (KeyType.Same(job.Values[fullName], keys[0].Default)) continue;
             throw new TitanException(ExitCode.Usage,
-                $"{origin}: {fullName} belongs to recipe {string.Join(", ", keys.Select(k => k.Owner))}, but the job uses recipe {recipe.RecipeName}; remove it or set {PluginSection.RecipeKey}");
+                $"{origin}: {fullName} belongs to recipe {string.Join(", ", keys.Select(k => k.Owner))}, but the job uses recipe {recipe.Owner}; remove it or set {PluginSection.RecipeKey}");
         }
     }
 }

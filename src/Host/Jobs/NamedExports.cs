@@ -24,38 +24,51 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> or <see cref="ExitCode.Plugin"/> when there is none, saying why.</exception>
     public IReadOnlyList<NamedExport> Converters => [.. job.Config.Model.Converters.Select(Converter)];
 
+    /// <summary>The family that <c>model.name</c> names; null for one of the host's, or for none.</summary>
+    public NamedExport? Model => Active.FirstOrDefault(e => e.Export.Is(ExportKinds.Model) && e.Export.Name == job.Config.Model.Name);
+
     private IEnumerable<NamedExport> Active => All(isActive: true);
 
-    /// <summary>The parallelism of each dimension of the mesh that has more than one rank.</summary>
+    /// <summary>The parallelism of each axis of the mesh that has work for more than one rank.</summary>
     /// <param name="world">The number of ranks.</param>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees do not fit it; with <see cref="ExitCode.Plugin"/> when no plugin serves a dimension.</exception>
-    public IReadOnlyList<NamedExport> Parallelisms(int world)
-    {
-        var dimensions = TrainingRanks.Resolve(job.Config, world);
-        return [.. Enum.GetValues<MeshDimension>().Where(d => dimensions[d] > 1).Select(d => Parallelism(d, dimensions[d]))];
-    }
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees do not fit it; with <see cref="ExitCode.Plugin"/> when no plugin serves an axis.</exception>
+    public IReadOnlyList<NamedExport> Parallelisms(int world) => Parallelisms(TrainingRanks.Resolve(job.Config, world));
+
+    /// <summary>The same for a mesh.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when no plugin serves an axis.</exception>
+    public IReadOnlyList<NamedExport> Parallelisms(ParallelDimensions dimensions) =>
+        [.. MeshAxes.All.Where(a => dimensions.Over(a) > 1).Select(a => Serving(a) ?? throw Unserved(a, dimensions.Over(a)))];
 
     /// <summary>
-    /// The plugins of a run: those of its converters and its parallelisms. One that is not here is left out, so that a comparison of ranks can say who lacks it; to ask for it
-    /// by <see cref="Parallelisms"/> is an error.
+    /// The plugins of a run: those of its model, its converters and its parallelisms. One that is not here is left out, so that a comparison of ranks can say who lacks it; to ask for it
+    /// by <see cref="Parallelisms(int)"/> is an error.
     /// </summary>
     /// <param name="world">The number of ranks.</param>
     public IReadOnlyList<PluginRecord> Plugins(int world)
     {
         var dimensions = TrainingRanks.Resolve(job.Config, world);
-        var parallelisms = Enum.GetValues<MeshDimension>().Where(d => dimensions[d] > 1).Select(Serving).OfType<NamedExport>();
-        return [.. Converters.Concat(parallelisms).Select(e => e.Plugin).Distinct()];
+        var parallelisms = MeshAxes.All.Where(a => dimensions.Over(a) > 1).Select(Serving).OfType<NamedExport>();
+        return [.. Converters.Concat(parallelisms).Concat(Model is { } model ? [model] : []).Select(e => e.Plugin).Distinct()];
+    }
+
+    /// <summary>Adds every axis whose degree in the job is more than one and that no active plugin serves.</summary>
+    /// <param name="problems">Gets them. A degree that is wrong already is not judged.</param>
+    public void CheckAxes(JobProblems problems)
+    {
+        var asked = TrainingRanks.Asked(job.Config);
+        foreach (var axis in MeshAxes.All.Where(a => asked[a] > 1 && !problems.Has(a.DegreeKey()) && Serving(a) is null))
+            problems.Collect(() => throw Unserved(axis, asked[axis]));
     }
 
     private NamedExport Converter(string name)
     {
         var found = Active.Where(e => e.Export.Converter == name).ToList();
         if (found.Count == 0) throw Unknown(name);
-        if (found[0].Export.Kind == "converter") return found[0];
+        if (found[0].Export.Owner is null) return found[0];
         var wanted = job.Values.GetValueOrDefault($"{name}.{PluginSection.RecipeKey}") as string;
-        if (wanted is not null && found.All(e => e.Export.RecipeName != wanted) && Inactive(e => e.Converter == name && e.Kind == "recipe" && e.RecipeName == wanted) is { } owner)
+        if (wanted is not null && found.All(e => e.Export.Owner != wanted) && Inactive(e => e.Converter == name && e.Owner == wanted) is { } owner)
             throw new TitanException(ExitCode.Plugin, $"{name}.{PluginSection.RecipeKey} = '{wanted}' belongs to {Described(owner)}");
-        return found[RecipeChoice.Of(name, [.. found.Select(e => (e.Export.RecipeName, e.Export.IsDefault))], wanted)];
+        return found[RecipeChoice.Of(name, [.. found.Select(e => (e.Export.Owner!, e.Export.IsDefault))], wanted)];
     }
 
     private TitanException Unknown(string name)
@@ -71,19 +84,13 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     /// <summary>The error for a converter whose plugin is there and not active.</summary>
     internal static TitanException NotActive(string converter, PluginRecord owner) => new(ExitCode.Plugin, $"model.converters: '{converter}' belongs to {Described(owner)}");
 
-    private NamedExport Parallelism(MeshDimension dimension, int size)
-    {
-        if (Serving(dimension) is { } found) return found;
-        var served = Active.Where(e => e.Export.Kind == "parallelism").Select(e => e.Export.Name).DefaultIfEmpty("none").ToList();
-        var owner = Inactive(e => e.Kind == "parallelism" && e.Name == $"{dimension}");
-        throw new TitanException(ExitCode.Plugin, $"the mesh has {size} ranks along {dimension}, and " + (owner is not null
-            ? $"that dimension belongs to {Described(owner)}"
-            : $"no loaded plugin serves that dimension; served: {string.Join(", ", served)}; 'titan plugin list' shows what is loaded and why others are not"));
-    }
+    private TitanException Unserved(MeshAxis axis, int ranks) => new(ExitCode.Plugin, Inactive(e => e.Is(ExportKinds.Parallelism) && e.Name == axis.Name()) is { } owner
+        ? $"the mesh has {ranks} ranks along {axis.Name()}, and {axis.Name()} belongs to {Described(owner)}"
+        : UnservedAxis.Message(axis, ranks, Active.Where(e => e.Export.Is(ExportKinds.Parallelism)).Select(e => e.Export.Name).Distinct()));
 
-    private NamedExport? Serving(MeshDimension dimension) => Active.FirstOrDefault(e => e.Export.Kind == "parallelism" && e.Export.Name == $"{dimension}");
+    private NamedExport? Serving(MeshAxis axis) => Active.FirstOrDefault(e => e.Export.Is(ExportKinds.Parallelism) && e.Export.Name == axis.Name());
 
-    private static string Described(PluginRecord owner) => $"plugin '{owner.Id}', which is {owner.Status}: {owner.Reason}; {owner.NextStep}";
+    internal static string Described(PluginRecord owner) => $"plugin '{owner.Id}', which is {owner.Status}: {owner.Reason}; {owner.NextStep}";
 
     private PluginRecord? Inactive(Func<PluginExport, bool> isIt) => All(isActive: false).FirstOrDefault(e => isIt(e.Export))?.Plugin;
 

@@ -30,10 +30,10 @@ public sealed record NamedRecipe(string Name, LinearRecipe Recipe)
     public static IReadOnlyList<NamedRecipe> All(JobSession session, Action<string> warn)
     {
         var recipes = new List<NamedRecipe>();
-        var offering = session.Catalog.Records.Where(r => r.Status == PluginStatus.Active && r.Exports.Any(e => e.Kind == "recipe")).ToList();
+        var offering = session.Catalog.Records.Where(r => r.Status == PluginStatus.Active && r.Exports.Any(e => e.Is(ExportKinds.Recipe))).ToList();
         session.Catalog.Load(offering);
         foreach (var failed in offering.Select(session.Catalog.Now).Where(r => r.Status != PluginStatus.Active)) warn($"plugin {failed.Id} is left out: {failed.Status}: {failed.Reason}; {failed.NextStep}");
-        foreach (var (plugin, metadata, recipe) in session.Catalog.Recipes)
+        foreach (var (plugin, metadata, recipe) in session.Catalog.Exports<IQuantizationRecipe, RecipeMetadata>())
         {
             var name = $"{metadata.Family}/{metadata.Name}";
             try

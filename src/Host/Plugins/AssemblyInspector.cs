@@ -3,12 +3,15 @@ using System.Reflection.PortableExecutable;
 
 namespace Titan.Host.Plugins;
 
-/// <summary>What an assembly references and exports, read from its metadata: none of its code runs.</summary>
+/// <summary>
+/// What an assembly references and exports, read from its metadata: none of its code runs. An attribute of the contract by the name of <c>ExportThingAttribute</c> exports a <c>thing</c>; its arguments, with slashes
+/// between them, are the export's name.
+/// </summary>
 /// <param name="References">Referenced assemblies and their versions.</param>
-/// <param name="Classes">Its exported classes: full name, and the export from its attribute, without options.</param>
-public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> References, IReadOnlyList<(string Class, PluginExport Export)> Classes)
+/// <param name="Classes">Its exported classes: full name, full name of the attribute, and what the attribute says.</param>
+public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> References, IReadOnlyList<(string Class, string Attribute, PluginExport Export)> Classes)
 {
-    private const string ContractNamespace = "Titan.Abstractions";
+    private const string ContractNamespace = "Titan.Abstractions", ModelsNamespace = "Titan.Models", Prefix = "Export", Suffix = "Attribute";
 
     /// <summary>Its exports, from its attributes.</summary>
     public IReadOnlyList<PluginExport> Exports => [.. Classes.Select(c => c.Export)];
@@ -28,7 +31,7 @@ public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> Refe
             references[metadata.GetString(reference.Name)] = reference.Version;
         }
 
-        var exports = new List<(string Class, PluginExport Export)>();
+        var exports = new List<(string Class, string Attribute, PluginExport Export)>();
         foreach (var handle in metadata.CustomAttributes)
         {
             var attribute = metadata.GetCustomAttribute(handle);
@@ -36,12 +39,12 @@ public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> Refe
             var parent = metadata.GetMemberReference((MemberReferenceHandle)attribute.Constructor).Parent;
             if (parent.Kind != HandleKind.TypeReference) continue;
             var type = metadata.GetTypeReference((TypeReferenceHandle)parent);
-            if (metadata.GetString(type.Namespace) != ContractNamespace) continue;
-            var kind = metadata.GetString(type.Name) switch
-            {
-                "ExportRecipeAttribute" => "recipe", "ExportConverterAttribute" => "converter", "ExportParallelismAttribute" => "parallelism", _ => null,
-            };
-            if (kind is not null) exports.Add((NameOf(metadata, (TypeDefinitionHandle)attribute.Parent), Export(kind, attribute.DecodeValue(new EnumsAreIntegers()))));
+            var contract = metadata.GetString(type.Namespace);
+            if (contract is not (ContractNamespace or ModelsNamespace)) continue;
+            var name = metadata.GetString(type.Name);
+            if (!name.StartsWith(Prefix, StringComparison.Ordinal) || !name.EndsWith(Suffix, StringComparison.Ordinal)) continue;
+            var export = Export(name[Prefix.Length..^Suffix.Length].ToLowerInvariant(), attribute.DecodeValue(new EnumsAreIntegers()));
+            exports.Add((NameOf(metadata, (TypeDefinitionHandle)attribute.Parent), $"{contract}.{name}", export));
         }
 
         return new AssemblyInspector(references, [.. exports.OrderBy(e => e.Export.Kind, StringComparer.Ordinal).ThenBy(e => e.Export.Name, StringComparer.Ordinal)]);
@@ -51,13 +54,18 @@ public sealed record AssemblyInspector(IReadOnlyDictionary<string, Version> Refe
     {
         var named = value.NamedArguments.ToDictionary(a => a.Name!, a => a.Value);
         var status = named.TryGetValue("Status", out var s) ? System.Convert.ToInt32(s) : 0;
-        var name = kind == "parallelism"
-            ? ((Abstractions.MeshDimension)System.Convert.ToInt32(value.FixedArguments[0].Value)).ToString()
-            : string.Join('/', value.FixedArguments.Select(a => (string)a.Value!));
-        return new PluginExport(kind, name, ((Abstractions.ExportStatus)status).ToString().ToLowerInvariant(), named.GetValueOrDefault("Summary") as string ?? "")
+        return new PluginExport(
+            kind, string.Join('/', value.FixedArguments.Select(Text)), ((Abstractions.ExportStatus)status).ToString().ToLowerInvariant(), named.GetValueOrDefault("Summary") as string ?? "")
         {
             IsDefault = named.GetValueOrDefault("IsDefault") is true,
         };
+    }
+
+    /// <summary>An argument as a name has it: an axis by its name, another enum of the contract's by the name of its value; a number where a newer contract has values that this one has not.</summary>
+    private static string Text(CustomAttributeTypedArgument<string> argument)
+    {
+        if (typeof(Abstractions.ExportStatus).Assembly.GetType($"{ContractNamespace}.{argument.Type}") is not { IsEnum: true } type) return $"{argument.Value}";
+        return Enum.ToObject(type, argument.Value!) is Abstractions.MeshAxis axis && Enum.IsDefined(axis) ? Abstractions.MeshAxes.Name(axis) : Enum.ToObject(type, argument.Value!).ToString()!;
     }
 
     /// <summary>As reflection writes it: namespace, and a plus before the name of a nested class.</summary>

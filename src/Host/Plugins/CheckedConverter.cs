@@ -13,19 +13,26 @@ internal sealed class CheckedConverter(string plugin, string name, IModelConvert
 
     public Type OptionsType => converter.OptionsType;
 
-    public ConversionReport Convert(ModelSlots model, object options, ConversionContext context)
+    public IModelConversion Convert(ModelSlots model, object options, ConversionContext context)
     {
         var began = TimeProvider.System.GetTimestamp();
         using var impatience = new Timer(
             _ => Console.Error.WriteLine($"titan: warning: converter '{name}' of plugin '{plugin}' has been converting for {TimeProvider.System.GetElapsedTime(began).TotalSeconds:F0} s; the run waits for it"),
             null, Patience, Patience);
-        var report = converter.Convert(model, options, context);
+        var conversion = converter.Convert(model, options, context);
+        var report = conversion?.Report;
         return Gap(report) is { } gap
             ? throw new TitanException(ExitCode.Plugin, $"plugin '{plugin}': converter '{name}': Convert returned {gap}; drop it from model.converters or report it to its author")
-            : report;
+            : new CheckedConversion(conversion!, report!);
     }
 
-    public void AfterOptimizerStep() => converter.AfterOptimizerStep();
+    /// <summary>The conversion with the report that was looked at.</summary>
+    private sealed record CheckedConversion(IModelConversion Own, ConversionReport Report) : IModelConversion
+    {
+        public IReadOnlyList<PlannedCollective> Plan(StepShape step) => Own.Plan(step);
+
+        public void AfterOptimizerStep() => Own.AfterOptimizerStep();
+    }
 
     private static string? Gap(ConversionReport? report) => report switch
     {

@@ -1,15 +1,11 @@
 using Titan.Host.Configuration;
-using Titan.Quantization.Conversion;
 
 namespace Titan.Host.Plugins;
 
-/// <summary>Whether exports can be used beside what the host has: names, config sections, options.</summary>
+/// <summary>Whether exports can be used beside what the host has: names, config sections, options. The rules are those of their kinds.</summary>
 internal static class ExportCheck
 {
-    private static readonly HashSet<string> HostSections = [.. new ConfigSchema([]).Sections];
-
-    // What the converter of every family has.
-    private static readonly HashSet<string> OfFamily = [.. OptionsRecord.Describe(typeof(QuantizeLinearOptions)).Select(o => o.Key)];
+    private static readonly ConfigSchema Host = new([]);
 
     /// <summary>What is wrong with the first bad export, and the next step; null for none.</summary>
     public static (string Reason, string NextStep)? Fault(IReadOnlyList<PluginExport> exports)
@@ -21,16 +17,26 @@ internal static class ExportCheck
 
     private static (string Reason, string NextStep)? FaultOf(PluginExport export)
     {
-        const string rename = "export a recipe, or give the converter another name";
-        if (export.Kind == "converter" && export.Name.StartsWith("quantize.", StringComparison.Ordinal))
-            return ($"exports converter {export.Name}, but names that start with 'quantize.' belong to recipe families", rename);
-        if (export.Kind == "converter" && HostSections.Contains(export.Name)) return ($"exports converter {export.Name}, but [{export.Name}] is a config section of the host", rename);
-        if (export.Kind == "converter" && !PluginNames.IsConverter(export.Name) || export.Kind == "recipe" && !PluginNames.IsRecipe(export.Name))
-            return ($"exports {export.Kind} '{export.Name}', which is not made of lower-case letters, digits and underscores, {(export.Kind == "recipe" ? "with one '/' between family and name" : "with dots between its parts")}", "give the export another name");
+        if (export.KindOrNull is not { } kind) return ($"exports {export.Title}, a kind that this host does not know; known: {string.Join(", ", ExportKinds.All.Select(k => k.Name))}", "upgrade Titan");
+        return NameFault(export, kind) ?? OptionFault(export, kind);
+    }
+
+    private static (string Reason, string NextStep)? NameFault(PluginExport export, ExportKind kind)
+    {
+        if (kind.Reserved is var (prefix, owner) && export.Name.StartsWith(prefix, StringComparison.Ordinal))
+            return ($"exports {export.Title}, but names that start with '{prefix}' belong to {owner}", $"give the {kind.Name} another name");
+        if (!kind.IsSectionOfHost && export.Section is { } section && Host.Sections.Contains(section))
+            return ($"exports {export.Title}, but [{section}] is a config section of the host", $"give the {kind.Name} another name");
+        return kind.IsName(export.Name) ? null : ($"exports {kind.Name} '{export.Name}', which {kind.NameFault}", "give the export another name");
+    }
+
+    private static (string Reason, string NextStep)? OptionFault(PluginExport export, ExportKind kind)
+    {
+        HashSet<string> taken = [.. kind.Common.Select(o => o.Key), .. Host.All.Where(k => k.Section == export.Section).Select(k => k.Name)];
         foreach (var option in export.Options)
         {
             if (option.Fault() is { } fault) return ($"option '{option.Key}' of {export.Title} cannot be used: {fault}", "build the plugin again; the build makes the manifest");
-            if (export.Kind == "recipe" && OfFamily.Contains(option.Key)) return ($"option '{option.Key}' of {export.Title} is a key that every family's section has", "give the option another name");
+            if (taken.Contains(option.Key)) return ($"option '{option.Key}' of {export.Title} is a key that [{export.Section}] has without it", "give the option another name");
         }
 
         return export.Options.GroupBy(o => o.Key).FirstOrDefault(g => g.Count() > 1) is { } twice ? ($"{export.Title} has option '{twice.Key}' twice", "give one of them another name") : null;

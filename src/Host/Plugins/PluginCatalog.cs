@@ -23,6 +23,7 @@ public sealed record PluginOptions(IReadOnlyList<string> Path, IReadOnlyList<str
 public sealed class PluginCatalog : IDisposable
 {
     private readonly List<PluginLoader> loaders = [];
+    private readonly List<Exported> exports = [];
     private readonly HashSet<string> tried = [];
     private readonly TimeSpan limit;
 
@@ -34,14 +35,19 @@ public sealed class PluginCatalog : IDisposable
     /// <summary>Every folder that was found, with its outcome.</summary>
     public IReadOnlyList<PluginRecord> Records { get; private set; }
 
-    /// <summary>The recipes of the loaded plugins.</summary>
-    public List<Exported<IQuantizationRecipe, RecipeMetadata>> Recipes { get; } = [];
+    /// <summary>What the loaded plugins export of one kind.</summary>
+    /// <typeparam name="TPart">The kind's interface.</typeparam>
+    /// <typeparam name="TMetadata">Its metadata.</typeparam>
+    public IReadOnlyList<Exported<TPart, TMetadata>> Exports<TPart, TMetadata>() where TPart : class => [.. exports.OfType<Exported<TPart, TMetadata>>()];
 
-    /// <summary>The converters of the loaded plugins.</summary>
-    public List<Exported<IModelConverter, ConverterMetadata>> Converters { get; } = [];
+    /// <summary>One export of a loaded plugin.</summary>
+    /// <param name="plugin">The plugin.</param>
+    /// <param name="export">The export, of the kind of these types.</param>
+    public Exported<TPart, TMetadata> Export<TPart, TMetadata>(PluginRecord plugin, PluginExport export) where TPart : class =>
+        exports.OfType<Exported<TPart, TMetadata>>().Single(e => e.PluginId == plugin.Id && e.Title == export.Title);
 
-    /// <summary>The parallelisms of the loaded plugins.</summary>
-    public List<Exported<IParallelism, ParallelismMetadata>> Parallelisms { get; } = [];
+    /// <summary>Adds what a plugin exports.</summary>
+    internal void Add(Exported export) => exports.Add(export.Checked());
 
     /// <summary>Finds and checks plugins without running any of their code.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when a given folder does not exist or a named id is unknown.</exception>
@@ -85,9 +91,7 @@ public sealed class PluginCatalog : IDisposable
     /// </summary>
     public void Dispose()
     {
-        Recipes.Clear();
-        Converters.Clear();
-        Parallelisms.Clear();
+        exports.Clear();
         foreach (var loader in loaders) loader.Dispose();
         loaders.Clear();
     }
@@ -97,9 +101,7 @@ public sealed class PluginCatalog : IDisposable
         var (loaded, parts) = PluginComposition.Load(record, limit);
         if (parts is null) return loaded;
         loaders.Add(parts.Loader);
-        Recipes.AddRange(parts.Recipes.Select(r => new Exported<IQuantizationRecipe, RecipeMetadata>(record.Id, r.Metadata, new CheckedRecipe(record.Id, $"{r.Metadata.Family}/{r.Metadata.Name}", r.Part))));
-        Converters.AddRange(parts.Converters.Select(c => new Exported<IModelConverter, ConverterMetadata>(record.Id, c.Metadata, c.Part)));
-        Parallelisms.AddRange(parts.Parallelisms.Select(p => new Exported<IParallelism, ParallelismMetadata>(record.Id, p.Metadata, new CheckedParallelism(record.Id, p.Metadata.Dimension, p.Part))));
+        foreach (var export in parts.Exports) Add(export);
         return loaded;
     }
 

@@ -4,21 +4,14 @@ using System.Reflection;
 using McMaster.NETCore.Plugins;
 using Titan.Abstractions;
 using Titan.Host.Configuration;
+using Titan.Models;
 
 namespace Titan.Host.Plugins;
-
-/// <summary>What a loaded plugin adds, with its owner.</summary>
-/// <typeparam name="TPart">Recipe, converter or parallelism.</typeparam>
-/// <typeparam name="TMetadata">Its metadata.</typeparam>
-/// <param name="PluginId">The owner.</param>
-/// <param name="Metadata">The metadata.</param>
-/// <param name="Part">The part.</param>
-public sealed record Exported<TPart, TMetadata>(string PluginId, TMetadata Metadata, TPart Part);
 
 /// <summary>Loads one plugin into a context of its own and constructs its parts, in a container of its own, so that a bad plugin takes no other with it.</summary>
 internal static class PluginComposition
 {
-    private static readonly Type[] Shared = [typeof(IQuantizationRecipe), typeof(TorchSharp.torch.Tensor), typeof(ExportAttribute)];
+    private static readonly Type[] Shared = [typeof(IQuantizationRecipe), typeof(IModelFamily), typeof(TorchSharp.torch.Tensor), typeof(ExportAttribute)];
 
     /// <summary>Loads a plugin that passed inspection.</summary>
     /// <param name="record">The plugin.</param>
@@ -39,11 +32,11 @@ internal static class PluginComposition
 
         // Both ways: what is not declared could claim a name that no check has seen.
         var declared = record.Exports.Select(e => e.Title).ToList();
-        var found = parts!.Names.ToList();
+        var found = parts!.Exports.Select(e => e.Title).ToList();
         if (declared.Except(found).FirstOrDefault() is { } absent)
             return (record.As(PluginStatus.Malfunctioned, $"does not export {absent}, which its manifest lists", "an exported class must not be abstract and must implement the contract's interface"), null);
         return found.Except(declared).FirstOrDefault() is { } hidden
-            ? (record.As(PluginStatus.Malfunctioned, $"exports {hidden}, which its manifest does not list", "export with [ExportRecipe], [ExportConverter] or [ExportParallelism] alone"), null)
+            ? (record.As(PluginStatus.Malfunctioned, $"exports {hidden}, which its manifest does not list", $"export with {ExportKinds.Marks} alone"), null)
             : (record, parts);
     }
 
@@ -59,21 +52,21 @@ internal static class PluginComposition
         PluginFault.Register(main, record.Id);
         _ = main.GetTypes();    // forces type-load errors now, with all their texts
         using var container = new ContainerConfiguration().WithAssembly(main).CreateContainer();
-        var parts = new Parts { Loader = loader };
-        container.SatisfyImports(parts);
-        foreach (var recipe in parts.RecipeFactories) parts.Recipes.Add((recipe.Metadata, recipe.CreateExport().Value));
-        foreach (var converter in parts.ConverterFactories) parts.Converters.Add((converter.Metadata, converter.CreateExport().Value));
-        foreach (var parallelism in parts.ParallelismFactories) parts.Parallelisms.Add((parallelism.Metadata, parallelism.CreateExport().Value));
-        foreach (var (title, type) in parts.OptionTypes)
+        var parts = new Parts(loader, [.. ExportKinds.All.SelectMany(k => k.Compose(record.Id, container))]);
+        foreach (var export in parts.Exports)
         {
+            if (export is Exported<IModelFamily, ModelMetadata> family && FlavorDifference(record.Exports.First(e => e.Title == export.Title).Flavors, family.Part.Flavors.Keys) is { } flavor)
+                throw new InvalidOperationException($"its manifest and its code disagree about flavor {flavor} of {export.Title}; build the plugin again, the build makes the manifest");
             // The configuration of every job was made from the manifest.
-            var says = record.Exports.FirstOrDefault(e => e.Title == title)?.Options;
-            if (says is not null && Difference(says, OptionsRecord.Describe(type)) is { } key)
-                throw new InvalidOperationException($"its manifest and its code disagree about option {key} of {title}; build the plugin again, the build makes the manifest");
+            var says = record.Exports.FirstOrDefault(e => e.Title == export.Title)?.Options;
+            if (says is not null && export.HasOptions && Difference(says, OptionsRecord.Describe(export.OptionsType)) is { } key)
+                throw new InvalidOperationException($"its manifest and its code disagree about option {key} of {export.Title}; build the plugin again, the build makes the manifest");
         }
 
         return parts;
     }
+
+    private static string? FlavorDifference(IReadOnlyList<string> says, IEnumerable<string> has) => says.Except(has).Concat(has.Except(says)).FirstOrDefault();
 
     private static string? Difference(IReadOnlyList<PluginOption> says, IReadOnlyList<PluginOption> has) =>
         says.Select(o => o.Key).Union(has.Select(o => o.Key)).FirstOrDefault(k => says.FirstOrDefault(o => o.Key == k) is not { } one || has.FirstOrDefault(o => o.Key == k) is not { } other || !PluginOption.Same(one, other));
@@ -109,31 +102,8 @@ internal static class PluginComposition
         return null;
     }
 
-    internal sealed class Parts
-    {
-        public required PluginLoader Loader { get; init; }
-
-        [ImportMany]
-        public IEnumerable<ExportFactory<IQuantizationRecipe, RecipeMetadata>> RecipeFactories { get; set; } = [];
-
-        [ImportMany]
-        public IEnumerable<ExportFactory<IModelConverter, ConverterMetadata>> ConverterFactories { get; set; } = [];
-
-        [ImportMany]
-        public IEnumerable<ExportFactory<IParallelism, ParallelismMetadata>> ParallelismFactories { get; set; } = [];
-
-        public List<(RecipeMetadata Metadata, IQuantizationRecipe Part)> Recipes { get; } = [];
-
-        public List<(ConverterMetadata Metadata, IModelConverter Part)> Converters { get; } = [];
-
-        public List<(ParallelismMetadata Metadata, IParallelism Part)> Parallelisms { get; } = [];
-
-        /// <summary>The options record of each export that has one, by the export's title.</summary>
-        public IEnumerable<(string Title, Type? Type)> OptionTypes =>
-            [.. Recipes.Select(r => ($"recipe {r.Metadata.Family}/{r.Metadata.Name}", (Type?)r.Part.OptionsType)), .. Converters.Select(c => ($"converter {c.Metadata.Name}", (Type?)c.Part.OptionsType))];
-
-        /// <summary>Kind and name of each export, as a manifest has them.</summary>
-        public IEnumerable<string> Names =>
-            [.. Recipes.Select(r => $"recipe {r.Metadata.Family}/{r.Metadata.Name}"), .. Converters.Select(c => $"converter {c.Metadata.Name}"), .. Parallelisms.Select(p => $"parallelism {p.Metadata.Dimension}")];
-    }
+    /// <summary>What a plugin turned out to be.</summary>
+    /// <param name="Loader">Its load context.</param>
+    /// <param name="Exports">What it exports, as the plugin made it.</param>
+    internal sealed record Parts(PluginLoader Loader, IReadOnlyList<Exported> Exports);
 }

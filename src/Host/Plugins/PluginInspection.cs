@@ -9,7 +9,7 @@ namespace Titan.Host.Plugins;
 /// <summary>Looks at a plugin folder without running any of its code, in this order: manifest, contract range, platform, files and hashes, metadata of the assembly.</summary>
 public static class PluginInspection
 {
-    private static readonly string[] HostOwned = ["Titan.Abstractions.dll", "TorchSharp.dll", "System.Composition.AttributedModel.dll"];
+    private static readonly string[] HostOwned = ["Titan.Abstractions.dll", "Titan.Models.dll", "TorchSharp.dll", "System.Composition.AttributedModel.dll"];
 
     /// <summary>Looks at one folder.</summary>
     /// <param name="folder">The folder.</param>
@@ -115,9 +115,12 @@ public static class PluginInspection
 
         if (!assembly.References.TryGetValue("Titan.Abstractions", out var built))
             return record.As(PluginStatus.Malfunctioned, $"'{manifest.Assembly}' does not reference Titan.Abstractions", "reference the package Titan.Abstractions");
-        if (built.Major != contract.Major || built.Minor > contract.Minor)
+        if (!ContractRange.Of(built).Contains(contract))
             return record.As(PluginStatus.Incompatible, $"was built against contract {built.ToString(2)}, this host has {contract.ToString(2)}", built > contract ? "upgrade Titan" : "use a newer version of the plugin");
-        if (assembly.Exports.Count == 0) return record.As(PluginStatus.Malfunctioned, "exports nothing", "mark a class with [ExportRecipe], [ExportConverter] or [ExportParallelism]");
+        // One contract in two assemblies.
+        if (assembly.References.TryGetValue("Titan.Models", out var models) && (models.Major != contract.Major || models.Minor > contract.Minor))
+            return record.As(PluginStatus.Incompatible, $"was built against Titan.Models {models.ToString(2)}, this host has {contract.ToString(2)}", models > contract ? "upgrade Titan" : "use a newer version of the plugin");
+        if (assembly.Exports.Count == 0) return record.As(PluginStatus.Malfunctioned, "exports nothing", $"mark a class with {ExportKinds.Marks}");
         if (ExportCheck.Fault(assembly.Exports) is { } wrong) return record.As(PluginStatus.Malfunctioned, wrong.Reason, wrong.NextStep);
         var difference = Attributes(manifest.Exports).Except(Attributes(assembly.Exports)).Concat(Attributes(assembly.Exports).Except(Attributes(manifest.Exports))).FirstOrDefault();
         if (difference.Title is not null)

@@ -53,7 +53,7 @@ public sealed record PluginManifest
 }
 
 /// <summary>One thing that a plugin adds.</summary>
-/// <param name="Kind"><c>recipe</c>, <c>converter</c> or <c>parallelism</c>.</param>
+/// <param name="Kind">For example <c>recipe</c>: a row of the host's table of kinds.</param>
 /// <param name="Name">For example <c>float8/tensorwise</c>.</param>
 /// <param name="Status"><c>stable</c>, <c>alpha</c> or <c>prototype</c>.</param>
 /// <param name="Summary">One line.</param>
@@ -65,17 +65,15 @@ public sealed record PluginExport(string Kind, string Name, string Status, strin
     /// <summary>Its options, the keys of its config section.</summary>
     public IReadOnlyList<PluginOption> Options { get; init; } = [];
 
+    /// <summary>The section whose keys a parallelism's options are.</summary>
+    public const string ParallelismSection = "parallelism";
+
+    /// <summary>The sizes of a model family (<c>model.flavor</c>); empty for other kinds.</summary>
+    public IReadOnlyList<string> Flavors { get; init; } = [];
+
     /// <summary>Kind and name, for messages.</summary>
     [JsonIgnore]
     public string Title => $"{Kind} {Name}";
-
-    /// <summary>The converter that a job names to use it, which is also its config section; null for a parallelism.</summary>
-    [JsonIgnore]
-    public string? Converter => Kind switch { "recipe" => $"quantize.linear.{Name.Split('/')[0]}", "converter" => Name, _ => null };
-
-    /// <summary>A recipe's name within its family.</summary>
-    [JsonIgnore]
-    public string RecipeName => Name[(Name.IndexOf('/') + 1)..];
 }
 
 /// <summary>A file of a plugin.</summary>

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Titan.Abstractions;
 
 namespace Titan.Host.Plugins;
 
@@ -27,6 +28,16 @@ public static class PluginReport
         return text.ToString();
     }
 
+    /// <summary>Which axes of the mesh the active plugins serve, on one line.</summary>
+    public static string Axes(IReadOnlyList<PluginRecord> records)
+    {
+        var exported = records.Where(r => r.Status == PluginStatus.Active).SelectMany(r => r.Exports)
+            .Where(e => e.Kind == "parallelism").Select(e => e.Name).ToHashSet();
+        var axes = MeshAxes.All.Select(a => a.Name()).ToLookup(exported.Contains);
+        var unserved = axes[false].Any() ? $"; {string.Join(", ", axes[false])} not" : "";
+        return $"mesh axes: {string.Join(", ", axes[true].DefaultIfEmpty("none"))} served{unserved}\n";
+    }
+
     /// <summary>Everything about one plugin.</summary>
     public static string Details(PluginRecord record)
     {
@@ -37,6 +48,7 @@ public static class PluginReport
         foreach (var export in record.Exports)
         {
             text.AppendLine($"{export.Kind,-9} {Name(export)}  {export.Summary}");
+            if (export.Flavors.Count > 0) text.AppendLine($"  flavors {string.Join(", ", export.Flavors)}");
             foreach (var option in export.Options) text.AppendLine($"  option  {option.Key} = {option.Default.GetRawText()}  {option.Description}");
         }
 

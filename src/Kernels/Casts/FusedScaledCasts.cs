@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
@@ -43,7 +44,7 @@ internal sealed partial class FusedCasts
         if (!CastsAlongRows(x, rows, OperandLayout.Rows) || !CastsAlongRows(x, columns, columnLayout)) return (CastRows(x, rows), CastColumns(x, columns, columnLayout));
         ScaleMath.CheckRounding(rows.Rounding);
         ScaleMath.CheckRounding(columns.Rounding);
-        var amax = zeros([1, x.shape[1]]);
+        var amax = zeros([1, x.Sizes()[1]]);
         var along = (x.dtype == ScalarType.Float32, rows.Format == Float8Format.E4M3) switch
         {
             (true, true) => CastRows<Float32Element, E4M3Codec>(x, rows, amax),
@@ -59,9 +60,9 @@ internal sealed partial class FusedCasts
     /// <param name="target">Format and rounding.</param>
     private unsafe ScaledCast CastColumns(Tensor x, Tensor amax, CastTarget target)
     {
-        var inverse = empty([1, x.shape[1]]);
+        var inverse = empty([1, x.Sizes()[1]]);
         float* scales = (float*)Pointer(amax), inverses = (float*)Pointer(inverse);
-        for (var c = 0L; c < x.shape[1]; c++)
+        for (var c = 0L; c < x.Sizes()[1]; c++)
         {
             scales[c] = ScaleMath.FromAmax(scales[c], target.Format, target.Rounding);
             inverses[c] = 1 / scales[c];
@@ -77,8 +78,8 @@ internal sealed partial class FusedCasts
     {
         // Rows that stay in a core's own cache from one look at them to the next.
         const long cached = 1 << 18;
-        long rows = x.shape[0], width = x.shape[1], together = Math.Max(cached / (width * TElement.Size), 1);
-        Tensor data = empty(x.shape, dtype: target.Format.Type), scale = empty([rows, 1]), inverse = empty([rows, 1]);
+        long rows = x.Sizes()[0], width = x.Sizes()[1], together = Math.Max(cached / (width * TElement.Size), 1);
+        Tensor data = empty(x.Sizes(), dtype: target.Format.Type), scale = empty([rows, 1]), inverse = empty([rows, 1]);
         byte* source = Pointer(x), to = Pointer(data);
         float* scales = (float*)Pointer(scale), inverses = (float*)Pointer(inverse), all = columns is null ? null : (float*)Pointer(columns);
         Lock gate = new();

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Casts;
 using Titan.Kernels.Matmuls;
 using Titan.Quantization.Matmuls;
@@ -42,7 +43,7 @@ public sealed class LinearEngine
         InputCodec = new ActivationCodec(this, recipe.Output.Left, recipe.GradWeight.Right);
         GradientCodec = new ActivationCodec(this, recipe.GradInput.Left, recipe.GradWeight.Left);
         // Who wants plain casts wants plain products too.
-        Product = kernels == CastKernels.Plain ? Abstractions.Matmul.Multiply : HighPrecisionProduct.Multiply;
+        ModelKernels = Titan.Kernels.Activations.ModelKernels.For(kernels != CastKernels.Plain, kernels == CastKernels.Cuda);
     }
 
     /// <summary>family/name.</summary>
@@ -66,7 +67,7 @@ public sealed class LinearEngine
     internal ICastKernels Kernels { get; }
 
     /// <summary>What multiplies operands in high precision.</summary>
-    internal MatrixProduct Product { get; }
+    internal IModelKernels ModelKernels { get; }
 
     /// <summary>Casts of weights, made once for all micro-batches of a step.</summary>
     internal WeightCasts WeightCasts { get; } = new();
@@ -203,15 +204,15 @@ public sealed class LinearEngine
         {
             Counter.Increment();
             // Blocks filled up the contracted dimension of one operand; the other follows.
-            var inner = Math.Max(a.Data.shape[1], b.Data.shape[0]);
-            using var filledA = Padding.Extend(a, 1, inner);
-            using var filledB = Padding.Extend(b, 0, inner);
-            return matmul.Multiply(filledA, filledB, type, recipe.FastAccumulation, wide);
+            long across = a.Data.Sizes()[1], down = b.Data.Sizes()[0];
+            using var filledA = across < down ? Padding.Extend(a, 1, down) : null;
+            using var filledB = down < across ? Padding.Extend(b, 0, across) : null;
+            return matmul.Multiply(filledA ?? a, filledB ?? b, type, recipe.FastAccumulation, wide);
         }
 
         using var l = left.InHighPrecision(type);
         using var r = right.InHighPrecision(type);
-        return Product(l, r, wide);
+        return ModelKernels.Multiply(l, r, wide);
     }
 
     private static LinearRecipe Checked(string name, LinearRecipe recipe, DeviceCapability device, bool emulate)

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Linear;
@@ -10,7 +11,6 @@ namespace Titan.Quantization.Linear;
 /// </summary>
 public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear, IActivationLayer
 {
-    private Parameter? bias;
     private readonly LinearEngine engine;
     private readonly WeightWire? wire;
 
@@ -21,20 +21,26 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear, IActiv
     /// <param name="wire">How the weight travels in float8; null for the compute dtype.</param>
     public QuantizedLinear(ILinear layer, LinearEngine engine, string fqn = "linear", WeightWire? wire = null) : base("Float8Linear")
     {
-        (Shape, Weight, bias, this.engine, Fqn, this.wire) = (layer.Shape, layer.Weight, layer.Bias, engine, fqn, wire);
+        (Shape, Weights, this.engine, Fqn, this.wire) = (layer.Shape, [.. layer.Weights.Select(w => new WeightSlot(w.Name, w.Source))], engine, fqn, wire);
         Narrow(layer.LocalShape);
-        register_parameter("weight", layer.Weight.Parameter);
-        if (bias is not null) register_parameter("bias", bias);
+        foreach (var weight in Weights) register_parameter(weight.Name, weight.Source.Parameter);
     }
 
     /// <inheritdoc />
     public LinearShape Shape { get; }
 
     /// <inheritdoc />
-    public IWeightSource Weight { get; set; }
+    public IReadOnlyList<WeightSlot> Weights { get; }
 
     /// <inheritdoc />
-    public Parameter? Bias => bias;
+    public IWeightSource Weight
+    {
+        get => Weights[0].Source;
+        set => Weights[0].Source = value;
+    }
+
+    /// <inheritdoc />
+    public IWeightSource? Bias => Weights.FirstOrDefault(w => w.Name == "bias")?.Source;
 
     /// <summary>The layer's fully qualified name.</summary>
     internal string Fqn { get; }
@@ -74,9 +80,6 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear, IActiv
     }
 
     /// <inheritdoc />
-    public void ReplaceBias(Parameter bias) => this.bias = bias;
-
-    /// <inheritdoc />
     /// <param name="x">[..., K].</param>
     /// <returns>[..., N], of x's dtype.</returns>
     public override Tensor forward(Tensor x)
@@ -91,13 +94,13 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear, IActiv
     /// <inheritdoc />
     public Activation Forward(Activation x)
     {
-        var shape = x.Values.shape;
-        if (shape.Length < 1 || shape[^1] != LocalShape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", shape)}]; expected [..., {LocalShape.K}]");
+        var shape = x.Values.Sizes();
+        if (shape.Length < 1 || shape[^1] != LocalShape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", x.Values.shape)}]; expected [..., {LocalShape.K}]");
         var note = new GradientNote(engine.WantsGradientAmax);
         var y = QuantizedLinearFunction.Multiply(x, this, engine, note);
-        if (bias is null) return new Activation(y, gradient: note);
+        if (Bias is not { } source) return new Activation(y, gradient: note);
         using (y)
-        using (var b = bias.to(y.dtype)) return new Activation(y + b, gradient: note);
+        using (var b = GatherFunction.Weight(source, y.dtype)) return new Activation(y + b, gradient: note);
     }
 
     /// <inheritdoc />

@@ -4,7 +4,7 @@ using Titan.Abstractions;
 
 namespace Titan.Training.Configuration;
 
-/// <summary>How ranks share the work.</summary>
+/// <summary>How ranks share the work. The options of the plugins' parallelisms are keys of this section too.</summary>
 public sealed record ParallelismSection
 {
     /// <summary>Replicas.</summary>
@@ -17,23 +17,10 @@ public sealed record ParallelismSection
     [Range(-1, ParallelDimensions.MostRanks), DeniedValues(0)]
     public int DataParallelShardDegree { get; init; } = -1;
 
-    /// <summary>When gathered parameters are dropped.</summary>
-    [Description("When gathered parameters are dropped.")]
-    [AllowedValues("default", "always", "never")]
-    public string FsdpReshardAfterForward { get; init; } = "default";
-
-    /// <summary>Gather the next block's weights while a block runs.</summary>
-    [Description("Gather the next block's weights while a block runs. Off: to see what it hides.")]
-    public bool FsdpPrefetch { get; init; } = true;
-
     /// <summary>Ranks that share a layer.</summary>
     [Description("Ranks that share a layer.")]
     [Range(1, ParallelDimensions.MostRanks)]
     public int TensorParallelDegree { get; init; } = 1;
-
-    /// <summary>Gather the logits before the loss.</summary>
-    [Description("Gather the logits before the loss.")]
-    public bool DisableLossParallel { get; init; }
 
     /// <summary>Overlap tensor-parallel communication with matmuls.</summary>
     [Description("Overlap tensor-parallel communication with matmuls.")]
@@ -103,12 +90,12 @@ public sealed record ParallelismSection
 
     /// <summary>Ranks that share experts.</summary>
     [Description("Ranks that share experts.")]
-    [NotServedYet("mixture-of-experts models are not served yet")]
+    [Range(1, ParallelDimensions.MostRanks)]
     public int ExpertParallelDegree { get; init; } = 1;
 
     /// <summary>Tensor parallelism of experts.</summary>
-    [Description("Tensor parallelism of experts.")]
-    [NotServedYet("mixture-of-experts models are not served yet")]
+    [Description("Tensor parallelism of experts: 1, or tensor_parallel_degree.")]
+    [Range(1, ParallelDimensions.MostRanks)]
     public int ExpertTensorParallelDegree { get; init; } = 1;
 
     /// <summary>How tokens travel to experts.</summary>

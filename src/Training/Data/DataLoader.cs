@@ -21,8 +21,8 @@ public sealed record Batch(long[] Inputs, long[] Labels, int BatchSize, int SeqL
     /// <summary>The inputs as a tensor [B, S] int64.</summary>
     public Tensor InputsOn(Device device) => tensor(Inputs, [BatchSize, SeqLen], device: device);
 
-    /// <summary>The labels as a tensor [B * S] int64.</summary>
-    public Tensor LabelsOn(Device device) => tensor(Labels, device: device);
+    /// <summary>The labels as a tensor [B, S] int64.</summary>
+    public Tensor LabelsOn(Device device) => tensor(Labels, [BatchSize, SeqLen], device: device);
 }
 
 /// <summary>

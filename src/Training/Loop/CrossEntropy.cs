@@ -20,12 +20,11 @@ internal static class CrossEntropy
     /// <summary>The form that a job asks for: <c>compile.enable</c> with the component <c>loss</c>, or plain.</summary>
     public static LossFunction For(CompileSection compile) => compile.Enable && compile.Components.Contains("loss") ? Chunked : Plain;
 
-    /// <summary>The same where ranks share the head: on parts of the vocabulary, or on gathered logits where <paramref name="lossParallel"/> is off (<c>disable_loss_parallel</c>).</summary>
+    /// <summary>The same where ranks may have parts of the vocabulary.</summary>
     /// <param name="compile">The form on one rank.</param>
-    /// <param name="tensorParallel">The ranks that share the head; null or one for none.</param>
-    /// <param name="lossParallel">Whether the logits are parts of the vocabulary.</param>
-    public static LossFunction For(CompileSection compile, IProcessGroup? tensorParallel, bool lossParallel) =>
-        lossParallel && tensorParallel is { Size: > 1 } group ? (logits, labels, count) => VocabularyParallelCrossEntropy.Sum(logits, labels, group) / count : For(compile);
+    /// <param name="vocabulary">The ranks that have parts of the vocabulary in their logits; null for none.</param>
+    public static LossFunction For(CompileSection compile, IProcessGroup? vocabulary) =>
+        vocabulary is { } group ? (logits, labels, count) => VocabularyParallelCrossEntropy.Sum(logits, labels, group) / count : For(compile);
 
     /// <summary>Plain ATen operations on all logits at once.</summary>
     public static Tensor Plain(Tensor logits, Tensor labels, long count = 1)

@@ -1,4 +1,6 @@
 using Titan.Abstractions;
+using Titan.Kernels.Activations;
+using Titan.Models;
 using Titan.Quantization.Conversion;
 using Titan.Training.Configuration;
 using Titan.Training.Models;
@@ -10,28 +12,23 @@ namespace Titan.Training.Loop;
 public static class ModelBuilder
 {
     /// <summary>Builds the job's model and applies its converters.</summary>
-    public static (LanguageModel Model, ModelFlavor Flavor, IReadOnlyList<ConversionReport> Reports) Build(
+    public static (LanguageModel Model, ModelFlavor Flavor, IReadOnlyList<IModelConversion> Conversions) Build(
         JobConfig config, ModelRegistry models, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, ParallelDimensions dimensions, Device device,
         DeviceCapability capability = default, bool isPlan = false)
     {
         var flavor = models.Find(config.Model.Name, config.Model.Flavor);
-        var model = flavor.Build(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype));
+        var model = flavor.Build(new ModelContext(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype)));
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         var context = new ConversionContext(capability, fused, dimensions)
         {
             Tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / dimensions.ContextParallel, ComputeType = TypeOf(config.Training.MixedPrecisionParam), IsPlan = isPlan,
         };
-        var reports = new List<ConversionReport>();
-        foreach (var (name, converter, options) in converters)
-        {
-            var report = Convert(name, converter, options, new ModelSlots(model), context);
-            reports.Add(report);
-        }
+        var conversions = converters.Select(c => Convert(c.Name, c.Converter, c.Options, new ModelSlots(model), context)).ToList();
 
-        if (fused) model.UseFusedKernels();
+        model.UseKernels(ModelKernels.For(fused, capability.IsCuda));
         model.SetComputeType(TypeOf(config.Training.MixedPrecisionParam));
         SetCheckpointing(model, config.ActivationCheckpoint);
-        return (model, flavor, reports);
+        return (model, flavor, conversions);
     }
 
     /// <summary>Throws when a converter changed nothing: a run that was asked for float8 and gets none must not start.</summary>
@@ -55,13 +52,15 @@ public static class ModelBuilder
     /// <summary>A dtype by its name in the configuration.</summary>
     public static ScalarType TypeOf(string name) => name switch { "bfloat16" => ScalarType.BFloat16, "float16" => ScalarType.Float16, _ => ScalarType.Float32 };
 
-    private static ConversionReport Convert(string name, IModelConverter converter, object options, ModelSlots slots, ConversionContext context)
+    private static IModelConversion Convert(string name, IModelConverter converter, object options, ModelSlots slots, ConversionContext context)
     {
         var before = slots.All.ToDictionary(s => s.Fqn, s => (s.Slot.Module, (s.Slot.Module as ILinear)?.Weight));
+        IModelConversion conversion;
         ConversionReport report;
         try
         {
-            report = converter.Convert(slots, options, context) ?? throw new InvalidOperationException("it returned no report");
+            conversion = converter.Convert(slots, options, context);
+            report = conversion?.Report ?? throw new InvalidOperationException("it returned no report");
         }
         catch (Exception e) when (e is not TitanException)
         {
@@ -76,7 +75,7 @@ public static class ModelBuilder
         if (unchanged.Count > 0)
             throw new TitanException(ExitCode.Plugin,
                 $"converter '{name}' converted {report.Converted - unchanged.Count} of {report.Converted} layers that it reports as converted: {unchanged[0].Fqn} is as it was; drop it from model.converters or report it to its author");
-        return report;
+        return conversion!;
 
         bool IsChanged((string Fqn, ModuleSlot Slot) entry) =>
             !before.TryGetValue(entry.Fqn, out var was) || was.Module != entry.Slot.Module || was.Weight != (entry.Slot.Module as ILinear)?.Weight;
@@ -90,6 +89,12 @@ public static class ModelBuilder
         "selective" => int.Parse(section.SelectiveAcOption) is var every && (every == 0 || (index + 1) % every == 0) ? BlockCheckpointing.Full : BlockCheckpointing.None,
         _ => BlockCheckpointing.None,
     };
+
+    /// <summary>The parts of a model that are computed again in backward.</summary>
+    internal static IReadOnlyList<string> RecomputedParts(LanguageModel model, ActivationCheckpointSection section) =>
+    [
+        .. model.Blocks.Select((b, i) => CheckpointingOf(section, i) switch { BlockCheckpointing.Full => b.Fqn, BlockCheckpointing.FeedForward => b.Fqn + ".feed_forward", _ => null }).OfType<string>(),
+    ];
 
     private static void SetCheckpointing(LanguageModel model, ActivationCheckpointSection section)
     {

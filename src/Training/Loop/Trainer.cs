@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Models;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
@@ -24,6 +25,7 @@ public sealed class Trainer : IDisposable
     private readonly Device device;
     private readonly Func<DeviceMemory>? deviceMemory;
     private readonly LanguageModel model;
+    private readonly ModelInputs inputs;
     private readonly TrainingRanks ranks;
     private readonly AppliedParallelisms parallelisms;
     private readonly CommunicationReport? communication;
@@ -37,6 +39,7 @@ public sealed class Trainer : IDisposable
     private readonly Validator? validator;
     private readonly MetricsSinks sinks;
     private readonly Float8Stats float8Stats;
+    private readonly IReadOnlyList<IModelConversion> conversions;
     private readonly ForwardBackward pass;
     private readonly int accumulation;
     private readonly ModelCounts counts;
@@ -72,17 +75,17 @@ public sealed class Trainer : IDisposable
         };
 
         // Before the model is allocated: whatever can be refused cheaply.
-        var vocabulary = given.Models.Find(config.Model.Name, config.Model.Flavor).Vocabulary;
+        var vocabulary = given.Models.Find(config.Model.Name, config.Model.Flavor).Counts.Vocabulary;
         if (tokenizer.VocabularySize > vocabulary)
             throw new TitanException(ExitCode.Data,
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath, "validation") : null;
-        (model, var flavor, Reports) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
+        (model, var flavor, conversions) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
         ModelBuilder.ThrowIfNothingConverted(Reports, given.Converters);
-        if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(WirePlan.Of(model, config, dimensions)), new CommunicationInterval());
-        parallelisms = new AppliedParallelisms(model, config, ranks, given.Parallelisms, device);
+        parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
+        if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
         ModelParameters.Materialize(model, device);
-        if (model is Models.Llama3.Llama3Model llama) llama.EndOfDocument = tokenizer.EosId;
+        inputs = new ModelInputs(model, tokenizer.EosId, parallelisms.VocabularyGroup?.Size ?? 1);
         counts = flavor.Counts;
         Seed = config.Debug.Seed ?? ranks.OfFirst(Random.Shared.NextInt64());
         model.InitializeWeights(Seed);
@@ -91,18 +94,19 @@ public sealed class Trainer : IDisposable
         var named = parameters.Select(p => (p.Fqn, p.Parameter)).ToList();
         var o = config.Optimizer;
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
-        var loss = CrossEntropy.For(config.Compile, ranks.Along(MeshDimension.TensorParallel), !config.Parallelism.DisableLossParallel);
-        pass = new ForwardBackward(model, loss, parallelisms.AfterBackward);
+        var loss = CrossEntropy.For(config.Compile, parallelisms.VocabularyGroup);
+        pass = new ForwardBackward(inputs, loss, parallelisms.AfterBackward);
         validator = heldOut is null
             ? null
-            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, device, ranks);
+            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss,
+                batch => parallelisms.ShareOf(batch, device), ranks);
         sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
-        float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, given.Converters.Select(c => c.Converter));
+        float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
         checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World);
     }
 
     /// <summary>What the converters did.</summary>
-    public IReadOnlyList<ConversionReport> Reports { get; }
+    public IReadOnlyList<ConversionReport> Reports => [.. conversions.Select(c => c.Report)];
 
     /// <summary>The seed of the weights.</summary>
     public long Seed { get; }
@@ -198,22 +202,16 @@ public sealed class Trainer : IDisposable
         }
 
         given.Log($"Trainer is initialized with local batch size {t.LocalBatchSize}, global batch size {t.LocalBatchSize * ranks.Dimensions.Batch * accumulation}, gradient accumulation steps {accumulation}, " +
-            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}{(ranks.World.Size == 1 ? "" : $", mesh {MeshText(ranks.Dimensions)}")}");
+            $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}{(ranks.World.Size == 1 ? "" : $", mesh {ranks.Dimensions}")}");
         foreach (var note in parallelisms.Notes) given.Log($"Parallelism: {note}");
         given.Log($"Training starts at step {step + 1}");
     }
-
-    /// <summary>The dimensions with more than one rank, in upstream's words.</summary>
-    private static string MeshText(ParallelDimensions d) => string.Join(" x ", new[]
-    {
-        ("pp", d.PipelineParallel), ("dp_replicate", d.DataParallelReplicate), ("dp_shard", d.DataParallelShard), ("cp", d.ContextParallel), ("tp", d.TensorParallel),
-    }.Where(x => x.Item2 > 1).Select(x => $"{x.Item1} {x.Item2}"));
 
     /// <summary>One optimizer step; false when a stop was asked for before it was done.</summary>
     private bool Step(CancellationToken stop)
     {
         Gradients.Clear(parameters);
-        given.Counter.Take();
+        float8Stats.TakeMatmuls();
         ranks.Counter?.Take();
         var lr = config.Optimizer.Lr * schedule!.Factor(step + scheduleAhead);
         var loading = Stopwatch.StartNew();
@@ -224,19 +222,21 @@ public sealed class Trainer : IDisposable
         if (ranks.Sum(own, stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
         var tokens = (long)counted / ranks.SameData;
         double sum = 0;
+        long counting = 0;
         float8Stats.Begin(step + 1);
         foreach (var batch in batches)
         {
             Failpoint.Hit("micro-batch");
             if (StopsNow(stop)) return false;
-            sum += ForwardBackward(batch, tokens);
+            var (loss, labels) = ForwardBackward(batch, tokens);
+            (sum, counting) = (sum + loss, counting + labels);
             float8Stats.End();
         }
 
         if (StopsNow(stop)) return false;
         // Of this rank's own tokens; a rank without any has no loss.
-        var ownLoss = own == 0 ? double.NegativeInfinity : sum * tokens / own;
-        double[] global = ranks.Sum(sum / ranks.SameData, Gradients.SquaredNorm(parameters));
+        var ownLoss = counting == 0 ? double.NegativeInfinity : sum * tokens / counting;
+        double[] global = ranks.Sum(sum / ranks.SameLoss, Gradients.SquaredNorm(parameters));
         (sum, var norm) = (global[0], Math.Sqrt(global[1]));
         LastLoss = sum;
         Gradients.Clip(parameters, norm, config.Training.MaxNorm);
@@ -259,10 +259,12 @@ public sealed class Trainer : IDisposable
         return true;
     }
 
-    private double ForwardBackward(Batch batch, long tokens)
+    /// <summary>The loss of this rank's share, and how many of its labels count.</summary>
+    private (double Loss, long Labels) ForwardBackward(Batch batch, long tokens)
     {
         using var scope = NewDisposeScope();
-        return pass.Run(batch.InputsOn(device), batch.LabelsOn(device), tokens);
+        var share = parallelisms.ShareOf(batch, device);
+        return (pass.Run(share, tokens), ranks.SameLoss == ranks.SameData ? batch.Counted : share.Labels.ne(Batch.Ignored).sum().item<long>());
     }
 
     /// <summary>The first step teaches the schedule what to gather ahead; the second is like all that follow, and is shown.</summary>
@@ -279,7 +281,7 @@ public sealed class Trainer : IDisposable
     /// <summary>Whatever was derived from the weights is stale.</summary>
     private void WeightsChanged()
     {
-        foreach (var (_, converter, _) in given.Converters) converter.AfterOptimizerStep();
+        foreach (var conversion in conversions) conversion.AfterOptimizerStep();
         parallelisms.AfterOptimizerStep();
     }
 
@@ -291,7 +293,7 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
         var metrics = new StepMetrics(step, sum, largest, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            Reports.Count > 0 ? given.Counter.Take() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond());
+            conversions.Count > 0 ? float8Stats.TakeMatmuls() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond());
         (tokensSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
         sinks.Write(step, [.. metrics.Named(), .. talk?.Take() ?? []]);
@@ -324,7 +326,7 @@ public sealed class Trainer : IDisposable
     {
         try
         {
-            return validator!.Run(model, stop);
+            return validator!.Run(inputs, stop);
         }
         catch (TitanException e) when (e.Code == ExitCode.Data && config.Checkpoint is { Enable: true, LoadOnly: false })
         {
@@ -354,7 +356,7 @@ public sealed class Trainer : IDisposable
             foreach (var batch in batches.TakeWhile(_ => first is null || ranks.World.Size > 1))
             {
                 using var scope = NewDisposeScope();
-                model.call(batch.InputsOn(device));
+                inputs.Forward(parallelisms.ShareOf(batch, device));
             }
         }
 

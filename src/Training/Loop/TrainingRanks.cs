@@ -6,16 +6,19 @@ using static TorchSharp.torch;
 namespace Titan.Training.Loop;
 
 /// <summary>The ranks that train together, as a trainer sees them.</summary>
-/// <param name="Dimensions">The sizes of the mesh.</param>
-/// <param name="Along">The group along a dimension, on the run's device.</param>
+/// <param name="Mesh">Where they stand, and their groups, on the run's device.</param>
 /// <param name="World">All ranks, for tensors in CPU memory.</param>
-public sealed record TrainingRanks(ParallelDimensions Dimensions, Func<MeshDimension, IProcessGroup> Along, IProcessGroup World)
+public sealed record TrainingRanks(DeviceMesh Mesh, IProcessGroup World)
 {
     /// <summary>A run of one rank.</summary>
-    public static TrainingRanks Single { get; } = new(new ParallelDimensions(), d => new SingleRankGroup(d.ToString()), new SingleRankGroup("world"));
+    public static TrainingRanks Single { get; } =
+        new(new DeviceMesh(new ParallelDimensions(), 0, (name, _) => new SingleRankGroup(name)), new SingleRankGroup("world"));
+
+    /// <summary>The sizes of the mesh.</summary>
+    public ParallelDimensions Dimensions => Mesh.Sizes;
 
     /// <summary>This rank's number among those that read different data.</summary>
-    public int BatchRank { get; init; }
+    public int BatchRank => Mesh.Coordinate(MeshAxis.DataParallelReplicate, MeshAxis.DataParallelShard);
 
     /// <summary>What was communicated; null for nothing.</summary>
     public CommunicationCounter? Counter { get; init; }
@@ -26,35 +29,28 @@ public sealed record TrainingRanks(ParallelDimensions Dimensions, Func<MeshDimen
     /// <summary>Whether this rank writes the run's files.</summary>
     public bool IsMain => World.Rank == 0;
 
-    /// <summary>Ranks that compute the same losses: those that read the same data.</summary>
+    /// <summary>Ranks that read the same data.</summary>
     public int SameData => Dimensions.World / Dimensions.Batch;
+
+    /// <summary>Ranks that compute the same losses.</summary>
+    public int SameLoss => Dimensions.World / Dimensions.Loss;
 
     /// <summary>The mesh that a job asks for.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees do not fit the number of ranks.</exception>
-    public static ParallelDimensions Resolve(JobConfig config, int world)
-    {
-        var p = config.Parallelism;
-        return ParallelDimensions.Resolve(p.DataParallelReplicateDegree, p.DataParallelShardDegree, p.ContextParallelDegree, p.TensorParallelDegree, p.PipelineParallelDegree, world);
-    }
+    public static ParallelDimensions Resolve(JobConfig config, int world) => ParallelDimensions.Resolve(Asked(config), world);
 
-    /// <summary>The mesh of a job whose number of ranks is not known: <c>-1</c> is one.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees are of more ranks than there can be.</exception>
-    public static ParallelDimensions Least(JobConfig config)
-    {
-        var p = config.Parallelism;
-        var shard = Math.Max(1, p.DataParallelShardDegree);
-        // In floating point: the product of five degrees may be more than any integer holds.
-        var world = (double)p.DataParallelReplicateDegree * shard * p.ContextParallelDegree * p.TensorParallelDegree * p.PipelineParallelDegree;
-        return ParallelDimensions.Resolve(p.DataParallelReplicateDegree, shard, p.ContextParallelDegree, p.TensorParallelDegree, p.PipelineParallelDegree, (int)Math.Min(int.MaxValue, world));
-    }
+    /// <summary>The mesh of a job whose number of ranks is not known: <c>-1</c> is the fewest that there can be.</summary>
+    /// <exception cref="TitanException">
+    /// With <see cref="ExitCode.Usage"/> when the degrees are of more ranks than there can be, or do not fit each other.
+    /// </exception>
+    public static ParallelDimensions Least(JobConfig config) => ParallelDimensions.Least(Asked(config));
 
     /// <summary>The ranks of a job that runs on several.</summary>
     public static TrainingRanks Of(DistributedRuntime runtime, JobConfig config, Device device)
     {
         var mesh = runtime.CreateMesh(Resolve(config, runtime.World), device);
-        return new TrainingRanks(mesh.Dimensions, d => mesh[d], runtime.WorldGroup)
+        return new TrainingRanks(mesh, runtime.WorldGroup)
         {
-            BatchRank = mesh.Batch.Rank,
             Counter = runtime.World > 1 ? runtime.Counter : null,
             FirstStepDone = () => runtime.SetTimeout(TimeSpan.FromSeconds(config.Comm.TrainTimeoutSeconds)),
         };
@@ -86,5 +82,14 @@ public sealed record TrainingRanks(ParallelDimensions Dimensions, Func<MeshDimen
         var all = tensor(new[] { value });
         World.Broadcast(all, 0);
         return all.data<long>()[0];
+    }
+
+    /// <summary>The degrees as the job gives them; without <c>ep</c>, <c>etp</c> counts for nothing, as upstream.</summary>
+    public static ParallelDimensions Asked(JobConfig config)
+    {
+        var p = config.Parallelism;
+        return new(
+            p.DataParallelReplicateDegree, p.DataParallelShardDegree, p.ContextParallelDegree, p.TensorParallelDegree, p.PipelineParallelDegree,
+            p.ExpertParallelDegree, p.ExpertParallelDegree == 1 ? 1 : p.ExpertTensorParallelDegree);
     }
 }

@@ -1,6 +1,6 @@
 using Titan.Abstractions;
+using Titan.Models;
 using Titan.Training.Configuration;
-using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -8,11 +8,10 @@ namespace Titan.Training.Loop;
 /// <summary>The forward and backward of one training step, as the trainer runs them, without data and optimizer: what a benchmark times.</summary>
 /// <param name="model">The model, converted.</param>
 /// <param name="config">Says which loss is used.</param>
-/// <param name="converters">Their after-step hooks run.</param>
-public sealed class TrainingStep(LanguageModel model, JobConfig config, IEnumerable<IModelConverter> converters)
+/// <param name="conversions">What its converters made of it: their after-step hooks run.</param>
+public sealed class TrainingStep(LanguageModel model, JobConfig config, IReadOnlyList<IModelConversion> conversions)
 {
-    private readonly ForwardBackward pass = new(model, CrossEntropy.For(config.Compile));
-    private readonly IReadOnlyList<IModelConverter> converters = [.. converters];
+    private readonly ForwardBackward pass = new(new ModelInputs(model, endOfDocument: null), CrossEntropy.For(config.Compile));
     private readonly IReadOnlyList<ModelParameter> parameters = ModelParameters.Of(model);
 
     /// <summary>Runs the step.</summary>
@@ -23,8 +22,8 @@ public sealed class TrainingStep(LanguageModel model, JobConfig config, IEnumera
     {
         using var scope = NewDisposeScope();
         Optimization.Gradients.Clear(parameters);
-        var mean = pass.Run(tokens, labels, labels.numel());
-        foreach (var converter in converters) converter.AfterOptimizerStep();
+        var mean = pass.Run(new ModelBatch(tokens, labels.reshape(tokens.shape)), labels.numel());
+        foreach (var conversion in conversions) conversion.AfterOptimizerStep();
         return mean;
     }
 }

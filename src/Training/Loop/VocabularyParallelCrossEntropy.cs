@@ -25,6 +25,10 @@ internal sealed class VocabularyParallelCrossEntropy(IProcessGroup group) : Guar
         return new VocabularyParallelCrossEntropy(group).Apply(logits, labels);
     }
 
+    /// <summary>What it sends in a step: the maxima, then two sums.</summary>
+    public static IReadOnlyList<PlannedCollective> Plan(IProcessGroup group, StepShape step) =>
+        [.. new long[] { 1, 2 }.Select(n => PlannedCollective.AllReduce(group, n * step.Tokens, step.MicroBatches, StepPhase.Forward, "loss"))];
+
     protected override Tensor Forward(Tensor[] inputs)
     {
         Tensor logits = inputs[0], labels = inputs[1];

@@ -1,20 +1,24 @@
 using System.Globalization;
 using Titan.Abstractions;
+using Titan.Quantization.Conversion;
 using Titan.Quantization.Statistics;
 
 namespace Titan.Training.Metrics;
 
 /// <summary>Measures, in steps that are due, what the float8 casts do to their tensors. Between those steps nothing observes them.</summary>
 /// <param name="freq">Steps between measurements; step 1 is always due; 0 for none.</param>
-/// <param name="converters">The job's converters.</param>
-public sealed class Float8Stats(int freq, IEnumerable<IModelConverter> converters)
+/// <param name="conversions">What the job's converters made of its model.</param>
+public sealed class Float8Stats(int freq, IEnumerable<IModelConversion> conversions)
 {
     private const int Worst = 3;
-    private readonly List<IObservableCasts> observed = [.. converters.OfType<IObservableCasts>()];
+    private readonly List<IFloat8Conversion> observed = [.. conversions.OfType<IFloat8Conversion>()];
     private CastObserver? observer;
 
     /// <summary>Starts to observe if <paramref name="step"/> (1 for the first) is due.</summary>
     public void Begin(long step) => Show(freq > 0 && (step == 1 || step % freq == 0) ? new CastObserver() : null);
+
+    /// <summary>The float8 matmuls that were executed since the last call.</summary>
+    public long TakeMatmuls() => observed.Sum(o => o.Counter.Take());
 
     /// <summary>Stops observing: what comes after the first micro-batch tells nothing new.</summary>
     public void End()

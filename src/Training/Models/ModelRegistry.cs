@@ -1,29 +1,27 @@
 using Titan.Abstractions;
-using static TorchSharp.torch;
+using Titan.Models;
+using Titan.Models.Llama3;
 
 namespace Titan.Training.Models;
-
-/// <summary>One flavor of a family.</summary>
-/// <param name="Counts">Its numbers.</param>
-/// <param name="Build">Builds it for a sequence length on a device; the meta device allocates nothing. Parameters are uninitialised.</param>
-/// <param name="Vocabulary">Its vocabulary size.</param>
-public sealed record ModelFlavor(ModelCounts Counts, Func<int, Device, ScalarType, LanguageModel> Build, int Vocabulary);
 
 /// <summary>Model families by name, each with its flavors.</summary>
 public sealed class ModelRegistry
 {
     private readonly Dictionary<string, IReadOnlyDictionary<string, ModelFlavor>> families = new(StringComparer.Ordinal);
 
+    /// <summary>The names of the families that come with the trainer.</summary>
+    public static IReadOnlyList<string> BuiltIn { get; } = [Llama3Family.Name];
+
     /// <summary>The families that come with the trainer.</summary>
     public static ModelRegistry CreateDefault()
     {
         var registry = new ModelRegistry();
-        registry.Register("llama3", Llama3.Llama3Flavors.All);
+        registry.Register(Llama3Family.Name, new Llama3Family().Flavors);
         return registry;
     }
 
-    /// <summary>The names of the families.</summary>
-    public IEnumerable<string> Families => families.Keys;
+    /// <summary>What a job may name.</summary>
+    public ModelNames Names => new(families.ToDictionary(f => f.Key, f => (IReadOnlyList<string>)[.. f.Value.Keys]));
 
     /// <summary>Adds a family.</summary>
     /// <exception cref="TitanException">When the name is taken.</exception>
@@ -36,10 +34,7 @@ public sealed class ModelRegistry
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, listing the names.</exception>
     public ModelFlavor Find(string family, string flavor)
     {
-        if (!families.TryGetValue(family, out var flavors))
-            throw new TitanException(ExitCode.Usage, $"model.name = '{family}': no such model; known: {string.Join(", ", families.Keys)}{Nearest.Hint(family, families.Keys)}");
-        return flavors.TryGetValue(flavor, out var found)
-            ? found
-            : throw new TitanException(ExitCode.Usage, $"model.flavor = '{flavor}': '{family}' has no such flavor; known: {string.Join(", ", flavors.Keys)}{Nearest.Hint(flavor, flavors.Keys)}");
+        Names.Check(family, flavor);
+        return families[family][flavor];
     }
 }

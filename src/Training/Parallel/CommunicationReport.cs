@@ -4,17 +4,17 @@ using Titan.Distributed;
 
 namespace Titan.Training.Parallel;
 
-/// <summary>What the ranks sent each other in a step: computed by <see cref="WirePlan"/>, counted by the groups, and whether the two agree.</summary>
+/// <summary>What the ranks sent each other in a step: as planned, counted by the groups, and whether the two agree.</summary>
 /// <param name="plan">What a steady step should move.</param>
-public sealed class CommunicationReport(WirePlan plan)
+public sealed class CommunicationReport(StepPlan plan)
 {
     /// <summary>The collectives whose number or bytes are not as computed; empty when all are.</summary>
     public IReadOnlyList<string> Differences(CommunicationTotals counted)
     {
         var found = Counted(counted).ToDictionary(c => (c.Group, c.Verb), c => (c.Calls, c.PayloadBytes));
-        var computed = plan.Collectives.ToDictionary(c => (c.Group, c.Verb), c => (c.Calls, c.PayloadBytes));
+        var computed = plan.Traffic.ToDictionary(c => (c.Group, c.Verb), c => (c.Calls, c.PayloadBytes));
         return [.. found.Keys.Union(computed.Keys).Where(k => found.GetValueOrDefault(k) != computed.GetValueOrDefault(k))
-            .Select(k => $"{k.Group} {k.Verb}: computed {Show(computed.GetValueOrDefault(k))}, counted {Show(found.GetValueOrDefault(k))}")];
+            .Select(k => $"{k.Group} {k.Verb}: computed {Show(computed.GetValueOrDefault(k))}, counted {Show(found.GetValueOrDefault(k))}{Owners(k.Group, k.Verb)}")];
     }
 
     /// <summary>A table for people.</summary>
@@ -31,6 +31,8 @@ public sealed class CommunicationReport(WirePlan plan)
 
     /// <summary>Without what the trainer itself sums over all ranks.</summary>
     private static IEnumerable<CommunicationCount> Counted(CommunicationTotals totals) => totals.Counts.Where(c => c.Calls > 0 && c.Group != "world");
+
+    private string Owners(string group, string verb) => plan.Owners(group, verb) is { Count: > 0 } owners ? $", planned by {string.Join(" and ", owners)}" : ", planned by nobody";
 
     private static string Late(double? seconds) => seconds is { } late ? string.Create(CultureInfo.InvariantCulture, $", {late * 1e3:F1} of them until the last rank came") : "";
 

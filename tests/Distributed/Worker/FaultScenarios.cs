@@ -15,7 +15,7 @@ internal static class FaultScenarios
     public static void NoLibrary(DistributedRuntime runtime, string[] arguments)
     {
         Scenarios.Expect(runtime is { Rank: 0, World: 1, LocalRank: 0, LocalSize: 1, Library: "none" }, "rank 0 of 1");
-        Scenarios.Expect(runtime.CreateMesh(new ParallelDimensions(), CPU).World is SingleRankGroup, "a group of one rank");
+        Scenarios.Expect(runtime.CreateMesh(new ParallelDimensions(), CPU).Loss is SingleRankGroup, "a group of one rank");
         Scenarios.Expect(!File.ReadLines("/proc/self/maps").Any(l => l.Contains("libmpi", StringComparison.Ordinal)), "no MPI library in the process");
     }
 
@@ -111,11 +111,11 @@ internal static class FaultScenarios
         if (runtime.Rank == 2)
         {
             runtime.SetTimeout(TimeSpan.FromSeconds(60));
-            mesh[MeshDimension.TensorParallel].Barrier();
+            mesh.Group(MeshAxis.TensorParallel).Barrier();
         }
 
         if (runtime.Rank == 1) Thread.Sleep(Timeout.Infinite);
-        mesh[MeshDimension.DataParallelShard].Barrier();
+        mesh.Group(MeshAxis.DataParallelShard).Barrier();
     }
 
     /// <summary>Collectives until something happens: a link that goes down, a signal.</summary>

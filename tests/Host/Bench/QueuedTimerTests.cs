@@ -1,4 +1,4 @@
-using Titan.Host.Bench;
+using Titan.Benchmarks;
 
 namespace Titan.Host.Tests.Bench;
 

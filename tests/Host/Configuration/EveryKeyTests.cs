@@ -3,6 +3,7 @@ using System.ComponentModel.DataAnnotations;
 using Titan.Abstractions;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Training.Configuration;
 
 namespace Titan.Host.Tests.Configuration;
@@ -99,7 +100,7 @@ public sealed class EveryKeyTests : IDisposable
                     var job = new JobConfigReader(Schema, ".").Read([$"--{name}={value}", "--validation.enable", "--model.converters=quantize.linear.float8"], problems, world);
                     problems.ThrowIfAny();
                     var request = world is { } n ? new WorldRequest(n, new Interconnect(), Titan.Quantization.Roofline.GpuSpecs.Default) : null;
-                    var plan = Plan.Of(job.Config, Session.Converters.Choose(job, Schema), request);
+                    var plan = Plan.Of(job.Config, Session.Models, Session.Converters.Choose(job, Schema), Session.Parallelisms(Plan.MeshOf(job.Config, request)), request);
                     Assert.All(plan.Memory.Values.Concat(plan.Ranks?.Memory.Values ?? []), b => Assert.True(b >= 0, $"{name} = {value}: {b} bytes"));
                     Assert.All(plan.Ranks?.Collectives ?? [], c => Assert.True(c.Traffic.PayloadBytes >= 0 && c.Traffic.WireBytes >= 0, $"{name} = {value}: {c.Traffic}"));
                 }

@@ -88,6 +88,6 @@ public sealed class JobRulesTests
 
     private sealed class Nothing : IModelConverter
     {
-        public ConversionReport Convert(ModelSlots model, object options, ConversionContext context) => throw new NotSupportedException();
+        public IModelConversion Convert(ModelSlots model, object options, ConversionContext context) => throw new NotSupportedException();
     }
 }

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Reflection.Emit;
+using Titan.Abstractions;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
 using Titan.Training.Configuration;
@@ -22,7 +23,7 @@ public sealed class KeysAreReadTests
         var properties = Properties(session);
         Assert.Equal(session.Schema.All.Select(k => k.FullName).Distinct().Order(), properties.Select(p => p.Key).Distinct().Order());
         var assemblies = properties.Select(p => p.Property.DeclaringType!.Assembly)
-            .Concat([typeof(JobSession).Assembly, typeof(JobConfig).Assembly, typeof(Titan.Quantization.Conversion.QuantizeLinearOptions).Assembly]).Concat(session.Catalog.Parallelisms.Select(p => p.Part.GetType().Assembly)).Distinct();
+            .Concat([typeof(JobSession).Assembly, typeof(JobConfig).Assembly, typeof(Titan.Quantization.Conversion.QuantizeLinearOptions).Assembly]).Concat(session.Catalog.Exports<IParallelism, ParallelismMetadata>().Select(p => p.Part.GetType().Assembly)).Distinct();
         var read = assemblies.SelectMany(Calls).ToHashSet();
         var unread = properties.Where(p => !session.Schema.Find(p.Key).Any(IsExempt) && !read.Contains(Getter(p.Property))).Select(p => p.Key).Distinct().ToList();
         Assert.True(unread.Count == 0, $"read nowhere: {string.Join(", ", unread)}");
@@ -50,13 +51,13 @@ public sealed class KeysAreReadTests
     {
         List<(string, PropertyInfo)> found = [];
         foreach (var section in typeof(JobConfig).GetProperties().Where(ConfigSchema.IsSection)) Add(KeyNames.ToSnakeCase(section.Name), section.PropertyType);
-        foreach (var recipe in session.Catalog.Recipes)
+        foreach (var recipe in session.Catalog.Exports<IQuantizationRecipe, RecipeMetadata>())
         {
             Add($"quantize.linear.{recipe.Metadata.Family}", typeof(Titan.Quantization.Conversion.QuantizeLinearOptions));
             Add($"quantize.linear.{recipe.Metadata.Family}", recipe.Part.OptionsType);
         }
 
-        foreach (var converter in session.Catalog.Converters) Add(converter.Metadata.Name, converter.Part.OptionsType);
+        foreach (var converter in session.Catalog.Exports<IModelConverter, ConverterMetadata>()) Add(converter.Metadata.Name, converter.Part.OptionsType);
         return found;
 
         void Add(string section, Type record)

@@ -12,8 +12,8 @@ public sealed class NamedExportsTests
         Tensorwise = Plugin("tensorwise", Recipe("float8/tensorwise", isDefault: true)),
         Rowwise = Plugin("rowwise", Recipe("float8/rowwise"), Recipe("float8/rowwise_hp")),
         Layers = Plugin("layers", new PluginExport("converter", "acme.layers", "stable", ""), new PluginExport("converter", "acme.others", "stable", "")),
-        Sharding = Plugin("sharding", new PluginExport("parallelism", "DataParallelShard", "stable", ""), new PluginExport("parallelism", "TensorParallel", "stable", "")),
-        Replicas = Plugin("replicas", new PluginExport("parallelism", "DataParallelReplicate", "stable", ""));
+        Sharding = Plugin("sharding", new PluginExport("parallelism", "dp_shard", "stable", ""), new PluginExport("parallelism", "tp", "stable", "")),
+        Replicas = Plugin("replicas", new PluginExport("parallelism", "dp_replicate", "stable", ""));
 
     [Theory]
     [InlineData(1, "")]
@@ -50,14 +50,33 @@ public sealed class NamedExportsTests
         PluginRecord[] plugins = [Tensorwise, Off(Rowwise), Off(Layers), Off(Sharding)];
         Expect("model.converters: 'acme.layers' belongs to plugin 'layers', which is Disabled: on purpose; enable it", n => n.Converters, "--model.converters", "acme.layers");
         Expect("quantize.linear.float8.recipe_name = 'rowwise' belongs to plugin 'rowwise', which is Disabled: on purpose; enable it", n => n.Converters, "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.recipe_name", "rowwise");
-        Expect("the mesh has 2 ranks along DataParallelShard, and that dimension belongs to plugin 'sharding', which is Disabled: on purpose; enable it", n => n.Parallelisms(2));
-        Expect("the mesh has 2 ranks along DataParallelReplicate, and no loaded plugin serves that dimension", n => n.Parallelisms(2), "--parallelism.data_parallel_replicate_degree", "2");
+        Expect("the mesh has 2 ranks along dp_shard, and dp_shard belongs to plugin 'sharding', which is Disabled: on purpose; enable it", n => n.Parallelisms(2));
+        Expect("the mesh has 2 ranks along dp_replicate, and no plugin serves dp_replicate; served: none; set parallelism.data_parallel_replicate_degree to 1, or install a plugin", n => n.Parallelisms(2), "--parallelism.data_parallel_replicate_degree", "2");
 
         void Expect(string message, Func<NamedExports, object> ask, params string[] job)
         {
             var refusal = Assert.Throws<TitanException>(() => ask(Of(plugins, job)));
             Assert.Equal(ExitCode.Plugin, refusal.Code);
             Assert.StartsWith(message, refusal.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void An_axis_is_served_by_whatever_plugin_exports_it()
+    {
+        var contexts = Plugin("contexts", new PluginExport("parallelism", "cp", "stable", ""));
+        string[] job = ["--parallelism.context_parallel_degree", "2", "--parallelism.tensor_parallel_degree", "2"];
+        Assert.Empty(Problems(contexts, Sharding));
+        Assert.Equal(["sharding", "contexts", "sharding"], Of([Sharding, contexts], job).Parallelisms(4).Select(e => e.Plugin.Id));
+        Assert.StartsWith("the mesh has 2 ranks along cp, and cp belongs to plugin 'contexts', which is Disabled", Assert.Single(Problems(Off(contexts), Sharding)), StringComparison.Ordinal);
+        Assert.StartsWith("the mesh has 2 ranks along tp, and no plugin serves tp; served: cp;", Assert.Single(Problems(contexts)), StringComparison.Ordinal);
+        Assert.Equal(2, Problems(Tensorwise).Count);
+
+        IReadOnlyList<string> Problems(params PluginRecord[] plugins)
+        {
+            var problems = new JobProblems();
+            Of(plugins, job).CheckAxes(problems);
+            return problems.Texts;
         }
     }
 
@@ -69,5 +88,5 @@ public sealed class NamedExportsTests
 
     private static NamedExports Of(params string[] job) => Of([Tensorwise, Rowwise, Layers, Sharding, Replicas], job);
 
-    private static NamedExports Of(PluginRecord[] plugins, string[] job) => new(plugins, new JobConfigReader(new ConfigSchema(ConverterSections.Of(plugins)), ".").Read(job));
+    private static NamedExports Of(PluginRecord[] plugins, string[] job) => new(plugins, new JobConfigReader(new ConfigSchema(ExportSections.Of(plugins)), ".").Read(job));
 }

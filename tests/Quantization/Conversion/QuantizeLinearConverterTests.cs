@@ -4,6 +4,7 @@ using Titan.Plugins.MXFP8;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
+using Titan.Quantization.Statistics;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Tests.Conversion;
@@ -12,14 +13,13 @@ public class QuantizeLinearConverterTests
 {
     private static readonly QuantizeLinearConverter Converter = new(
         "float8",
-        [(new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true, Status = ExportStatus.Stable }, new TensorwiseRecipe())],
-        new MatmulCounter());
+        [(new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true, Status = ExportStatus.Stable }, new TensorwiseRecipe())]);
 
     private static readonly ConversionContext Cpu = new(DeviceCapability.Cpu, Fused: true, new ParallelDimensions());
 
     private static ConversionReport Convert(nn.Module model, QuantizeLinearOptions own, NoOptions? options = null, ConversionContext? context = null) =>
         Converter.Convert(
-            new ModelSlots(model), new QuantizeOptions(own, new Dictionary<string, object> { ["tensorwise"] = options ?? new NoOptions() }), context ?? Cpu);
+            new ModelSlots(model), new QuantizeOptions(own, new Dictionary<string, object> { ["tensorwise"] = options ?? new NoOptions() }), context ?? Cpu).Report;
 
     private static TitanException Refused(ExitCode code, Func<object> action)
     {
@@ -49,6 +49,28 @@ public class QuantizeLinearConverterTests
         Assert.Equal("float8/tensorwise: i:dyn_ten_e4m3,w:dyn_ten_e4m3,go:dyn_ten_e5m2", report.Summary);
         Assert.All(report.Layers, l => Assert.Equal(l.Recipe is null ? "high precision" : new LinearEngine("x", Numbers.Tensorwise, DeviceCapability.Cpu, true, false, new MatmulCounter()).Backend, l.Backend));
         Assert.Empty(report.Notes);
+    }
+
+    [Fact]
+    public void OneConverterServesTwoModelsAtOnceAndEachIsMeasuredAndCountedByItself()
+    {
+        using var scope = NewDisposeScope();
+        var options = new QuantizeOptions(new QuantizeLinearOptions { FilterFqns = ["output"] }, new Dictionary<string, object> { ["tensorwise"] = new NoOptions() });
+        var models = new[] { new TinyModel(CPU), new TinyModel(CPU) };
+        var conversions = models.Select(m => Assert.IsAssignableFrom<IFloat8Conversion>(Converter.Convert(new ModelSlots(m), options, Cpu))).ToList();
+        foreach (var conversion in conversions) conversion.Observer = new CastObserver();
+        var layers = models.Select(m => new ModelSlots(m).Linears.First(l => l.Fqn == "layers_0.wide")).ToList();
+        using (no_grad())
+        {
+            foreach (var layer in layers) layer.Linear.Weight.Parameter.fill_(1);
+            layers[0].Slot.forward(ones(16, layers[0].Linear.Shape.K));
+            conversions[1].AfterOptimizerStep();
+            layers[0].Slot.forward(ones(16, layers[0].Linear.Shape.K));
+            layers[1].Slot.forward(ones(16, layers[1].Linear.Shape.K));
+        }
+
+        Assert.Equal([2, 1], conversions.Select(c => c.Counter.Take()));
+        Assert.All(conversions, c => Assert.Equal(["input", "weight"], c.Observer!.Results.Select(r => r.Operand)));
     }
 
     [Fact]
@@ -152,10 +174,10 @@ public class QuantizeLinearConverterTests
             { (new CublasRecipe(), false, null), (new CublasRecipe(), true, "emulated fp32"), (new EmulatedRecipe(), false, "emulated fp32") })
         {
             using var model = new TinyModel(META);
-            var converter = new QuantizeLinearConverter("mx", [(new RecipeMetadata { Family = "mx", Name = "it", IsDefault = true }, recipe)], new MatmulCounter());
+            var converter = new QuantizeLinearConverter("mx", [(new RecipeMetadata { Family = "mx", Name = "it", IsDefault = true }, recipe)]);
             var options = new QuantizeOptions(new QuantizeLinearOptions { Emulate = emulate }, new Dictionary<string, object> { ["it"] = new MXFP8Options() });
             if (backend is null) Assert.Contains("needs SM100 or newer, found SM90; set emulate = true", Refused(ExitCode.Hardware, () => converter.Convert(new ModelSlots(model), options, hopper)).Message);
-            else Assert.Equal(backend, converter.Convert(new ModelSlots(model), options, hopper).Layers.First(l => l.Recipe is not null).Backend);
+            else Assert.Equal(backend, converter.Convert(new ModelSlots(model), options, hopper).Report.Layers.First(l => l.Recipe is not null).Backend);
         }
     }
 
@@ -164,8 +186,7 @@ public class QuantizeLinearConverterTests
     {
         var converter = new QuantizeLinearConverter(
             "float8",
-            [(new RecipeMetadata { Family = "float8", Name = "one", IsDefault = true }, new TensorwiseRecipe()), (new RecipeMetadata { Family = "float8", Name = "two", IsDefault = true }, new TensorwiseRecipe())],
-            new MatmulCounter());
+            [(new RecipeMetadata { Family = "float8", Name = "one", IsDefault = true }, new TensorwiseRecipe()), (new RecipeMetadata { Family = "float8", Name = "two", IsDefault = true }, new TensorwiseRecipe())]);
         Assert.Contains("one, two", Refused(ExitCode.Plugin, () => converter.Choose(null)).Message);
         Assert.Equal("two", converter.Choose("two").Metadata.Name);
     }

@@ -107,7 +107,7 @@ public class EveryRecipeTests
             Assert.True(Numbers.Sqnr(nn.functional.linear(x32, w, b), y.reshape(-1, 96)) > 24);
             Assert.True(Numbers.Sqnr(g32.mm(w), gradX.reshape(-1, 64)) > 20);
             Assert.True(Numbers.Sqnr(g32.t().mm(x32), gradW) > 20);
-            var bias = Numbers.Sqnr(g32.sum(dim: 0L), layer.Bias!.grad!);
+            var bias = Numbers.Sqnr(g32.sum(dim: 0L), layer.Bias!.Parameter.grad!);
             Assert.True(bias > 40, $"[{string.Join(", ", shape)}]: {bias:f1} dB");
         }
     }

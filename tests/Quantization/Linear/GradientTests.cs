@@ -38,7 +38,7 @@ public class GradientTests
         Assert.True(Numbers.Sqnr(expected.Y, y) > bound);
         Assert.True(Numbers.Sqnr(expected.GradX, gradX) > bound);
         Assert.True(Numbers.Sqnr(expected.GradW, gradW) > bound);
-        Assert.True(Numbers.Sqnr(expected.GradB, layer.Bias!.grad!) > 100);
+        Assert.True(Numbers.Sqnr(expected.GradB, layer.Bias!.Parameter.grad!) > 100);
         Assert.Equal((ScalarType.Float32, x.dim()), (y.dtype, y.dim()));
     }
 

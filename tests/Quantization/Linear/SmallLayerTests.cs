@@ -50,7 +50,7 @@ public class SmallLayerTests
 
                 Assert.Equal(w.shape, layer.Weight.Parameter.grad!.shape);
                 weight = Math.Min(weight, Numbers.Sqnr(w32.grad!, layer.Weight.Parameter.grad!));
-                if (bias) Assert.True(layer.Bias!.grad!.to(ScalarType.Float32).allclose(b32.grad!, rtol: 1e-5, atol: 1e-8));
+                if (bias) Assert.True(layer.Bias!.Parameter.grad!.to(ScalarType.Float32).allclose(b32.grad!, rtol: 1e-5, atol: 1e-8));
             }
         }
 
@@ -116,7 +116,7 @@ public class SmallLayerTests
                     Tensor x = randn(32, 32), w = randn(32, 32) / 6, g = randn(32, 32);
                     var layer = new QuantizedLinear(Numbers.Layer(w.to(parameters), zeros(32).to(parameters)), Numbers.Engine(Numbers.All[recipe], emulate: emulate));
                     var (y, gradX, gradW) = Numbers.Run(layer, x.to(input), g.to(input));
-                    Assert.Equal((input, input, parameters, parameters), (y.dtype, gradX.dtype, gradW.dtype, layer.Bias!.grad!.dtype));
+                    Assert.Equal((input, input, parameters, parameters), (y.dtype, gradX.dtype, gradW.dtype, layer.Bias!.Parameter.grad!.dtype));
                     Assert.True(Numbers.Sqnr(x.mm(w.t()), y) > 25);
                 }
             }

@@ -169,9 +169,9 @@ public sealed class MeasuredFilterTests : IDisposable
     private static ConversionReport Convert(nn.Module model, ILayerMeasurer measurer, ConversionContext context, params string[] filter)
     {
         var converter = new QuantizeLinearConverter(
-            "float8", [(new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true, Status = ExportStatus.Stable }, new TensorwiseRecipe())], new MatmulCounter(), measurer);
+            "float8", [(new RecipeMetadata { Family = "float8", Name = "tensorwise", IsDefault = true, Status = ExportStatus.Stable }, new TensorwiseRecipe())], measurer);
         return converter.Convert(
-            new ModelSlots(model), new QuantizeOptions(new QuantizeLinearOptions { FilterFqns = filter }, new Dictionary<string, object> { ["tensorwise"] = new NoOptions() }), context);
+            new ModelSlots(model), new QuantizeOptions(new QuantizeLinearOptions { FilterFqns = filter }, new Dictionary<string, object> { ["tensorwise"] = new NoOptions() }), context).Report;
     }
 
     /// <summary>Knows the gains beforehand: 2x where none is set.</summary>

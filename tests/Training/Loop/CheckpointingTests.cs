@@ -4,7 +4,7 @@ using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Tests.Loop;

@@ -1,9 +1,8 @@
 using Titan.Abstractions;
-using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 
 namespace Titan.Training.Tests.Loop;
 
@@ -63,9 +62,8 @@ public abstract class TinyRuns : IDisposable
         {
             ["tiny"] = new(32, 1, 2, 2, 2048, MultipleOf: 32), ["wide"] = new(64, 1, 2, 2, 2048, MultipleOf: 32), ["deep"] = new(32, 2, 2, 2, 2048, MultipleOf: 32),
             ["turned"] = new(32, 1, 2, 2, 2048, MultipleOf: 32, RopeTheta: 1000),
-        }.ToDictionary(f => f.Key, f => new ModelFlavor(f.Value.Counts, (l, d, t) => new Llama3Model(f.Value, l, d, t), f.Value.Vocabulary)));
-        var counter = new MatmulCounter();
-        return new Trainer(new TrainerDependencies(job, registry, IsFloat8 ? [TensorwiseConverter.Create(counter)] : [], counter, Metadata, _ => { }, Warnings.Add, false));
+        }.ToDictionary(f => f.Key, f => f.Value.Flavor));
+        return new Trainer(new TrainerDependencies(job, registry, IsFloat8 ? [TensorwiseConverter.Create()] : [], Metadata, _ => { }, Warnings.Add, false));
     }
 
     /// <summary>The losses of a run that is asked to stop after a step.</summary>

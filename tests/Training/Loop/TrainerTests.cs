@@ -1,11 +1,11 @@
 using System.Diagnostics;
+using Titan.Models;
 using TorchSharp;
 using Titan.Abstractions;
-using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 
 namespace Titan.Training.Tests.Loop;
 
@@ -82,7 +82,7 @@ public sealed class TrainerTests : IDisposable
         var registry = new ModelRegistry();
         registry.Register("llama3", new Dictionary<string, ModelFlavor>
         {
-            ["small_vocabulary"] = new(new Llama3Args(32, 1, 2, 2, 100).Counts, (l, d, t) => new Llama3Model(new(32, 1, 2, 2, 100), l, d, t), 100),
+            ["small_vocabulary"] = new Llama3Args(32, 1, 2, 2, 100).Flavor,
         });
         var job = Job(1) with { Model = new ModelSection { Flavor = "small_vocabulary" } };
         Assert.Contains("2048 entries", Assert.Throws<TitanException>(() => Create(job, registry)).Message, StringComparison.Ordinal);
@@ -102,13 +102,12 @@ public sealed class TrainerTests : IDisposable
     };
 
     private static Trainer Create(JobConfig job, ModelRegistry? models = null) =>
-        new(new TrainerDependencies(job, models ?? ModelRegistry.CreateDefault(), [], new MatmulCounter(), new Dictionary<string, string>(), _ => { }, _ => { }, false));
+        new(new TrainerDependencies(job, models ?? ModelRegistry.CreateDefault(), [], new Dictionary<string, string>(), _ => { }, _ => { }, false));
 
     private static Trainer WithFloat8(JobConfig job)
     {
-        var counter = new MatmulCounter();
         job = job with { Training = job.Training with { MixedPrecisionParam = "bfloat16" } };
-        return new Trainer(new TrainerDependencies(job, ModelRegistry.CreateDefault(), [TensorwiseConverter.Create(counter)], counter, new Dictionary<string, string>(), _ => { }, _ => { }, false));
+        return new Trainer(new TrainerDependencies(job, ModelRegistry.CreateDefault(), [TensorwiseConverter.Create()], new Dictionary<string, string>(), _ => { }, _ => { }, false));
     }
 
     private static List<double> Losses(JobConfig job, bool float8 = false)

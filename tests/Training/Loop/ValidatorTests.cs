@@ -1,10 +1,11 @@
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Models;
 using Titan.Parallelism.Tests;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Loop;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 using Titan.Training.Tests.Data;
 using static TorchSharp.torch;
 
@@ -55,16 +56,16 @@ public sealed class ValidatorTests : IDisposable
         Assert.Contains("no token that follows another; give more text (validation.dataset_path)", error.Message, StringComparison.Ordinal);
     }
 
-    private static Llama3Model Model()
+    private static Decoder Model()
     {
-        var model = new Llama3Model(new Llama3Args(32, 2, 4, 2, 128, MultipleOf: 16), SeqLen, CPU, ScalarType.Float32);
+        var model = new Llama3Args(32, 2, 4, 2, 128, MultipleOf: 16).Build(new ModelContext(SeqLen, CPU, ScalarType.Float32));
         model.SetComputeType(ScalarType.Float32);
         model.InitializeWeights(3);
         return model;
     }
 
     /// <summary>The stream's tokens, SeqLen at a time, each sequence alone and the last as long as it is.</summary>
-    private static double Expected(Llama3Model model)
+    private static double Expected(Decoder model)
     {
         using var scope = NewDisposeScope();
         using var none = no_grad();
@@ -80,15 +81,15 @@ public sealed class ValidatorTests : IDisposable
         return sum / (tokens.Length - 1);
     }
 
-    private double Validate(Llama3Model model, IProcessGroup world, int batch, int steps, bool fused) => Run(model, world, batch, steps, fused, new CharacterTokenizer());
+    private double Validate(Decoder model, IProcessGroup world, int batch, int steps, bool fused) => Run(model, world, batch, steps, fused, new CharacterTokenizer());
 
-    private double Run(Llama3Model model, IProcessGroup world, int batch, int steps, bool fused, CharacterTokenizer tokenizer)
+    private double Run(Decoder model, IProcessGroup world, int batch, int steps, bool fused, CharacterTokenizer tokenizer)
     {
         var corpus = new Corpus("text", [folder.At("text.jsonl")]);
-        var ranks = new TrainingRanks(new ParallelDimensions(DataParallelShard: world.Size), _ => world, world) { BatchRank = world.Rank };
+        var ranks = new TrainingRanks(new DeviceMesh(new ParallelDimensions(DataParallelShard: world.Size), world.Rank, (_, _) => world), world);
         var section = new ValidationSection { Enable = true, LocalBatchSize = batch, SeqLen = SeqLen, Steps = steps };
         var validator = new Validator(section, () => new DataLoader(corpus, tokenizer, world.Rank, world.Size, batch, SeqLen, steps > 0),
-            fused ? CrossEntropy.Chunked : CrossEntropy.Plain, CPU, ranks);
-        return validator.Run(model)!.Value.Loss;
+            fused ? CrossEntropy.Chunked : CrossEntropy.Plain, b => new ModelBatch(b.InputsOn(CPU), b.LabelsOn(CPU)), ranks);
+        return validator.Run(new ModelInputs(model, endOfDocument: null))!.Value.Loss;
     }
 }

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using TorchSharp;
 using Titan.Abstractions;
-using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
@@ -55,7 +54,6 @@ public sealed class Float8StatsTests : IDisposable
 
     private List<double> Train(int steps, int freq, string checkpointing = "none", int globalBatchSize = -1, Action? stepped = null)
     {
-        var counter = new MatmulCounter();
         var job = new JobConfig
         {
             Job = new JobSection { DumpFolder = folder },
@@ -67,7 +65,7 @@ public sealed class Float8StatsTests : IDisposable
             Debug = new DebugSection { Seed = 1 },
         };
         using var trainer = new Trainer(new TrainerDependencies(
-            job, ModelRegistry.CreateDefault(), [TensorwiseConverter.Create(counter)], counter, new Dictionary<string, string>(), log.Add, _ => { }, false));
+            job, ModelRegistry.CreateDefault(), [TensorwiseConverter.Create()], new Dictionary<string, string>(), log.Add, _ => { }, false));
         var losses = new List<double>();
         trainer.Stepped += (_, loss) =>
         {

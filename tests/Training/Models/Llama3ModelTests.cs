@@ -1,7 +1,8 @@
 using Titan.Abstractions;
+using Titan.Models;
 using TorchSharp;
 using Titan.Training.Models;
-using Titan.Training.Models.Llama3;
+using Titan.Models.Llama3;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Tests.Models;
@@ -14,7 +15,7 @@ public sealed class Llama3ModelTests
     public void Gradients_equal_finite_differences()
     {
         using var scope = NewDisposeScope();
-        using var model = new Llama3Model(Tiny, 16, CPU, ScalarType.Float64);
+        using var model = Tiny.Build(new ModelContext(16, CPU, ScalarType.Float64));
         model.SetComputeType(ScalarType.Float64);
         model.InitializeWeights(3);
         var tokens = randint(0, 64, [2, 9], dtype: ScalarType.Int64);
@@ -44,7 +45,7 @@ public sealed class Llama3ModelTests
     public void One_batch_is_learned_by_heart(ScalarType compute)
     {
         using var scope = NewDisposeScope();
-        using var model = new Llama3Model(new Llama3Args(64, 2, 4, 2, 64, MultipleOf: 16), 16, CPU, ScalarType.Float32);
+        using var model = new Llama3Args(64, 2, 4, 2, 64, MultipleOf: 16).Build(new ModelContext(16, CPU, ScalarType.Float32));
         model.SetComputeType(compute);
         model.InitializeWeights(3);
         var named = model.named_parameters().ToList();
@@ -69,7 +70,7 @@ public sealed class Llama3ModelTests
     public void Weights_have_upstreams_distributions_and_depend_on_the_seed_alone()
     {
         using var scope = NewDisposeScope();
-        using var model = new Llama3Model(new Llama3Args(256, 2, 4, 2, 512, MultipleOf: 64), 16, CPU, ScalarType.Float32);
+        using var model = new Llama3Args(256, 2, 4, 2, 512, MultipleOf: 64).Build(new ModelContext(16, CPU, ScalarType.Float32));
         model.InitializeWeights(5);
         var weights = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
         Deviation("tok_embeddings.weight", 1);

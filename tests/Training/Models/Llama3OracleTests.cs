@@ -1,5 +1,8 @@
+using Titan.Kernels.Activations;
+using Titan.Models;
 using TorchSharp;
-using Titan.Training.Models.Llama3;
+using Titan.Abstractions;
+using Titan.Models.Llama3;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Tests.Models;
@@ -17,9 +20,9 @@ public sealed class Llama3OracleTests
     public void Logits_and_gradients_are_those_of_the_definition(bool fused)
     {
         using var scope = NewDisposeScope();
-        using var model = new Llama3Model(Args, 16, CPU, ScalarType.Float32);
+        using var model = Args.Build(new ModelContext(16, CPU, ScalarType.Float32));
         model.InitializeWeights(3);
-        if (fused) model.UseFusedKernels();
+        if (fused) model.UseKernels(ModelKernels.For(fused: true, cuda: false));
         manual_seed(4);
         var tokens = randint(0, Args.Vocabulary, [2, 12], ScalarType.Int64);
         var g = randn(2, 12, Args.Vocabulary);
@@ -40,15 +43,15 @@ public sealed class Llama3OracleTests
         using var scope = NewDisposeScope();
         manual_seed(5);
         var x = randn(2, 40, 3, 16);
-        var (cos, sin) = RotaryEmbedding.Tables(64, 16, 500000, CPU);
-        Close(Rotate(x.to(ScalarType.Float64), 16), RotaryEmbedding.Apply(x, cos, sin));
+        using var angles = Args.Rotary.Angles(64, 16, CPU);
+        Close(Rotate(x.to(ScalarType.Float64), 16), PlainModelKernels.Rotate(x, angles));
     }
 
     [Fact]
     public void Frequencies_are_scaled_as_in_Llama_3_1()
     {
         // Short wavelengths stay, long ones are divided by 8, those between are blended.
-        var scaled = RotaryEmbedding.Frequencies(128, 500000);
+        var scaled = Args.Rotary.Frequencies(128);
         for (var i = 0; i < 64; i++)
         {
             double plain = Math.Pow(500000, -i / 64.0), wavelength = 2 * Math.PI / plain, share = (8192 / wavelength - 1) / 3;
@@ -83,7 +86,7 @@ public sealed class Llama3OracleTests
 
     private static Tensor Rotate(Tensor x, long width)
     {
-        var angles = outer(arange(x.shape[1], dtype: ScalarType.Float64), tensor(RotaryEmbedding.Frequencies((int)width, 500000)).to(ScalarType.Float64));
+        var angles = outer(arange(x.shape[1], dtype: ScalarType.Float64), tensor(Args.Rotary.Frequencies((int)width)).to(ScalarType.Float64));
         var turns = polar(ones_like(angles), angles).reshape(1, x.shape[1], 1, width / 2);
         return (x.reshape(x.shape[0], x.shape[1], x.shape[2], width / 2, 2).contiguous().view_as_complex() * turns).view_as_real().reshape(x.shape);
     }

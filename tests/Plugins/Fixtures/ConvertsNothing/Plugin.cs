@@ -2,7 +2,7 @@
 [ExportConverter("acme.converts_nothing")]
 public sealed class Plugin() : EveryLinear("acme.converts_nothing")
 {
-    public override ConversionReport Convert(ModelSlots model, object options, ConversionContext context) =>
-        new("acme.converts_nothing", "nothing", ExportStatus.Prototype,
+    public override IModelConversion Convert(ModelSlots model, object options, ConversionContext context) =>
+        new ConversionReport("acme.converts_nothing", "nothing", ExportStatus.Prototype,
             [.. model.Linears.Select(l => new LayerConversion(l.Fqn, l.Linear.Shape, "acme", null, "fixture"))], []);
 }

@@ -2,6 +2,6 @@
 [ExportConverter("acme.dependency_missing_in_method")]
 public sealed class Plugin() : EveryLinear("acme.dependency_missing_in_method")
 {
-    public override ConversionReport Convert(ModelSlots model, object options, ConversionContext context) =>
-        new(Acme.Dependency.Forgotten.Text, "", ExportStatus.Stable, [], []);
+    public override IModelConversion Convert(ModelSlots model, object options, ConversionContext context) =>
+        new ConversionReport(Acme.Dependency.Forgotten.Text, "", ExportStatus.Stable, [], []);
 }

@@ -17,17 +17,11 @@ public sealed record LayerOptions
 [ExportConverter("acme.layer_gaps")]
 public sealed class Plugin() : EveryLinear("acme.layer_gaps"), IModelConverter
 {
-    private Result result;
-
     public Type OptionsType => typeof(LayerOptions);
 
-    public override ConversionReport Convert(ModelSlots model, object options, ConversionContext context)
-    {
-        result = ((LayerOptions)options).Result;
-        return base.Convert(model, options, context);
-    }
+    protected override Func<Tensor, nn.Module<Tensor, Tensor>, Tensor> Compute(object options) => (x, linear) => Forward(x, linear, ((LayerOptions)options).Result);
 
-    protected override Tensor Forward(Tensor x, nn.Module<Tensor, Tensor> linear)
+    private static Tensor Forward(Tensor x, nn.Module<Tensor, Tensor> linear, Result result)
     {
         var y = linear.call(x);
         switch (result)

@@ -2,11 +2,13 @@
 [ExportConverter("acme.leaks_tensors")]
 public sealed class Plugin() : EveryLinear("acme.leaks_tensors")
 {
-    private readonly List<Tensor> kept = [];
-
-    protected override Tensor Forward(Tensor x, nn.Module<Tensor, Tensor> linear)
+    protected override Func<Tensor, nn.Module<Tensor, Tensor>, Tensor> Compute(object options)
     {
-        kept.Add(x.detach().DetachFromDisposeScope());
-        return linear.call(x);
+        var kept = new List<Tensor>();
+        return (x, linear) =>
+        {
+            kept.Add(x.detach().DetachFromDisposeScope());
+            return linear.call(x);
+        };
     }
 }

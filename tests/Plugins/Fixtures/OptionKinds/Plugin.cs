@@ -45,15 +45,7 @@ public sealed record AllKinds
 [ExportConverter("acme.option_kinds")]
 public sealed class Plugin() : EveryLinear("acme.option_kinds"), IModelConverter
 {
-    private string summary = "";
-
     public Type OptionsType => typeof(AllKinds);
 
-    protected override string Summary => summary;
-
-    public override ConversionReport Convert(ModelSlots model, object options, ConversionContext context)
-    {
-        summary = System.Text.Json.JsonSerializer.Serialize((AllKinds)options);
-        return base.Convert(model, options, context);
-    }
+    protected override string Says(object options) => System.Text.Json.JsonSerializer.Serialize((AllKinds)options);
 }

@@ -2,6 +2,6 @@
 [ExportConverter("acme.reports_nothing")]
 public sealed class Plugin() : EveryLinear("acme.reports_nothing")
 {
-    public override ConversionReport Convert(ModelSlots model, object options, ConversionContext context) =>
-        new("acme.reports_nothing", "nothing", ExportStatus.Prototype, [], []);
+    public override IModelConversion Convert(ModelSlots model, object options, ConversionContext context) =>
+        new ConversionReport("acme.reports_nothing", "nothing", ExportStatus.Prototype, [], []);
 }

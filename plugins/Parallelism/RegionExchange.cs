@@ -1,0 +1,53 @@
+using Titan.Abstractions;
+
+namespace Titan.Plugins.Parallelism;
+
+/// <summary>What a region of the model that sees the whole sequence exchanges at its boundary, and how it travels. A run attaches it, a plan counts it.</summary>
+/// <param name="Region">The region.</param>
+/// <param name="InputFeatures">Features of what is gathered.</param>
+/// <param name="OutputFeatures">Features of what is scattered, or gathered as logits.</param>
+/// <param name="Input">The codec that all readers share; null where they differ, so that no bytes serve all of them.</param>
+/// <param name="Gradient">The writer's codec for gradients.</param>
+internal sealed record RegionExchange(SequenceRegion Region, long InputFeatures, long OutputFeatures, IActivationCodec? Input, IActivationCodec? Gradient)
+{
+    /// <summary>The exchange of a region.</summary>
+    public static RegionExchange Of(SequenceRegion region, IReadOnlyDictionary<string, IWeightedLayer> layers)
+    {
+        var readers = region.Readers.Select(r => (layers[r] as ILinear)?.InputCodec).Distinct().ToList();
+        var writer = region.Writer is { } name ? (ILinear)layers[name] : null;
+        var first = (ILinear)layers[region.Readers[0]];
+        return new RegionExchange(region, first.Shape.K, (writer ?? first).Shape.N, readers.Count == 1 ? readers[0] : null, writer?.GradientCodec);
+    }
+
+    /// <summary>For the run's report.</summary>
+    public (string Region, string Text) Description =>
+        (Region.Fqn.Split('.')[^1], $"input: {Describe(Input)}{(Region.Writer is null ? "" : $"; gradient: {Describe(Gradient)}")}");
+
+    /// <summary>Puts it into the model.</summary>
+    /// <param name="group">The ranks.</param>
+    /// <param name="gathersLogits">Whether the head's output is gathered too.</param>
+    public void Attach(IProcessGroup group, bool gathersLogits)
+    {
+        Region.Boundary.BeforeForward = x => SequenceGather.Apply(x, group, Input);
+        if (Region.Writer is not null) Region.Boundary.AfterForward = x => SequenceScatter.Apply(x, group, Gradient);
+        else if (gathersLogits) Region.Boundary.AfterForward = x => VocabularyGather.Apply(x, group);
+    }
+
+    /// <summary>Counts it: backward does the opposite of forward, and a region that is computed again does forward's again.</summary>
+    public void Plan(SequenceTraffic traffic, bool gathersLogits, bool again)
+    {
+        // Computed again, the first pass keeps nothing for backward.
+        traffic.Gather(1, InputFeatures, Input, forBackward: !again, StepPhase.Forward);
+        if (again) traffic.Gather(1, InputFeatures, Input, forBackward: true, StepPhase.Backward);
+        traffic.Scatter(1, InputFeatures, StepPhase.Backward);
+        if (Region.Writer is not null)
+        {
+            traffic.Scatter(1, OutputFeatures, StepPhase.Forward);
+            if (again) traffic.Scatter(1, OutputFeatures, StepPhase.Backward);
+            traffic.Gather(1, OutputFeatures, Gradient, forBackward: true, StepPhase.Backward);
+        }
+        else if (gathersLogits) traffic.GatherLogits(OutputFeatures / traffic.Ranks);
+    }
+
+    private static string Describe(IActivationCodec? codec) => codec?.Describe(forBackward: true) ?? "the compute dtype";
+}

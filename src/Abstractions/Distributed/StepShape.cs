@@ -1,0 +1,18 @@
+namespace Titan.Abstractions;
+
+/// <summary>What a training step computes on one rank, as far as it decides what the ranks send each other.</summary>
+/// <param name="LocalBatchSize">Sequences of a micro-batch.</param>
+/// <param name="SequenceLength">Tokens of a sequence.</param>
+/// <param name="MicroBatches">Forward and backward passes of a step.</param>
+public sealed record StepShape(long LocalBatchSize, long SequenceLength, int MicroBatches)
+{
+    /// <summary>The parts of the model whose forward runs again in backward, by FQN: blocks, or modules in them.</summary>
+    public IReadOnlyList<string> Recomputed { get; init; } = [];
+
+    /// <summary>Tokens of a micro-batch.</summary>
+    public long Tokens => LocalBatchSize * SequenceLength;
+
+    /// <summary>Whether the forward of a module runs again in backward.</summary>
+    /// <param name="fqn">Its FQN.</param>
+    public bool IsRecomputed(string fqn) => Recomputed.Any(r => fqn.StartsWith(r, StringComparison.Ordinal) && (fqn.Length == r.Length || fqn[r.Length] == '.'));
+}

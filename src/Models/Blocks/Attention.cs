@@ -1,0 +1,65 @@
+using Titan.Abstractions;
+using static Titan.Abstractions.TensorParallelStyle;
+using static TorchSharp.torch;
+
+namespace Titan.Models;
+
+/// <summary>Attention: x [B, S, dim] to [B, S, dim].</summary>
+internal sealed class Attention : Sublayer, IKernelUser
+{
+    private readonly AttentionArgs args;
+    private readonly ModuleSlot wq;
+    private readonly ModuleSlot wk;
+    private readonly ModuleSlot wv;
+    private readonly ModuleSlot wo;
+    private readonly INorm? q_norm;
+    private readonly INorm? k_norm;
+
+    public Attention(AttentionArgs args, long dimension, ModelContext context) : base(nameof(Attention))
+    {
+        this.args = args;
+        long q = (long)args.Heads * args.HeadDimension, kv = (long)args.KvHeads * args.HeadDimension;
+        wq = Projection("wq", dimension, q);
+        wk = Projection("wk", dimension, kv);
+        wv = Projection("wv", dimension, kv);
+        wo = Projection("wo", q, dimension);
+        if (args.QueryKeyNorm is { } norm) (q_norm, k_norm) = (norm.Register(this, "q_norm", args.HeadDimension, context), norm.Register(this, "k_norm", args.HeadDimension, context));
+
+        ModuleSlot Projection(string name, long k, long n) => new(this, name, new Linear(k, n, args.Bias, context.Device, context.Type));
+    }
+
+    public IModelKernels Kernels { get; set; } = PlainModelKernels.Instance;
+
+    public override IReadOnlyList<ModuleSlot> Slots => [wq, wk, wv, wo];
+
+    public override SublayerSplit Split => new(
+        // Each rank's heads see the same norm: its gradient is the sum over the ranks, as where they see parts of the sequence.
+        [("wq", Colwise), ("wk", Colwise), ("wv", Colwise), ("wo", Rowwise), .. q_norm is null ? [] : new[] { ("q_norm", SequenceParallel), ("k_norm", SequenceParallel) }],
+        ["wq", "wk", "wv"], "wo");
+
+    protected override Activation Compute(Activation x, BlockContext context)
+    {
+        long b = x.Values.shape[0], s = x.Values.shape[1], d = args.HeadDimension;
+        // Where bf16 products are slow, attention's are computed in fp32 as well.
+        var (own, type) = (x.Values.dtype, Matmul.ComputeType(x.Values.dtype, x.Values.device_type));
+        // As many heads as this rank's part of the weights makes.
+        var q = Heads(wq.Forward(x), q_norm).to(type).transpose(1, 2);
+        var k = Heads(wk.Forward(x), k_norm).to(type).transpose(1, 2);
+        var v = wv.Forward(x).Values.view(b, s, -1, d).to(type).transpose(1, 2);
+        var mask = context.Masks.Of(args.Causal, args.Window);
+        using var mixed = new Activation(Kernels.Attend(q, k, v, mask, args.Causal).transpose(1, 2).reshape(b, s, -1).to(own));
+        return wo.Forward(mixed);
+
+        Tensor Heads(Activation projected, INorm? norm)
+        {
+            var heads = projected.Values.view(b, s, -1, d);
+            if (norm is not null)
+            {
+                projected = norm.Forward(heads, wantsAmax: false);
+                heads = projected.Values;
+            }
+
+            return context.Angles is { } angles && args.Rotates ? Kernels.Rotate(projected, heads, angles) : heads;
+        }
+    }
+}

@@ -1,0 +1,21 @@
+using static TorchSharp.torch;
+
+namespace Titan.Models;
+
+/// <summary>A family of models: one architecture in several sizes. Stateless. Export it with <see cref="ExportModelAttribute"/>.</summary>
+public interface IModelFamily
+{
+    /// <summary>The sizes by name (<c>model.flavor</c>).</summary>
+    IReadOnlyDictionary<string, ModelFlavor> Flavors { get; }
+}
+
+/// <summary>One size of a family.</summary>
+/// <param name="Counts">Its numbers.</param>
+/// <param name="Build">Builds it with uninitialised parameters.</param>
+public sealed record ModelFlavor(ModelCounts Counts, Func<ModelContext, LanguageModel> Build);
+
+/// <summary>What a model is built for.</summary>
+/// <param name="Length">The longest sequence, in tokens.</param>
+/// <param name="Device">Where parameters are made; <c>meta</c> allocates nothing.</param>
+/// <param name="Type">Dtype of the parameters.</param>
+public sealed record ModelContext(int Length, Device Device, ScalarType Type);

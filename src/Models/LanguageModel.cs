@@ -1,0 +1,58 @@
+using TorchSharp;
+using Titan.Abstractions;
+using static TorchSharp.torch;
+
+namespace Titan.Models;
+
+/// <summary>A model that the trainer can train: a batch of tokens to logits [B, S, V].</summary>
+public abstract class LanguageModel(string name) : nn.Module<ModelInput, Tensor>(name)
+{
+    /// <summary>What is known of the model without building it.</summary>
+    public abstract ModelCounts Counts { get; }
+
+    /// <summary>The units that a parallelism gathers and activation checkpointing repeats, with their FQNs.</summary>
+    public abstract IReadOnlyList<(string Fqn, nn.Module Module)> Blocks { get; }
+
+    /// <summary>Whether attention stops at document borders, so that <see cref="ModelInput.Documents"/> must be given.</summary>
+    public virtual bool ReadsDocuments => false;
+
+    /// <summary>Called with a layer's FQN and its output when set; used to find the first non-finite output.</summary>
+    public Action<string, Tensor>? Probe { get; set; }
+
+    /// <summary>Dtype of activations; parameters keep theirs.</summary>
+    public abstract void SetComputeType(ScalarType type);
+
+    /// <summary>The activation checkpointing of block <paramref name="index"/>.</summary>
+    public abstract void SetCheckpointing(int index, BlockCheckpointing mode);
+
+    /// <summary>How a parameter is filled at the start.</summary>
+    /// <param name="fqn">Its name; of a layer that a converter put in, the name that it had in the model.</param>
+    protected abstract Initializer InitializerOf(string fqn);
+
+    /// <summary>Gives all layers the kernels of the run.</summary>
+    public void UseKernels(IModelKernels kernels)
+    {
+        foreach (var user in this.named_modules().Select(m => m.module).OfType<IKernelUser>()) user.Kernels = kernels;
+    }
+
+    /// <summary>Fills all parameters from a seed, in their order. Does not depend on what converters did to the model, on the device, or on how many ranks share it.</summary>
+    public void InitializeWeights(long seed)
+    {
+        using var none = no_grad();
+        using var scope = NewDisposeScope();
+        // TorchSharp's initialisers ignore a generator that is passed to them: seed the global one, and leave it afterwards as it was.
+        var state = get_rng_state();
+        manual_seed(seed);
+        foreach (var (fqn, parameter, layout, _) in ModelParameters.Of(this))
+        {
+            // Drawn whole and on the CPU: the same seed gives the same weights on every device, and however many ranks share them.
+            using var one = NewDisposeScope();
+            var direct = layout.IsWhole && parameter.device_type == DeviceType.CPU;
+            var drawn = direct ? parameter : empty([.. layout.GlobalShape], dtype: parameter.dtype);
+            InitializerOf(fqn).Fill(drawn);
+            if (!direct) parameter.copy_(layout.Of(drawn));
+        }
+
+        set_rng_state(state);
+    }
+}
