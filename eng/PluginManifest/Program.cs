@@ -47,7 +47,7 @@ var manifest = new PluginManifest
 {
     Id = id,
     Version = version,
-    Contract = $">={contract.ToString(2)} <{contract.Major + 1}.0",
+    Contract = $"{ContractRange.Of(contract)}",
     Assembly = Path.GetFileName(assembly),
     Exports = exports,
     Files = files,

@@ -33,6 +33,7 @@ record() { echo "| $1 | $2 | $3 |" >>results/steps.md; }
 step() {
     local name=$1 needs=$2 limit=$3 left=$((BUDGET - SECONDS)) began=$SECONDS code
     shift 3
+    [ "$left" -ge 0 ] || left=0
     if [ "$left" -lt "$needs" ]; then
         skip "$name" "needs about $needs s, $left of $BUDGET s are left (BUDGET)"
         return 1
@@ -97,6 +98,16 @@ write_page() {
         ratio 'rowwise / torchao rowwise, compiled' "$(cell "$ours" 'float8/rowwise fused' 'device memory, highest, GiB')" "$(peer_field rowwise 6)"
         [ ! -f "${ours:-}" ] || { printf '\n'; tables "$ours" | sed -n '/^### Device memory/,$p'; }
         [ ! -f results/small_memory.md ] || { printf '\n### Device memory of cpu_small, GiB\n\n'; cat results/small_memory.md; }
+        if [ -f "$(page_of step_cpu)" ] || ls results/pytorch_cpu_*.txt >/dev/null 2>&1; then
+            printf '\n## On the CPU of this machine\n\n%s\n\n| arm | s/step | s/step, least | tokens/s | loss |\n|---|---|---|---|---|\n' "$(grep -m 1 '^- hardware: ' "$(page_of step_cpu)" 2>/dev/null)"
+            for name in 'bf16 fused' 'float8/tensorwise fused'; do
+                at=$(page_of step_cpu)
+                [ -z "$(cell "$at" "$name" s/step)" ] || echo "| ours, $name | $(cell "$at" "$name" s/step) | $(cell "$at" "$name" 's/step, least') | $(cell "$at" "$name" tokens/s) | $(cell "$at" "$name" loss) |"
+            done
+            for name in eager compiled tensorwise; do
+                [ -z "$(peer "cpu_$name")" ] || peer "cpu_$name" | awk -F '|' '{ printf "| PyTorch, %s | %s | %s | %s | %s |\n", $2, $3, $4, $5, $8 }'
+            done
+        fi
         for at in linear:'Linear layers' kernels:Kernels; do
             [ ! -f "$(page_of "${at%%:*}")" ] || { printf '\n## %s\n\n' "${at#*:}"; tables "$(page_of "${at%%:*}")"; }
         done
@@ -112,10 +123,12 @@ write_page() {
 trap write_page EXIT
 
 blocks=(--dim 4096 --heads 32 --kv-heads 8 --ffn 14336 --vocab 128256 --seq 8192 --rounds 1 --warm-ups 3)
+# The step of benchmarks/README.md.
+cpu_blocks=(--dim 1024 --layers 4 --heads 16 --kv-heads 8 --ffn 3584 --vocab 8192 --seq 1024)
 float8=(--model.converters quantize.linear.float8 --quantize.linear.float8.filter_fqns output)
 step doctor 3 30 "$titan" doctor
-# 200 steps tell whether memory is flat; each arm draws its weights on the CPU for a quarter of a minute.
-step step 140 220 "$titan" bench step "${blocks[@]}" --layers "$LAYERS" --repetitions "$STEPS" --without-plain --recipe float8/tensorwise,float8/rowwise --quantize.linear.float8.filter_fqns output --out results/step
+# 200 steps tell whether memory is flat.
+step step 110 200 "$titan" bench step "${blocks[@]}" --layers "$LAYERS" --repetitions "$STEPS" --without-plain --recipe float8/tensorwise,float8/rowwise --quantize.linear.float8.filter_fqns output --out results/step
 for arm in compiled tensorwise rowwise eager; do
     case $arm in
         eager | compiled) step "pytorch_$arm" 15 60 "$PYTHON" reference.py --arm $arm --layers "$LAYERS" --steps "$STEPS_PYTORCH" ;;
@@ -132,10 +145,17 @@ if step small_memory 20 60 env TITAN_DEVICE=cuda "$titan" "${small[@]}" --traini
           head = head " step " step " |"; rule = rule "---|"; row = row sprintf(" %.3f |", gib); if (++n == 2) first = gib; if (n > 2 && gib - first > growth) growth = gib - first }
         END { printf "|%s verdict |\n|%s---|\n|%s %s |\n", head, rule, row, n < 3 ? "too few readings" : growth < 0.0625 ? "flat" : "grows" }' results/small_memory/metrics.jsonl >results/small_memory.md
 fi
-step step_8_blocks 50 110 "$titan" bench step "${blocks[@]}" --layers 8 --repetitions 20 --without-plain --recipe float8/tensorwise --quantize.linear.float8.filter_fqns output --out results/step_8_blocks
+step step_8_blocks 25 90 "$titan" bench step "${blocks[@]}" --layers 8 --repetitions 20 --without-plain --recipe float8/tensorwise --quantize.linear.float8.filter_fqns output --out results/step_8_blocks
 step linear 15 60 "$titan" bench linear --family float8 --shapes 8192x4096x4096,8192x4096x14336,8192x14336x4096,8192x8192x8192 --minutes 1 --out results/linear
 # Each kernel's results first: one that differs from ATen's chain ends the step.
 step kernels 40 100 "$titan" bench kernels --sizes 64M --columns 4096 --matmuls none --out results/kernels
+
+# The same program on the CPU of this machine, beside the same PyTorch.
+step cpu_step 20 60 env TITAN_DEVICE=cpu "$titan" bench step "${cpu_blocks[@]}" --without-plain --recipe float8/tensorwise --rounds 1 --repetitions 7 --warm-ups 3 --out results/step_cpu
+for arm in eager compiled tensorwise; do
+    [ "$arm" != tensorwise ] || [ -n "$TORCHAO" ] || { skip pytorch_cpu_tensorwise "torchao's sources are not here (TORCHAO)"; continue; }
+    step "pytorch_cpu_$arm" 15 60 "$PYTHON" reference.py --device cpu --arm "$arm" ${TORCHAO:+--torchao "$TORCHAO"} "${cpu_blocks[@]}" --steps 7
+done
 
 # GPU time by the kernels' names, where CUPTI is at hand.
 cupti=$("$PYTHON" -c '

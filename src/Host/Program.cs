@@ -4,6 +4,7 @@ using Titan.Host;
 using Titan.Host.Commands;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Host.Plugins;
 using Titan.Host.Runtime;
 using Titan.Kernels;

@@ -45,6 +45,42 @@ public sealed class LinearTests
         Assert.Equal(ScalarType.Float32, layer.Weight.Parameter.grad!.dtype);
     }
 
+    [Theory]
+    [InlineData(false, 1)]
+    [InlineData(true, 2)]
+    public void A_weight_that_stays_is_cast_once_for_forward_and_backward_and_one_that_is_gathered_twice(bool gathered, int times)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(4);
+        var layer = new Linear(16, 8);
+        using (no_grad()) layer.Weight.Parameter.normal_();
+        var whole = layer.Weight.Parameter;
+        var source = new CountingSource(whole, gathered);
+        layer.Weight = source;
+        var x = randn(4, 16).to(ScalarType.BFloat16).requires_grad_(true);
+        layer.call(x).sum().backward();
+        BackwardFailure.ThrowIfAny();
+        Assert.Equal(times, source.Casts);
+        using var expected = whole.detach().to(ScalarType.BFloat16).sum(dim: 0L).expand(4, 16);
+        Assert.True(x.grad!.allclose(expected, 0.02, 0.05));
+    }
+
+    /// <summary>Counts casts. As if gathered: its parameter is a part of what it gives.</summary>
+    private sealed class CountingSource(TorchSharp.Modules.Parameter whole, bool gathered) : IWeightSource
+    {
+        public int Casts { get; private set; }
+
+        public TorchSharp.Modules.Parameter Parameter { get; } = gathered ? new TorchSharp.Modules.Parameter(whole.detach().narrow(0, 0, 4)) : whole;
+
+        public Tensor Gather(ScalarType type)
+        {
+            Casts++;
+            return whole.detach().to(type);
+        }
+
+        public Tensor? ReduceGradient(Tensor gradient) => null;
+    }
+
     [Fact]
     public void RmsNorm_equals_its_formula_and_embedding_looks_rows_up()
     {

@@ -1,5 +1,8 @@
 using System.Reflection;
+using System.Reflection.Metadata;
+using System.Reflection.PortableExecutable;
 using NetArchTest.Rules;
+using Titan.Training.Data;
 
 namespace Titan.Architecture.Tests;
 
@@ -13,11 +16,27 @@ public sealed class ReferenceTests
     [InlineData("Titan.Distributed", "Titan.Abstractions")]
     [InlineData("Titan.Models", "Titan.Abstractions")]
     [InlineData("Titan.Training", "Titan.Abstractions", "Titan.Kernels", "Titan.Quantization", "Titan.Distributed", "Titan.Models")]
-    public void A_project_references_only_what_the_design_allows(string name, params string[] allowed)
+    [InlineData("Titan.Benchmarks", "Titan.Abstractions", "Titan.Kernels", "Titan.Quantization", "Titan.Distributed", "Titan.Models", "Titan.Training")]
+    public void A_project_references_only_what_the_design_allows(string name, params string[] allowed) => Assert.Empty(Ours(Assembly.Load(name).GetReferencedAssemblies()).Except(allowed));
+
+    [Fact]
+    public void The_contract_and_the_blocks_of_model_families_have_one_version() =>
+        Assert.Equal(Assembly.Load("Titan.Abstractions").GetName().Version, Assembly.Load("Titan.Models").GetName().Version);
+
+    [Fact]
+    public void A_plugin_references_the_contract_alone()
     {
-        var ours = Assembly.Load(name).GetReferencedAssemblies().Select(a => a.Name!).Where(a => a.StartsWith("Titan", StringComparison.OrdinalIgnoreCase));
-        Assert.Empty(ours.Except(allowed));
+        var plugins = Directory.EnumerateDirectories(Path.Combine(Path.GetDirectoryName(SampleAssets.Root)!, "artifacts", "plugins")).SelectMany(f => Directory.EnumerateFiles(f, "Titan.Plugins.*.dll")).ToList();
+        Assert.True(plugins.Count >= 4, string.Join(", ", plugins));
+        foreach (var plugin in plugins)
+        {
+            using var image = new PEReader(File.OpenRead(plugin));
+            var metadata = image.GetMetadataReader();
+            Assert.Equal(["Titan.Abstractions"], Ours(metadata.AssemblyReferences.Select(r => metadata.GetAssemblyReference(r).GetAssemblyName())));
+        }
     }
+
+    private static IEnumerable<string> Ours(IEnumerable<AssemblyName> references) => references.Select(a => a.Name!).Where(a => a.StartsWith("Titan", StringComparison.OrdinalIgnoreCase));
 
     [Fact]
     public void The_contract_does_no_input_or_output_and_calls_nothing_native_but_autograds_nodes()

@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 using Titan.Abstractions;
 using Titan.Host.Commands;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Kernels.Cuda;
 using Titan.Training.Data;
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 
 namespace Titan.Host.Tests;
 
@@ -115,6 +116,6 @@ public sealed class PlanTests
     private static Plan Of(params string[] args)
     {
         var session = JobSession.Open(args);
-        return Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), []);
+        return Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), session.Parallelisms(Plan.MeshOf(session.Job.Config, null)));
     }
 }

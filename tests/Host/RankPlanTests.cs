@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Quantization.Roofline;
 using Titan.Training.Parallel;
 

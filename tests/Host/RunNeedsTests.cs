@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Models;
 using Titan.Training.Configuration;
 using Titan.Training.Models;

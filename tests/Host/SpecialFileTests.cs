@@ -38,7 +38,7 @@ public sealed class SpecialFileTests : IDisposable
     {
         var plugin = Directory.CreateDirectory(Path.Combine(folder, "acme")).FullName;
         File.WriteAllText(Path.Combine(plugin, PluginManifest.FileName), JsonSerializer.Serialize(
-            new PluginManifest { Id = "acme", Version = "1.0.0", Contract = ">=1.0 <2.0", Assembly = "acme.dll", Files = [new PluginFile("acme.dll", new string('0', 64))] }, PluginManifest.Json));
+            new PluginManifest { Id = "acme", Version = "1.0.0", Contract = ">=0.2 <0.3", Assembly = "acme.dll", Files = [new PluginFile("acme.dll", new string('0', 64))] }, PluginManifest.Json));
         File.WriteAllText(Path.Combine(plugin, "acme.dll"), "");
         var path = Path.Combine(plugin, file);
         if (what == "a link") File.Move(path, Path.Combine(folder, "elsewhere"));

@@ -5,6 +5,7 @@ using Titan.Kernels.Aten;
 using Titan.Plugins.Parallelism;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
+using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;

@@ -20,12 +20,19 @@ internal static class TinyJob
 
     private static readonly Lock Random = new();
 
+    // One object for all runs, as a plugin's exports are.
+    private static readonly FullyShardedDataParallel Sharding = new();
+
+    private static readonly ReplicatedDataParallel Replication = new();
+
     /// <summary>Recipes by name.</summary>
     public static readonly IReadOnlyDictionary<string, IQuantizationRecipe> Recipes = new Dictionary<string, IQuantizationRecipe>
     {
         ["tensorwise"] = new TensorwiseRecipe(), ["rowwise"] = new RowwiseRecipe(), ["rowwise_with_gw_hp"] = new RowwiseWithGradWeightHighPrecisionRecipe(),
         ["mxfp8_cublas"] = new CublasRecipe(), ["mxfp8_rceil"] = new RceilRecipe(),
     };
+
+    private static readonly QuantizeLinearConverter Converter = new("test", [.. Recipes.Select(r => (new RecipeMetadata { Family = "test", Name = r.Key, IsDefault = r.Key == "tensorwise" }, r.Value))]);
 
     /// <summary>What a run is.</summary>
     public sealed record Options
@@ -47,6 +54,9 @@ internal static class TinyJob
         public int Steps { get; init; } = 3;
 
         public int Dimension { get; init; } = 64;
+
+        /// <summary>Runs a step of a rank, which may have to wait until it is its run's turn.</summary>
+        public Action<Action> Turn { get; init; } = step => step();
     }
 
     /// <summary>What a rank has in the end.</summary>
@@ -62,10 +72,9 @@ internal static class TinyJob
         if (options.Recipe is { } name)
         {
             var recipe = Recipes[name];
-            var converter = new QuantizeLinearConverter("test", [(new RecipeMetadata { Family = "test", Name = name, IsDefault = true }, recipe)]);
-            conversions.Add(converter.Convert(new ModelSlots(model),
+            conversions.Add(Converter.Convert(new ModelSlots(model),
                 new QuantizeOptions(
-                    new QuantizeLinearOptions { FilterFqns = ["output"], EnableFsdpFloat8AllGather = options.Float8Gather, PrecomputeFloat8DynamicScaleForFsdp = options.Precompute },
+                    new QuantizeLinearOptions { RecipeName = name, FilterFqns = ["output"], EnableFsdpFloat8AllGather = options.Float8Gather, PrecomputeFloat8DynamicScaleForFsdp = options.Precompute },
                     new Dictionary<string, object> { [name] = Activator.CreateInstance(recipe.OptionsType)! }),
                 new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.ParamType }));
         }
@@ -103,8 +112,8 @@ internal static class TinyJob
         var parallelisms = new List<IAppliedParallelism>();
         if (mesh is not null)
         {
-            if (dimensions.DataParallelShard > 1) parallelisms.Add(Apply(new FullyShardedDataParallel(), MeshAxis.DataParallelShard));
-            if (dimensions.DataParallelReplicate > 1) parallelisms.Add(Apply(new ReplicatedDataParallel(), MeshAxis.DataParallelReplicate));
+            if (dimensions.DataParallelShard > 1) parallelisms.Add(Apply(Sharding, MeshAxis.DataParallelShard));
+            if (dimensions.DataParallelReplicate > 1) parallelisms.Add(Apply(Replication, MeshAxis.DataParallelReplicate));
         }
 
         ModelParameters.Materialize(model, CPU);
@@ -117,7 +126,10 @@ internal static class TinyJob
         var shard = mesh?.Group(MeshAxis.DataParallelShard);
         var position = mesh?.Coordinate(MeshAxis.DataParallelReplicate, MeshAxis.DataParallelShard) ?? 0;
         var local = batch / dimensions.Batch / microBatches;
-        for (var step = 0; step < options.Steps; step++)
+        for (var step = 0; step < options.Steps; step++) options.Turn(() => Step(step));
+        return new Result(losses, parameters.ToDictionary(p => p.Fqn, p => (p.Layout, p.Parameter.detach().clone().DetachFromDisposeScope())), parallelisms.OfType<ShardedModel>().FirstOrDefault()?.MostGathered ?? 0);
+
+        void Step(int step)
         {
             using var one = NewDisposeScope();
             Gradients.Clear(parameters);
@@ -142,8 +154,6 @@ internal static class TinyJob
             foreach (var conversion in conversions) conversion.AfterOptimizerStep();
             foreach (var parallelism in parallelisms) parallelism.AfterOptimizerStep();
         }
-
-        return new Result(losses, parameters.ToDictionary(p => p.Fqn, p => (p.Layout, p.Parameter.detach().clone().DetachFromDisposeScope())), parallelisms.OfType<ShardedModel>().FirstOrDefault()?.MostGathered ?? 0);
 
         IAppliedParallelism Apply(IParallelism parallelism, MeshAxis axis) => parallelism.Apply(new ParallelizationContext(
             model, model.Blocks, mesh!, axis, new ShardedDataParallelOptions { FsdpReshardAfterForward = options.Reshard ? "default" : "never", FsdpPrefetch = options.Prefetch }) { ParamType = options.ParamType });

@@ -19,7 +19,7 @@ public sealed class BadPluginTests
     [InlineData(PluginStatus.Malfunctioned, "no titan-plugin.json", "no manifest")]
     [InlineData(PluginStatus.Malfunctioned, "line 2", "malformed manifest")]
     [InlineData(PluginStatus.Malfunctioned, "unknown", "unknown key")]
-    [InlineData(PluginStatus.Incompatible, "needs contract >=9.0 <10.0, this host has 1.0", "range above")]
+    [InlineData(PluginStatus.Incompatible, "needs contract >=9.0 <10.0, this host has 0.2", "range above")]
     [InlineData(PluginStatus.Malfunctioned, "contract range", "no range")]
     [InlineData(PluginStatus.Unsupported, "is for win-arm64", "other platform")]
     [InlineData(PluginStatus.Modified, "SHA-256", "changed file")]
@@ -88,7 +88,7 @@ public sealed class BadPluginTests
             case "malformed manifest": File.WriteAllText(manifest, "{\n \"id\" 5 }"); break;
             case "unknown key": File.WriteAllText(manifest, File.ReadAllText(manifest).Replace("\"schema\"", "\"unknown\"", StringComparison.Ordinal)); break;
             case "range above": plugin.Change(m => m with { Contract = ">=9.0 <10.0" }); break;
-            case "no range": plugin.Change(m => m with { Contract = ">=1.0" }); break;
+            case "no range": plugin.Change(m => m with { Contract = ">=0.2" }); break;
             case "other platform": plugin.Change(m => m with { Rids = ["win-arm64"] }); break;
             case "changed file": File.AppendAllText(plugin.Assembly, "x"); break;
             case "missing file": File.Delete(plugin.Assembly); break;

@@ -51,7 +51,7 @@ public sealed class ManifestSchemaTests : IClassFixture<BuiltFixtures>
     [Theory]
     [InlineData("\"id\": \"trainsastep\"", "\"id\": \"Trains A Step\"")]
     [InlineData("\"id\": \"trainsastep\"", "\"id\": null")]
-    [InlineData("\"contract\": \">=1.0 <2.0\"", "\"contract\": \">=1.0\"")]
+    [InlineData("\"contract\": \">=0.2 <0.3\"", "\"contract\": \">=0.2\"")]
     [InlineData("\"kind\": \"converter\",", "")]
     [InlineData("\"rids\": []", "\"rids\": [ 5 ]")]
     [InlineData("\"schema\": 2", "\"schema\": 2, \"unknown\": true")]

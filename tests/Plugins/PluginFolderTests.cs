@@ -94,8 +94,8 @@ public sealed class PluginFolderTests : IClassFixture<BuiltFixtures>, IDisposabl
     [InlineData("version", "1.0.0-")]
     [InlineData("version", "1")]
     [InlineData("version", "99999999999.0.0")]
-    [InlineData("contract", ">=1.0 <2.0\n")]
-    [InlineData("contract", ">=١.0 <2.0")]
+    [InlineData("contract", ">=0.2 <0.3\n")]
+    [InlineData("contract", ">=٠.2 <0.3")]
     public void A_name_ends_where_it_ends(string key, string value)
     {
         var plugin = BuiltFixtures.Changed("TrainsAStep", folder, _ => { });
@@ -134,6 +134,17 @@ public sealed class PluginFolderTests : IClassFixture<BuiltFixtures>, IDisposabl
         File.WriteAllText(path, before.Replace(text, wrong, StringComparison.Ordinal));
         var record = PluginInspection.Inspect(plugin, PluginCatalog.Contract);
         Assert.Equal((PluginStatus.Malfunctioned, "its manifest and 'Prototype.dll' disagree about recipe acme_prototype/one"), (record.Status, record.Reason));
+    }
+
+    [Theory]
+    [InlineData("0.2.0.0", ">=0.2 <0.3")]
+    [InlineData("0.10.0.0", ">=0.10 <0.11")]
+    [InlineData("1.0.0.0", ">=1.0 <2.0")]
+    [InlineData("2.3.0.0", ">=2.3 <3.0")]
+    public void A_plugin_works_with_later_contracts_until_one_that_may_break_it(string built, string range)
+    {
+        Assert.Equal(range, ContractRange.Of(Version.Parse(built)).ToString());
+        Assert.Equal(ContractRange.Of(Version.Parse(built)), ContractRange.Parse(range));
     }
 
     [Theory]

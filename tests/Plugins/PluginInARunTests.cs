@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Host.Plugins;
 
 namespace Titan.Plugins.Tests;

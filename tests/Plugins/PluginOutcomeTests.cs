@@ -16,7 +16,7 @@ public sealed class PluginOutcomeTests(PluginOutcomeTests.EveryFixture every) : 
     [InlineData("DuplicateExportName", PluginStatus.Malfunctioned, "exports converter acme.duplicate_export_name twice", "report it to its author")]
     [InlineData("ExportMissingFromManifest", PluginStatus.Malfunctioned, "exports converter acme.hidden, which its manifest does not list", "[ExportConverter]")]
     [InlineData("ExportMissingAtRunTime", PluginStatus.Malfunctioned, "does not export converter acme.abstract", "must not be abstract")]
-    [InlineData("NewerContract", PluginStatus.Incompatible, "needs contract >=1.9 <2.0, this host has 1.0", "upgrade Titan")]
+    [InlineData("NewerContract", PluginStatus.Incompatible, "needs contract >=0.9 <0.10, this host has 0.2", "upgrade Titan")]
     [InlineData("MessageThrows", PluginStatus.Malfunctioned, "Silent: (its message cannot be read: InvalidOperationException)", "report it to its author")]
     [InlineData("OptionChanges", PluginStatus.Malfunctioned, "its manifest and its code disagree about option amount of converter acme.option_changes", "report it to its author")]
     [InlineData("OptionsThrow", PluginStatus.Malfunctioned, "InvalidOperationException: thrown by OptionsType", "report it to its author")]

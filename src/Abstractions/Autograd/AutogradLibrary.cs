@@ -46,10 +46,6 @@ internal static unsafe partial class AutogradLibrary
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     public delegate void Deleted();
 
-    /// <summary>Gives memory for as many handles as a call returns.</summary>
-    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
-    public delegate nint* Allocate(nuint count);
-
     /// <summary>Finds out whether this LibTorchSharp has the functions, before the first graph and not in the middle of a backward.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.RunFailed"/>, naming what is missing.</exception>
     public static void Check() => Check(NativeLibrary.Load(Library, typeof(AutogradLibrary).Assembly, null), sizeof(NodePointers), sizeof(TensorArray));
@@ -79,8 +75,9 @@ internal static unsafe partial class AutogradLibrary
     [LibraryImport(Library, EntryPoint = "THSAutograd_CSharpNode_clearInputMetadata")]
     public static partial void ClearInputMetadata(NodePointers node);
 
+    /// <summary><paramref name="allocate"/> gives memory for as many handles as the call returns.</summary>
     [LibraryImport(Library, EntryPoint = "THSAutograd_Function_wrapOutputs")]
-    public static partial void WrapOutputs(TensorArray inputs, TensorArray notDifferentiable, TensorArray dirty, TensorArray outputs, NodePointers node, nint allocate);
+    public static partial void WrapOutputs(TensorArray inputs, TensorArray notDifferentiable, TensorArray dirty, TensorArray outputs, NodePointers node, delegate* unmanaged[Cdecl]<nuint, nint*> allocate);
 
     [LibraryImport(Library, EntryPoint = "THSAutograd_SavedVariable_ctor")]
     public static partial nint Save(nint tensor, NodePointers node, [MarshalAs(UnmanagedType.U1)] bool inPlaceOnView);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using static Titan.Abstractions.AutogradLibrary;
 using static TorchSharp.torch;
@@ -28,14 +29,14 @@ internal sealed unsafe class AutogradNode
 
     private static long alive;
 
-    // Native code calls these: they must live as long as the node.
-    private readonly Backward backward;
-    private readonly Deleted deleted;
+    /// <summary>Where <see cref="Room"/> finds room for the handles of a call's outputs.</summary>
+    [ThreadStatic]
+    private static nint* wrapped;
+
     private readonly DifferentiableCall call;
     private readonly ModuleSlot? slot = ModuleSlot.Current;
     private readonly int inputs;
     private readonly List<nint> saved = [];
-    private GCHandle self;
     private NodePointers pointers;
     private Results? results;
     private nint* handles;
@@ -44,10 +45,19 @@ internal sealed unsafe class AutogradNode
     private AutogradNode(DifferentiableCall call, int inputs)
     {
         _ = Checked.Value;
-        (this.call, this.inputs, backward, deleted) = (call, inputs, Run, Delete);
-        pointers = NewNode(Marshal.GetFunctionPointerForDelegate(backward), Marshal.GetFunctionPointerForDelegate(deleted));
-        CheckForErrors();
-        self = GCHandle.Alloc(this);
+        (this.call, this.inputs) = (call, inputs);
+        var entry = NodeEntry.For(this);
+        try
+        {
+            pointers = NewNode(entry.BackwardPointer, entry.DeletedPointer);
+            CheckForErrors();
+        }
+        catch
+        {
+            entry.Release();
+            throw;
+        }
+
         Interlocked.Increment(ref alive);
     }
 
@@ -96,6 +106,7 @@ internal sealed unsafe class AutogradNode
     /// <exception cref="ExternalException">It was written to since.</exception>
     public Tensor Unpack(int index)
     {
+        if (saved[index] == 0) throw new InvalidOperationException($"{call.Name}: saved tensor {index} was taken before");
         var handle = AutogradLibrary.Unpack(saved[index], pointers);
         CheckForErrors();
         return Tensor.UnsafeCreateTensor(handle);
@@ -119,22 +130,24 @@ internal sealed unsafe class AutogradNode
             CheckForErrors();
             var outputs = Forward(call, given);
             var raw = Array.ConvertAll(outputs, t => t.Handle);
-            var wrapped = new nint[raw.Length];
-            fixed (nint* made = raw, results = wrapped)
+            var results = new nint[raw.Length];
+            fixed (nint* made = raw, room = results)
             {
-                var room = results;
-                Allocate allocate = _ => room;
-                WrapOutputs(sources, default, default, new TensorArray { Handles = made, Count = raw.Length }, pointers, Marshal.GetFunctionPointerForDelegate(allocate));
-                GC.KeepAlive(allocate);
+                wrapped = room;
+                WrapOutputs(sources, default, default, new TensorArray { Handles = made, Count = raw.Length }, pointers, &Room);
             }
 
             GC.KeepAlive(outputs);
             CheckForErrors();
-            return Array.ConvertAll(wrapped, Tensor.UnsafeCreateTensor);
+            return Array.ConvertAll(results, Tensor.UnsafeCreateTensor);
         }
     }
 
-    private TensorArray Run(nint* gradients, int count)
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static nint* Room(nuint count) => wrapped;
+
+    /// <summary>The node's backward: takes over the handles of the gradients, and gives handles that native code copies at once.</summary>
+    internal TensorArray Run(nint* gradients, int count)
     {
         last?.Release();
         last = null;
@@ -197,20 +210,27 @@ internal sealed unsafe class AutogradNode
         return new TensorArray { Handles = handles, Count = inputs };
     }
 
+    /// <summary>Lets go of one tensor that was kept.</summary>
+    public void Drop(int index)
+    {
+        if (saved[index] != 0) DisposeSaved(saved[index]);
+        saved[index] = 0;
+    }
+
     private void DropSaved()
     {
-        foreach (var variable in saved) DisposeSaved(variable);
+        for (var i = 0; i < saved.Count; i++) Drop(i);
         saved.Clear();
     }
 
-    private void Delete()
+    /// <summary>The node's end, on whichever thread let go of it last.</summary>
+    internal void Delete()
     {
         DropSaved();
         results?.Release();
         DisposeWeak(pointers);
         NativeMemory.Free(handles);
         handles = null;
-        self.Free();
         Interlocked.Decrement(ref alive);
     }
 

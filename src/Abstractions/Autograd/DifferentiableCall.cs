@@ -37,6 +37,14 @@ public abstract class DifferentiableCall
     /// <exception cref="System.Runtime.InteropServices.ExternalException">It was written to in place since.</exception>
     protected Tensor Saved(int index) => node!.Unpack(index);
 
+    /// <summary>In backward: as <see cref="Saved"/>, for the last time. The node lets go of the tensor, so that its memory is free once the caller has disposed it.</summary>
+    protected Tensor TakeSaved(int index)
+    {
+        var tensor = node!.Unpack(index);
+        node.Drop(index);
+        return tensor;
+    }
+
     /// <summary>Runs the call.</summary>
     /// <param name="inputs">The tensors that may receive gradients, and others that forward reads.</param>
     private protected Tensor[] Run(ReadOnlySpan<Tensor> inputs)

@@ -1,8 +1,9 @@
 using System.CommandLine;
 using System.Globalization;
 using Titan.Abstractions;
-using Titan.Host.Bench;
+using Titan.Benchmarks;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Host.Plugins;
 using Titan.Host.Runtime;
 using Titan.Kernels.Cuda;
@@ -46,7 +47,7 @@ internal static class BenchCommand
             if (parts?.FirstOrDefault(p => !KernelCase.All.Any(c => c.Name.Contains(p, StringComparison.OrdinalIgnoreCase))) is { } unknown) throw BenchText.Unknown("--kernels", unknown, KernelCase.All.Select(c => c.Name));
             var shapes = parts is not null || parsed.GetValue(matmuls) == "none" ? [] : Shapes("--matmuls", parsed.GetValue(matmuls)!);
             var timer = new InterleavedTimer(TimeProvider.System, 2, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000), Positive("--seconds", parsed.GetValue(seconds)!, TimeSpan.FromSeconds));
-            var plugins = PluginCatalog.Inspect(PluginFlags.Read(parsed.UnmatchedTokens)).Records;
+            var plugins = MeasuredPlugins.Versions(PluginCatalog.Inspect(PluginFlags.Read(parsed.UnmatchedTokens)).Records);
             var calls = KernelBench.DefaultCalls(where);
             Record(parsed.GetValue(output)!, "kernels", Hardware.On(where.Device), file =>
             {
@@ -91,7 +92,7 @@ internal static class BenchCommand
             var hardware = Hardware.On(where.Device);
             var session = JobSession.Open(parsed.UnmatchedTokens);
             var bench = new LinearBench(
-                session, where, BenchRecipe.Choose(session, parsed.GetValue(recipe), parsed.GetValue(family), _ => true), TimeProvider.System, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000),
+                where, BenchRecipe.Choose(MeasuredPlugins.Recipes(session), parsed.GetValue(recipe), parsed.GetValue(family), _ => true), TimeProvider.System, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000),
                 parsed.GetValue(memory) is { } gib ? (long)(Positive("--memory", gib, TimeSpan.FromSeconds).TotalSeconds * (1L << 30)) : FreeBytes(where.Device, hardware) / 10 * 7,
                 Positive("--minutes", parsed.GetValue(minutes)!, TimeSpan.FromMinutes));
             Record(parsed.GetValue(output)!, "linear", hardware, file =>
@@ -100,7 +101,7 @@ internal static class BenchCommand
                 var results = bench.Run(shapes, progress);
                 var images = bench.Draw(results, file.Beside);
                 var skipped = results.Count(r => r.Skipped is not null);
-                return [.. file.Write("Linear layers", bench.Description, session.Catalog.Records, [bench.Table(results, spec)],
+                return [.. file.Write("Linear layers", bench.Description, MeasuredPlugins.Versions(session.Catalog.Records), [bench.Table(results, spec)],
                 [
                     "speed-up: bf16 / recipe; below 1 the recipe is slower.", .. skipped > 0 ? new[] { $"{skipped} of {results.Count} shapes were skipped, see the last column." } : [],
                     .. images.Select(i => $"![{System.IO.Path.GetFileNameWithoutExtension(i)}]({System.IO.Path.GetFileName(i)})"),
@@ -142,14 +143,14 @@ internal static class BenchCommand
             var job = parsed.UnmatchedTokens;
             if (parsed.GetValue(one))
             {
-                Console.WriteLine(StepArm.Measure(model, warm, times, job, device()).ToJson());
+                Console.WriteLine(StepArm.Measure(model, warm, times, MeasuredPlugins.Job(JobSession.Open(job)), device()).ToJson());
                 return;
             }
 
             if (job.FirstOrDefault(f => StepBench.Owned.Any(o => f.Replace('-', '_').Contains(o.Replace('-', '_'), StringComparison.Ordinal))) is { } owned)
                 throw new TitanException(ExitCode.Usage, $"'{owned}' is what the arms of this command differ in, or is set by --seq and --batch; choose recipes with --recipe");
             var session = JobSession.Open(job);
-            var recipes = parsed.GetValue(recipe) == "none" ? [] : BenchRecipe.Choose(session, parsed.GetValue(recipe), parsed.GetValue(family), r => r.IsDefault);
+            var recipes = parsed.GetValue(recipe) == "none" ? [] : BenchRecipe.Choose(MeasuredPlugins.Recipes(session), parsed.GetValue(recipe), parsed.GetValue(family), r => r.IsDefault);
             // The default job recomputes every second block; other programs' steps, beside which these are set, recompute nothing.
             string[] recomputation = session.Job.Origins.ContainsKey("activation_checkpoint.mode") ? [] : ["--activation_checkpoint.mode", "none"];
             string[] Shared(string? family) => ["--training.seq_len", $"{model.Length}", "--training.local_batch_size", $"{model.Batch}", .. recomputation, .. ArmFlags.For(job, family)];
@@ -157,14 +158,15 @@ internal static class BenchCommand
             var bench = new StepBench(model,
             [
                 .. parsed.GetValue(withoutPlain) ? Array.Empty<(string, IReadOnlyList<string>)>() : [(StepBench.Plain, Shared(null))], (StepBench.Fused, [.. Shared(null), "--compile.enable"]),
-                .. recipes.Select(r => ($"{r.Named.Name} fused", (IReadOnlyList<string>)
+                .. recipes.Select(r => ($"{r.Name} fused", (IReadOnlyList<string>)
                     [.. Shared(r.Family), "--compile.enable", "--model.converters", $"quantize.linear.{r.Family}", $"--quantize.linear.{r.Family}.recipe_name", r.ShortName])),
             ], (int)BenchText.Whole("--rounds", parsed.GetValue(rounds)!, 1, 1000), warm, times);
             Record(parsed.GetValue(output)!, $"llama3-{model.Dimension}x{model.Layers}", Hardware.On(device().Device), file =>
             {
                 using var progress = new BenchProgress(bench.Rounds * bench.Arms.Count);
+                StopSignals.Leaving += bench.Stop;
                 return file.Write(
-                    $"Training step: {model}", bench.Description, session.Catalog.Records, bench.Run(progress),
+                    $"Training step: {model}", bench.Description, MeasuredPlugins.Versions(session.Catalog.Records), bench.Run(progress),
                     [
                         "vs: time of that arm / time of this one; below 1 this arm is slower.",
                         $"activation_checkpoint.mode {(recomputation.Length > 0 ? "none: nothing is recomputed" : session.Job.Config.ActivationCheckpoint.Mode)}.",
@@ -184,7 +186,7 @@ internal static class BenchCommand
             var times = (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000);
             TrainCommand.OnEveryRank(runtime =>
             {
-                var job = CommunicationJob.Open(parsed.UnmatchedTokens, runtime);
+                var job = CommunicationJob.Open(() => MeasuredPlugins.JobOfRanks(TrainCommand.Open(parsed.UnmatchedTokens, runtime)), runtime);
                 using var progress = new BenchProgress(times + 1);
                 if (runtime.Rank > 0) _ = job.Measure(times, _ => { });
                 else Record(parsed.GetValue(output)!, "communication", Hardware.On(job.Device), file => job.Write(file, job.Measure(times, progress.Next), times));
@@ -231,7 +233,7 @@ internal static class BenchCommand
 
     private static Option<string> Text(string name, string unit, string what, string value) => new(name) { Description = $"{what}.", HelpName = unit, DefaultValueFactory = _ => value };
 
-    private static Option<string> Out() => Text("--out", "FOLDER", "Where the tables are written; an earlier file is never replaced", "benchmarks");
+    private static Option<string> Out() => Text("--out", "FOLDER", "Where the tables are written; an earlier page of the same name is replaced", "benchmarks");
 
     /// <summary>A command that takes dotted flags beside its own options, and refuses others.</summary>
     private static Command Bench(string name, string description, Option[] options, Action<ParseResult> run)

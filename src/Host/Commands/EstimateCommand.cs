@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Titan.Abstractions;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Quantization.Roofline;
 using Titan.Training.Models;
 

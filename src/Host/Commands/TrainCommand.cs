@@ -5,6 +5,7 @@ using TorchSharp;
 using Titan.Distributed;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Host.Plugins;
 using Titan.Host.Runtime;
 using Titan.Kernels;

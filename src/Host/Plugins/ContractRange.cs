@@ -14,6 +14,10 @@ public sealed partial record ContractRange(Version Least, Version Below)
         return match.Success ? new ContractRange(Version.Parse(match.Groups[1].Value), Version.Parse(match.Groups[2].Value)) : null;
     }
 
+    /// <summary>The versions that a plugin works with which was built against one: none older, and none that may break it. Before 1.0 each minor version may.</summary>
+    public static ContractRange Of(Version built) =>
+        new(new Version(built.Major, built.Minor), built.Major == 0 ? new Version(0, built.Minor + 1) : new Version(built.Major + 1, 0));
+
     /// <summary>Whether the version is in the range; only major and minor count.</summary>
     public bool Contains(Version version)
     {

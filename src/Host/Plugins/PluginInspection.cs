@@ -115,7 +115,7 @@ public static class PluginInspection
 
         if (!assembly.References.TryGetValue("Titan.Abstractions", out var built))
             return record.As(PluginStatus.Malfunctioned, $"'{manifest.Assembly}' does not reference Titan.Abstractions", "reference the package Titan.Abstractions");
-        if (built.Major != contract.Major || built.Minor > contract.Minor)
+        if (!ContractRange.Of(built).Contains(contract))
             return record.As(PluginStatus.Incompatible, $"was built against contract {built.ToString(2)}, this host has {contract.ToString(2)}", built > contract ? "upgrade Titan" : "use a newer version of the plugin");
         // One contract in two assemblies.
         if (assembly.References.TryGetValue("Titan.Models", out var models) && (models.Major != contract.Major || models.Minor > contract.Minor))

@@ -36,9 +36,9 @@ public static class AtenGateway
     /// <summary>RMSNorm over the last dimension (<c>aten::rms_norm</c>), differentiable. x [..., D], weight [D] of the same dtype.</summary>
     public static Tensor RmsNorm(Tensor x, Tensor weight, double epsilon)
     {
-        if (x.dim() == 0 || weight.dim() != 1 || weight.shape[0] != x.shape[^1] || weight.dtype != x.dtype || weight.device_type != x.device_type)
+        if (x.dim() == 0 || weight.dim() != 1 || weight.Sizes()[0] != x.Sizes()[^1] || weight.dtype != x.dtype || weight.device_type != x.device_type)
             throw new ArgumentException($"rms_norm: weight {Describe(weight)} does not fit x {Describe(x)}; expected [D] of x's dtype and device");
-        return new DispatcherCall("aten::rms_norm").Push(x).Push([x.shape[^1]]).PushOptional(weight).PushOptional(epsilon).Tensor();
+        return new DispatcherCall("aten::rms_norm").Push(x).Push([x.Sizes()[^1]]).PushOptional(weight).PushOptional(epsilon).Tensor();
     }
 
     /// <summary>left · right of two bf16 or fp16 matrices with the sums in fp32, as the GPU's product has them (<c>aten::mm.dtype</c>, CUDA only); not differentiable.</summary>
@@ -47,7 +47,7 @@ public static class AtenGateway
     /// <returns>[R, C] fp32.</returns>
     public static Tensor MatmulToFloat32(Tensor left, Tensor right)
     {
-        if (left.dim() != 2 || right.dim() != 2 || left.shape[1] != right.shape[0] || left.dtype != right.dtype || left.dtype is not (ScalarType.BFloat16 or ScalarType.Float16))
+        if (left.dim() != 2 || right.dim() != 2 || left.Sizes()[1] != right.Sizes()[0] || left.dtype != right.dtype || left.dtype is not (ScalarType.BFloat16 or ScalarType.Float16))
             throw new ArgumentException($"mm to fp32: {Describe(left)} · {Describe(right)} do not fit; expected [R, I] · [I, C], both bf16 or both fp16");
         if (left.device_type != TorchSharp.DeviceType.CUDA || right.device_type != TorchSharp.DeviceType.CUDA)
             throw new ArgumentException($"mm to fp32: operands on {left.device} and {right.device}; expected CUDA");
@@ -65,8 +65,8 @@ public static class AtenGateway
     /// <returns>[B, H, S, D].</returns>
     public static Tensor ScaledDotProductAttention(Tensor q, Tensor k, Tensor v, bool causal)
     {
-        long[] a = q.shape, b = k.shape;
-        var fits = a.Length == 4 && b.Length == 4 && v.shape.AsSpan().SequenceEqual(b)
+        ReadOnlySpan<long> a = q.Sizes(), b = k.Sizes();
+        var fits = a.Length == 4 && b.Length == 4 && v.Sizes().SequenceEqual(b)
             && a[0] == b[0] && a[3] == b[3] && b[1] > 0 && a[1] % b[1] == 0 && (!causal || a[2] == b[2])
             && q.dtype == k.dtype && q.dtype == v.dtype && q.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16
             && q.device_type == k.device_type && q.device_type == v.device_type;
@@ -90,14 +90,14 @@ public static class AtenGateway
     /// <returns>[R, C].</returns>
     public static Tensor ScaledMm(Tensor a, Tensor b, Tensor scaleA, Tensor scaleB, ScalarType type, bool fastAccumulation = false)
     {
-        if (a.dim() != 2 || b.dim() != 2 || a.shape[1] != b.shape[0] || !IsFloat8(a) || !IsFloat8(b) || (IsE5M2(a) && IsE5M2(b)))
+        if (a.dim() != 2 || b.dim() != 2 || a.Sizes()[1] != b.Sizes()[0] || !IsFloat8(a) || !IsFloat8(b) || (IsE5M2(a) && IsE5M2(b)))
             throw new ArgumentException($"scaled_mm: {Describe(a)} · {Describe(b)} do not fit; expected [R, I] · [I, C] in float8, at most one of them e5m2");
         if (!a.is_contiguous() || b.stride(0) != 1) throw new ArgumentException("scaled_mm: expected a row-major left and a column-major right operand");
-        var rowwise = scaleA.numel() == a.shape[0] && scaleB.numel() == b.shape[1] && scaleA.dim() == 2 && scaleB.dim() == 2;
+        var rowwise = scaleA.numel() == a.Sizes()[0] && scaleB.numel() == b.Sizes()[1] && scaleA.dim() == 2 && scaleB.dim() == 2;
         if (scaleA.dtype != ScalarType.Float32 || scaleB.dtype != ScalarType.Float32 || !(rowwise || (scaleA.numel() == 1 && scaleB.numel() == 1)))
             throw new ArgumentException($"scaled_mm: scales {Describe(scaleA)} and {Describe(scaleB)} do not fit; expected fp32, both 0-d or [R, 1] and [1, C]");
         if (type is not (ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float32)) throw new ArgumentException($"scaled_mm: cannot write {type}");
-        if (a.device_type == TorchSharp.DeviceType.CUDA && (a.shape[1] % 16 != 0 || b.shape[1] % 16 != 0))
+        if (a.device_type == TorchSharp.DeviceType.CUDA && (a.Sizes()[1] % 16 != 0 || b.Sizes()[1] % 16 != 0))
             throw new ArgumentException($"scaled_mm: {Describe(a)} · {Describe(b)}: inner and right outer dimension must be multiples of 16");
         using var none = no_grad();
         return new DispatcherCall("aten::_scaled_mm")
@@ -114,17 +114,17 @@ public static class AtenGateway
     /// <returns>[R, C] bf16.</returns>
     public static Tensor ScaledMmBlocks(Tensor a, Tensor b, Tensor scaleA, Tensor scaleB)
     {
-        if (a.dim() != 2 || b.dim() != 2 || a.shape[1] != b.shape[0] || a.dtype != Float8Format.E4M3.Type || b.dtype != Float8Format.E4M3.Type || a.shape[1] % 32 != 0 || b.shape[1] % 16 != 0)
+        if (a.dim() != 2 || b.dim() != 2 || a.Sizes()[1] != b.Sizes()[0] || a.dtype != Float8Format.E4M3.Type || b.dtype != Float8Format.E4M3.Type || a.Sizes()[1] % 32 != 0 || b.Sizes()[1] % 16 != 0)
             throw new ArgumentException($"scaled_mm: {Describe(a)} · {Describe(b)} do not fit; expected [R, I] · [I, C] in e4m3, I a multiple of 32, C of 16");
         if (!a.is_contiguous() || b.stride(0) != 1) throw new ArgumentException("scaled_mm: expected a row-major left and a column-major right operand");
-        if (scaleA.dtype != Float8Format.E8M0.Type || scaleB.dtype != Float8Format.E8M0.Type || scaleA.numel() != Scales(a.shape[0]) || scaleB.numel() != Scales(b.shape[1]))
-            throw new ArgumentException($"scaled_mm: scales {Describe(scaleA)} and {Describe(scaleB)} do not fit; expected e8m0 with {Scales(a.shape[0])} and {Scales(b.shape[1])} elements");
+        if (scaleA.dtype != Float8Format.E8M0.Type || scaleB.dtype != Float8Format.E8M0.Type || scaleA.numel() != Scales(a.Sizes()[0]) || scaleB.numel() != Scales(b.Sizes()[1]))
+            throw new ArgumentException($"scaled_mm: scales {Describe(scaleA)} and {Describe(scaleB)} do not fit; expected e8m0 with {Scales(a.Sizes()[0])} and {Scales(b.Sizes()[1])} elements");
         using var none = no_grad();
         return new DispatcherCall("aten::_scaled_mm")
             .Push(a).Push(b).Push(scaleA).Push(scaleB).PushNone().PushNone().PushOptional(ScalarType.BFloat16).Push(false).Tensor();
 
         // Tiles of 128 rows and 4 blocks.
-        long Scales(long rows) => (rows + 127) / 128 * 128 * ((a.shape[1] / 32 + 3) / 4 * 4);
+        long Scales(long rows) => (rows + 127) / 128 * 128 * ((a.Sizes()[1] / 32 + 3) / 4 * 4);
     }
 
     /// <summary>The same bytes under another dtype of the same size. Shares memory with <paramref name="tensor"/>.</summary>
@@ -153,7 +153,7 @@ public static class AtenGateway
                 throw new ArgumentException($"fused_adamw: parameter {i} is {Describe(p)}; expected a floating dtype");
             foreach (var other in (ReadOnlySpan<Tensor>)[gradients[i], averages[i], squares[i]])
             {
-                if (!other.shape.AsSpan().SequenceEqual(p.shape) || other.dtype != p.dtype || other.device_type != p.device_type)
+                if (!other.Sizes().SequenceEqual(p.Sizes()) || other.dtype != p.dtype || other.device_type != p.device_type)
                     throw new ArgumentException($"fused_adamw: parameter {i} is {Describe(p)}, its gradient or moment {Describe(other)}; expected the same");
                 // The CPU kernel walks all of them by address: another layout would update the wrong elements.
                 if (!other.is_contiguous()) throw new ArgumentException($"fused_adamw: a gradient or moment of parameter {i} {Describe(p)} is not contiguous");

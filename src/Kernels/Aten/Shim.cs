@@ -7,7 +7,7 @@ namespace Titan.Kernels.Aten;
 /// libtorch's stable C ABI (torch/csrc/stable/c/shim.h, torch/csrc/inductor/aoti_torch/c/shim.h). Each function returns 0 on success; error texts go to stderr only,
 /// so callers check their arguments first.
 /// </summary>
-internal static partial class Shim
+internal static unsafe partial class Shim
 {
     private const string Library = "torch_cpu";
 
@@ -24,6 +24,18 @@ internal static partial class Shim
 
     [LibraryImport(Library, EntryPoint = "aoti_torch_view_dtype")]
     public static partial int ViewDtype(nint tensor, int dtype, out nint view);
+
+    [SuppressGCTransition]
+    [LibraryImport(Library, EntryPoint = "aoti_torch_get_dim")]
+    public static partial int Dimensions(nint tensor, out long dimensions);
+
+    [SuppressGCTransition]
+    [LibraryImport(Library, EntryPoint = "aoti_torch_get_sizes")]
+    public static partial int Sizes(nint tensor, out long* sizes);
+
+    [SuppressGCTransition]
+    [LibraryImport(Library, EntryPoint = "aoti_torch_get_strides")]
+    public static partial int Strides(nint tensor, out long* strides);
 
     [LibraryImport(Library, EntryPoint = "torch_new_list_reserve_size")]
     public static partial int NewList(nuint size, out nint list);

@@ -34,7 +34,7 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
         if (scale.numel() == 1) return CastWithOneScale(x, scale.item<float>(), format);
 
         // One scale per row or column of a matrix: the recipes need no other.
-        if (x.dim() != 2 || scale.dim() != 2 || !scale.is_contiguous() || !(scale.numel() == x.shape[0] && scale.shape[1] == 1 || scale.numel() == x.shape[1] && scale.shape[0] == 1))
+        if (x.dim() != 2 || scale.dim() != 2 || !scale.is_contiguous() || !(scale.numel() == x.Sizes()[0] && scale.Sizes()[1] == 1 || scale.numel() == x.Sizes()[1] && scale.Sizes()[0] == 1))
             return CastKernels.Plain.Cast(x, scale, format);
         return CastWithScales(x, scale, format);
     }
@@ -80,7 +80,7 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
     public Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type)
     {
         if (!Covers(product) || product.dim() != 2 || type is not (ScalarType.Float32 or ScalarType.BFloat16) || product.numel() == 0
-            || left.numel() != 1 && left.numel() != product.shape[0] || right.numel() != 1 && right.numel() != product.shape[1])
+            || left.numel() != 1 && left.numel() != product.Sizes()[0] || right.numel() != 1 && right.numel() != product.Sizes()[1])
             return CastKernels.Plain.Rescale(product, left, right, type);
         return (product.dtype, type) switch
         {
@@ -93,8 +93,8 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
 
     private unsafe Tensor Rescale<TSource, TTarget>(Tensor product, Tensor left, Tensor right, ScalarType type) where TSource : struct, IElement where TTarget : struct, IElement
     {
-        long rows = product.shape[0], columns = product.shape[1];
-        var result = product.dtype == type ? product.alias() : empty(product.shape, dtype: type);
+        long rows = product.Sizes()[0], columns = product.Sizes()[1];
+        var result = product.dtype == type ? product.alias() : empty(product.Sizes(), dtype: type);
         byte* source = Pointer(product), target = Pointer(result);
         float[] a = [.. left.data<float>()], b = [.. right.expand(1, columns).contiguous().data<float>()];
         Parts.Split(rows, columns, (_, start, count) =>
@@ -112,7 +112,7 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
 
     private unsafe Tensor AmaxAlong<TElement>(Tensor x, int dimension) where TElement : struct, IElement
     {
-        long rows = x.shape[0], columns = x.shape[1];
+        long rows = x.Sizes()[0], columns = x.Sizes()[1];
         var source = Pointer(x);
         var result = zeros(dimension == 1 ? [rows, 1] : [1, columns]);
         var target = (float*)Pointer(result);
@@ -156,7 +156,7 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
     private unsafe Tensor CastWithOneScale<TElement, TCodec>(Tensor x, float scale, Float8Format format) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
         var factor = new OneFactor(scale);
-        var result = empty(x.shape, dtype: format.Type);
+        var result = empty(x.Sizes(), dtype: format.Type);
         byte* source = Pointer(x), target = Pointer(result);
         Parts.Split(x.numel(), 1, (_, start, count) => Float8Encoder.Encode<TElement, OneFactor, TCodec>(source + start * TElement.Size, target + start, count, factor, path));
         GC.KeepAlive(x);
@@ -165,9 +165,9 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
 
     private unsafe Tensor CastWithScales<TElement, TCodec>(Tensor x, Tensor scale, Float8Format format) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
-        long rows = x.shape[0], columns = x.shape[1];
-        var perRow = scale.shape[1] == 1 && rows == scale.shape[0];
-        var result = empty(x.shape, dtype: format.Type);
+        long rows = x.Sizes()[0], columns = x.Sizes()[1];
+        var perRow = scale.Sizes()[1] == 1 && rows == scale.Sizes()[0];
+        var result = empty(x.Sizes(), dtype: format.Type);
         byte* source = Pointer(x), target = Pointer(result);
         var factors = (float*)Pointer(scale);
         Parts.Split(rows, columns, (_, start, count) =>
@@ -188,8 +188,8 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
         where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
         const int length = BlockEncoder.Length;
-        long rows = x.shape[0], columns = x.shape[1];
-        var data = empty(x.shape, dtype: format.Type);
+        long rows = x.Sizes()[0], columns = x.Sizes()[1];
+        var data = empty(x.Sizes(), dtype: format.Type);
         var scale = empty(dimension == 1 ? [rows, columns / length] : [rows / length, columns], dtype: Float8Format.E8M0.Type);
         byte* source = Pointer(x), target = Pointer(data), scales = Pointer(scale);
         if (dimension == 1)
@@ -215,7 +215,7 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
 
     private unsafe Tensor Decode<TElement, TCodec>(Tensor data, ScalarType type) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
-        var result = empty(data.shape, dtype: type);
+        var result = empty(data.Sizes(), dtype: type);
         byte* source = Pointer(data), target = Pointer(result);
         Parts.Split(data.numel(), 1, (_, start, count) => Float8Decoder.Decode<TElement, TCodec>(source + start, target + start * TElement.Size, count, path));
         GC.KeepAlive(data);
@@ -224,8 +224,8 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
 
     private unsafe Tensor DecodeBlocks<TElement, TCodec>(Tensor data, Tensor scale, ScalarType type) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
-        long rows = data.shape[0], columns = data.shape[1], height = rows / scale.shape[0], width = columns / scale.shape[1];
-        var result = empty(data.shape, dtype: type);
+        long rows = data.Sizes()[0], columns = data.Sizes()[1], height = rows / scale.Sizes()[0], width = columns / scale.Sizes()[1];
+        var result = empty(data.Sizes(), dtype: type);
         byte* source = Pointer(data), target = Pointer(result), scales = Pointer(scale);
         Parts.Split(rows / height, height * columns, (_, start, count) =>
         {

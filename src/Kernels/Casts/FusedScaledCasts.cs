@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
@@ -35,9 +36,9 @@ internal sealed partial class FusedCasts
         if (!CastsAlongRows(x, target, layout)) return CastChain.Along(this, x, 0, target, layout);
         ScaleMath.CheckRounding(target.Rounding);
         // The amaxes become the scales in place.
-        Tensor scale = AmaxAlong(x, 0), inverse = empty([1, x.shape[1]]);
+        Tensor scale = AmaxAlong(x, 0), inverse = empty([1, x.Sizes()[1]]);
         float* scales = (float*)Pointer(scale), inverses = (float*)Pointer(inverse);
-        for (var c = 0L; c < x.shape[1]; c++)
+        for (var c = 0L; c < x.Sizes()[1]; c++)
         {
             scales[c] = ScaleMath.FromAmax(scales[c], target.Format, target.Rounding);
             inverses[c] = 1 / scales[c];
@@ -48,8 +49,8 @@ internal sealed partial class FusedCasts
 
     private unsafe ScaledCast CastRows<TElement, TCodec>(Tensor x, CastTarget target) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
     {
-        long rows = x.shape[0], columns = x.shape[1];
-        Tensor data = empty(x.shape, dtype: target.Format.Type), scale = empty([rows, 1]), inverse = empty([rows, 1]);
+        long rows = x.Sizes()[0], columns = x.Sizes()[1];
+        Tensor data = empty(x.Sizes(), dtype: target.Format.Type), scale = empty([rows, 1]), inverse = empty([rows, 1]);
         byte* source = Pointer(x), to = Pointer(data);
         float* scales = (float*)Pointer(scale), inverses = (float*)Pointer(inverse);
         Parts.Split(rows, columns, (_, start, count) =>

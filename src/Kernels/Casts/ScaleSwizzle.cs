@@ -21,7 +21,7 @@ public static class ScaleSwizzle
     {
         using var scope = NewDisposeScope();
         var filled = ZeroFill.ToMultiple(ZeroFill.ToMultiple(Bytes(scale), 0, TileRows), 1, TileColumns);
-        long down = filled.shape[0] / TileRows, across = filled.shape[1] / TileColumns;
+        long down = filled.Sizes()[0] / TileRows, across = filled.Sizes()[1] / TileColumns;
         var tiles = filled.view(down, TileRows / Group, Group, across, TileColumns).permute(0, 3, 2, 1, 4).contiguous().view(-1);
         return AtenGateway.ViewDtype(tiles, scale.dtype).MoveToOuterDisposeScope();
     }

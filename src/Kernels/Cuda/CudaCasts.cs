@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Casts;
 using static TorchSharp.torch;
 
@@ -55,7 +56,7 @@ public sealed class CudaCasts
     {
         using var scope = NewDisposeScope();
         var (source, type) = Matrix(x, "amax of rows");
-        var (rows, columns) = (x.shape[0], x.shape[1]);
+        var (rows, columns) = (x.Sizes()[0], x.Sizes()[1]);
         var amax = New([rows, 1], ScalarType.Float32, x);
         const int rowsPerBlock = (int)LaunchGrid.Threads / 32;
         if (rows > 0)
@@ -68,7 +69,7 @@ public sealed class CudaCasts
     {
         using var scope = NewDisposeScope();
         var (source, type) = Matrix(x, "amax of columns");
-        var (rows, columns) = (x.shape[0], x.shape[1]);
+        var (rows, columns) = (x.Sizes()[0], x.Sizes()[1]);
         var amax = New([1, columns], ScalarType.Float32, x);
         if (columns == 0) return amax.MoveToOuterDisposeScope();
         if (rows == 0) return amax.zero_().MoveToOuterDisposeScope();
@@ -88,7 +89,7 @@ public sealed class CudaCasts
         var (source, type) = Input(amax, "scale");
         if (type != "f32") throw new ArgumentException($"scale: amax is {amax.dtype}; expected fp32");
         _ = Name8(format);
-        var scale = New(amax.shape, ScalarType.Float32, amax);
+        var scale = New(amax.Sizes(), ScalarType.Float32, amax);
         if (amax.numel() > 0)
             launcher.Launch(
                 "scale_from_amax", "scale_from_amax", amax.device, LaunchGrid.Line(amax.numel(), LaunchGrid.Threads, launcher.BlocksToFill(amax.device)),
@@ -105,10 +106,10 @@ public sealed class CudaCasts
     {
         using var scope = NewDisposeScope();
         var (source, type) = Input(x, "cast");
-        var result = New(x.shape, format.Type, x);
+        var result = New(x.Sizes(), format.Type, x);
         var (factor, rowStep, columnStep) = Steps(x, scale);
         var one = rowStep + columnStep == 0;
-        var (rows, columns) = one ? (1, x.numel()) : (x.shape[0], x.shape[1]);
+        var (rows, columns) = one ? (1, x.numel()) : (x.Sizes()[0], x.Sizes()[1]);
         if (x.numel() > 0)
             launcher.Launch(
                 "cast_rowmajor", $"cast_rowmajor_{type}_{Name8(format)}", x.device, one ? Flat(x, Lanes(x) * Loads) : Rows(x, Lanes(x)),
@@ -139,8 +140,8 @@ public sealed class CudaCasts
         var found = amaxParts is null ? AmaxParts(source) : null;
         var parts = found ?? amaxParts!.contiguous();
         Tensor scale = New([], ScalarType.Float32, x), inverse = New([], ScalarType.Float32, x);
-        var data = layout == OperandLayout.Columns ? null : New(x.shape, target.Format.Type, x);
-        var transposed = layout == OperandLayout.Rows ? null : New([x.shape[1], x.shape[0]], target.Format.Type, x);
+        var data = layout == OperandLayout.Columns ? null : New(x.Sizes(), target.Format.Type, x);
+        var transposed = layout == OperandLayout.Rows ? null : New([x.Sizes()[1], x.Sizes()[0]], target.Format.Type, x);
         if (transposed is null)
             launcher.Launch(
                 "cast_tensor", $"cast_tensor_{type}_{Name8(target.Format)}", x.device, Flat(x, Lanes(x) * Loads),
@@ -148,7 +149,7 @@ public sealed class CudaCasts
         else
             launcher.Launch(
                 "cast_tensor", $"cast_tensor_transposed_{type}_{Name8(target.Format)}", x.device, Tiles(x),
-                source, parts, parts.numel(), power, x.shape[0], x.shape[1], KernelArgument.Of(data), transposed, scale, inverse);
+                source, parts, parts.numel(), power, x.Sizes()[0], x.Sizes()[1], KernelArgument.Of(data), transposed, scale, inverse);
         return new ScaledCast(data, transposed, scale, inverse, found).MoveToOuterDisposeScope();
     }
 
@@ -178,7 +179,7 @@ public sealed class CudaCasts
         PowerOfTwo(columns.Rounding);
         using var scope = NewDisposeScope();
         var (source, type) = Matrix(x, "cast per row and column");
-        var partial = x.shape[1] > KeptElements * MostThreads ? null : New([RowGrid(x, columns: true).X, x.shape[1]], x.dtype, x);
+        var partial = x.Sizes()[1] > KeptElements * MostThreads ? null : New([RowGrid(x, columns: true).X, x.Sizes()[1]], x.dtype, x);
         var along = CastRows(source, type, rows, partial);
         var across = CastColumns(source, type, partial ?? ColumnParts(source, type), columns, columnLayout);
         return (along.MoveToOuterDisposeScope(), across.MoveToOuterDisposeScope());
@@ -205,7 +206,7 @@ public sealed class CudaCasts
     /// <returns>[C, R] float8 and e8m0 scales [C, R / 32] (or flat).</returns>
     public (Tensor Transposed, Tensor Scales) MxColumns(Tensor x, Float8Format format, ScaleRounding rounding, bool swizzled = false)
     {
-        if (x.dim() == 2 && x.shape[0] % 32 != 0) throw new ArgumentException($"MX cast along columns: {x.shape[0]} rows; expected a multiple of 32");
+        if (x.dim() == 2 && x.Sizes()[0] % 32 != 0) throw new ArgumentException($"MX cast along columns: {x.Sizes()[0]} rows; expected a multiple of 32");
         using var scope = NewDisposeScope();
         var (columns, _) = BlockTiles(x, new CastTarget(format, rounding), null, !swizzled, swizzled);
         return (columns.Data.MoveToOuterDisposeScope(), (columns.Plain ?? columns.Swizzled)!.MoveToOuterDisposeScope());
@@ -216,7 +217,7 @@ public sealed class CudaCasts
     public (BlockCast? Rows, BlockCast? Columns) CastBlocks(Tensor x, CastTarget? rows, CastTarget? columns, bool swizzled = false)
     {
         using var scope = NewDisposeScope();
-        if (rows is { } r && columns is { } c && r.Format == c.Format && x.dim() == 2 && x.shape[1] % 32 == 0)
+        if (rows is { } r && columns is { } c && r.Format == c.Format && x.dim() == 2 && x.Sizes()[1] % 32 == 0)
         {
             var (down, along) = BlockTiles(x, c, r, true, swizzled);
             return (Rows(along!.Value), Columns(down));
@@ -241,7 +242,7 @@ public sealed class CudaCasts
         using var scope = NewDisposeScope();
         var format = Source8(x, "decode");
         var to = Target(type, "decode");
-        var result = New(x.shape, type, x);
+        var result = New(x.Sizes(), type, x);
         if (x.numel() > 0)
             launcher.Launch(
                 "decode", $"decode_{format}_{to}", x.device, Flat(x, Lanes(result) * 8),
@@ -259,16 +260,16 @@ public sealed class CudaCasts
         var format = Source8(x, "decode of blocks");
         var to = Target(type, "decode of blocks");
         if (x.dim() != 2) throw new ArgumentException($"decode of blocks: x has {x.dim()} dimensions; expected [R, C]");
-        var result = New(x.shape, type, x);
+        var result = New(x.Sizes(), type, x);
         if (x.numel() == 0) return result.MoveToOuterDisposeScope();
-        long rows = x.shape[0], columns = x.shape[1];
+        long rows = x.Sizes()[0], columns = x.Sizes()[1];
         if (scales.dtype != Float8Format.E8M0.Type || scales.device_type != x.device_type || scales.dim() != 2 || scales.numel() == 0
-            || rows % scales.shape[0] != 0 || columns % scales.shape[1] != 0)
+            || rows % scales.Sizes()[0] != 0 || columns % scales.Sizes()[1] != 0)
             throw new ArgumentException(
                 $"decode of blocks: scales {scales.dtype} [{string.Join(", ", scales.shape)}] on {scales.device} do not divide x [{rows}, {columns}] on {x.device} into blocks; expected e8m0");
         launcher.Launch(
             "decode_blocks", $"decode_blocks_{format}_{to}", x.device, Rows(x, Lanes(result)),
-            x.contiguous(), scales.contiguous(), rows / scales.shape[0], columns / scales.shape[1], rows, columns, result);
+            x.contiguous(), scales.contiguous(), rows / scales.Sizes()[0], columns / scales.Sizes()[1], rows, columns, result);
         return result.MoveToOuterDisposeScope();
     }
 
@@ -282,10 +283,10 @@ public sealed class CudaCasts
         using var scope = NewDisposeScope();
         var (source, from) = Matrix(product, "rescale");
         var to = Target(type, "rescale");
-        long rows = product.shape[0], columns = product.shape[1];
+        long rows = product.Sizes()[0], columns = product.Sizes()[1];
         var a = Factors(left, [rows, 1], product);
         var b = Factors(right, [1, columns], product);
-        var result = product.dtype == type && product.is_contiguous() ? product.alias() : New(product.shape, type, product);
+        var result = product.dtype == type && product.is_contiguous() ? product.alias() : New(product.Sizes(), type, product);
         if (product.numel() > 0)
             launcher.Launch(
                 "rescale", $"rescale_{from}_{to}", product.device, Rows(product, Math.Min(Lanes(product), Lanes(result))),
@@ -298,7 +299,7 @@ public sealed class CudaCasts
         if (x.dtype != ScalarType.Float32 || x.device_type != product.device_type)
             throw new ArgumentException($"rescale: a factor is {x.dtype} on {x.device}; expected fp32 on {product.device}");
         if (x.numel() == 1) return (x, 0);
-        if (x.shape.AsSpan().SequenceEqual(each)) return (x.contiguous(), 1);
+        if (x.Sizes().SequenceEqual(each)) return (x.contiguous(), 1);
         throw new ArgumentException($"rescale: factors [{string.Join(", ", x.shape)}] do not fit product [{string.Join(", ", product.shape)}]; expected one, or [{string.Join(", ", each)}]");
     }
 
@@ -306,7 +307,7 @@ public sealed class CudaCasts
     {
         using var scope = NewDisposeScope();
         var (source, type) = Matrix(x, "cast transposed");
-        var (rows, columns) = (x.shape[0], x.shape[1]);
+        var (rows, columns) = (x.Sizes()[0], x.Sizes()[1]);
         var data = both ? New([rows, columns], format.Type, x) : null;
         var transposed = New([columns, rows], format.Type, x);
         var (factor, rowStep, columnStep) = Steps(x, scale);
@@ -320,7 +321,7 @@ public sealed class CudaCasts
     private ScaledCast CastRows(Tensor x, string type, CastTarget target, Tensor? partial)
     {
         var power = PowerOfTwo(target.Rounding);
-        long rows = x.shape[0], columns = x.shape[1];
+        long rows = x.Sizes()[0], columns = x.Sizes()[1];
         var grid = RowGrid(x, partial is not null);
         Tensor data = New([rows, columns], target.Format.Type, x), parts = New([grid.X], ScalarType.Float32, x);
         Tensor scale = New([rows, 1], ScalarType.Float32, x), inverse = New([rows, 1], ScalarType.Float32, x);
@@ -333,7 +334,7 @@ public sealed class CudaCasts
 
     private ScaledCast CastColumns(Tensor x, string type, Tensor partial, CastTarget target, OperandLayout layout)
     {
-        Tensor scale = New([1, x.shape[1]], ScalarType.Float32, x), inverse = New([1, x.shape[1]], ScalarType.Float32, x);
+        Tensor scale = New([1, x.Sizes()[1]], ScalarType.Float32, x), inverse = New([1, x.Sizes()[1]], ScalarType.Float32, x);
         Finish(partial, type, target, null, scale, inverse);
         if (layout == OperandLayout.Rows) return new ScaledCast(Cast(x, scale, target.Format), null, scale, inverse);
         var (data, transposed) = Transpose(x, scale, target.Format, layout == OperandLayout.Both);
@@ -343,9 +344,9 @@ public sealed class CudaCasts
     /// <summary>The largest magnitudes of columns over shares of the rows: [P, C] in x's dtype.</summary>
     private Tensor ColumnParts(Tensor x, string type)
     {
-        var grid = LaunchGrid.Matrix(Packs(x, Lanes(x)), x.shape[0], Loads, launcher.BlocksToFill(x.device), rowsOfBlock: 32);
-        var partial = New([grid.Y, x.shape[1]], x.dtype, x);
-        launcher.Launch("amax_columns", $"amax_columns_partial_{type}", x.device, grid, x, x.shape[0], x.shape[1], partial);
+        var grid = LaunchGrid.Matrix(Packs(x, Lanes(x)), x.Sizes()[0], Loads, launcher.BlocksToFill(x.device), rowsOfBlock: 32);
+        var partial = New([grid.Y, x.Sizes()[1]], x.dtype, x);
+        launcher.Launch("amax_columns", $"amax_columns_partial_{type}", x.device, grid, x, x.Sizes()[0], x.Sizes()[1], partial);
         return partial;
     }
 
@@ -355,14 +356,14 @@ public sealed class CudaCasts
         const uint across = 8, down = LaunchGrid.Threads / across;
         var grid = LaunchGrid.Line(Packs(partial, Lanes(partial)), across, launcher.BlocksToFill(partial.device)) with { BlockX = across, BlockY = down };
         launcher.Launch(
-            "amax_columns", $"amax_columns_finish_{type}", partial.device, grid, partial, partial.shape[0], partial.shape[1], (float)target.Format.Max, ScaleOfZero(target.Format),
+            "amax_columns", $"amax_columns_finish_{type}", partial.device, grid, partial, partial.Sizes()[0], partial.Sizes()[1], (float)target.Format.Max, ScaleOfZero(target.Format),
             PowerOfTwo(target.Rounding), KernelArgument.Of(amax), KernelArgument.Of(scale), KernelArgument.Of(inverse));
     }
 
     private (Tensor Data, Tensor? Plain, Tensor? Swizzled) BlockRows(Tensor x, CastTarget target, bool plain, bool swizzled)
     {
         var (source, type) = Matrix(x, "MX cast along rows");
-        var (rows, columns) = (x.shape[0], x.shape[1]);
+        var (rows, columns) = (x.Sizes()[0], x.Sizes()[1]);
         if (columns % 32 != 0) throw new ArgumentException($"MX cast along rows: {columns} columns; expected a multiple of 32");
         var mode = Mode(target.Rounding);
         var data = New([rows, columns], target.Format.Type, x);
@@ -382,7 +383,7 @@ public sealed class CudaCasts
         Tensor x, CastTarget down, CastTarget? along, bool plain, bool swizzled)
     {
         var (source, type) = Matrix(x, "MX cast along columns");
-        long rows = x.shape[0], columns = x.shape[1], filled = (rows + 31) / 32 * 32;
+        long rows = x.Sizes()[0], columns = x.Sizes()[1], filled = (rows + 31) / 32 * 32;
         int mode = Mode(down.Rounding), rowMode = along is { } target ? Mode(target.Rounding) : 0;
         // The kernel writes whole tiles of swizzled scales.
         var whole = x.numel() > 0;
@@ -397,36 +398,36 @@ public sealed class CudaCasts
     }
 
     private LaunchGrid Tiles(Tensor x) =>
-        LaunchGrid.Line((x.shape[0] + TileSide - 1) / TileSide * ((x.shape[1] + TileSide - 1) / TileSide), 1, launcher.BlocksToFill(x.device));
+        LaunchGrid.Line((x.Sizes()[0] + TileSide - 1) / TileSide * ((x.Sizes()[1] + TileSide - 1) / TileSide), 1, launcher.BlocksToFill(x.device));
 
     /// <summary>For kernels that take the elements as they come, so many to a thread at a time.</summary>
     private LaunchGrid Flat(Tensor x, long each) => LaunchGrid.Line(x.numel(), LaunchGrid.Threads * each, launcher.BlocksToFill(x.device));
 
     /// <summary>For kernels whose threads keep to their columns, so many to each.</summary>
-    private LaunchGrid Rows(Tensor x, long each) => LaunchGrid.Matrix(Packs(x, each), x.shape[0], Loads, launcher.BlocksToFill(x.device));
+    private LaunchGrid Rows(Tensor x, long each) => LaunchGrid.Matrix(Packs(x, each), x.Sizes()[0], Loads, launcher.BlocksToFill(x.device));
 
     /// <summary>For kernels that keep a row in the registers of some warps.</summary>
     private LaunchGrid RowGrid(Tensor x, bool columns)
     {
         var across = 32u;
-        while (across < MostThreads && across * KeptElements < x.shape[1]) across *= 2;
+        while (across < MostThreads && across * KeptElements < x.Sizes()[1]) across *= 2;
         var down = Math.Max(LaunchGrid.Threads / across, 1);
         // Amaxes of columns are left behind by every block: fewer of them, with rows enough that these stay small beside what was read.
         long fill = launcher.BlocksToFill(x.device) * LaunchGrid.Threads / (across * down), rows = columns ? Math.Max(16, down) : down;
-        return LaunchGrid.Line(x.shape[0], rows, columns ? Math.Max(fill / 4, 1) : fill) with { BlockX = across, BlockY = down };
+        return LaunchGrid.Line(x.Sizes()[0], rows, columns ? Math.Max(fill / 4, 1) : fill) with { BlockX = across, BlockY = down };
     }
 
-    private static long Packs(Tensor x, long each) => (x.shape[1] + each - 1) / each;
+    private static long Packs(Tensor x, long each) => (x.Sizes()[1] + each - 1) / each;
 
     private static (Tensor Scale, long RowStep, long ColumnStep) Steps(Tensor x, Tensor scale)
     {
         if (scale.dtype != ScalarType.Float32 || scale.device_type != x.device_type)
             throw new ArgumentException($"cast: the scale is {scale.dtype} on {scale.device}; expected fp32 on {x.device}");
         if (scale.numel() == 1) return (scale, 0, 0);
-        long[] s = scale.shape, d = x.shape;
+        ReadOnlySpan<long> s = scale.Sizes(), d = x.Sizes();
         if (s.Length == 2 && d.Length == 2 && s[0] == d[0] && s[1] == 1) return (scale.contiguous(), 1, 0);
         if (s.Length == 2 && d.Length == 2 && s[0] == 1 && s[1] == d[1]) return (scale.contiguous(), 0, 1);
-        throw new ArgumentException($"cast: scale [{string.Join(", ", s)}] does not fit x [{string.Join(", ", d)}]; expected one scale, [R, 1] or [1, C]");
+        throw new ArgumentException($"cast: scale [{string.Join(", ", s.ToArray())}] does not fit x [{string.Join(", ", d.ToArray())}]; expected one scale, [R, 1] or [1, C]");
     }
 
     private static Tensor Scales(long rows, long blocks, Tensor x) => New([rows, blocks], Float8Format.E8M0.Type, x);
@@ -491,5 +492,5 @@ public sealed class CudaCasts
 
     private static long Lanes(Tensor x) => 16 / x.element_size();
 
-    private static Tensor New(long[] shape, ScalarType type, Tensor like) => empty(shape, dtype: type, device: like.device);
+    private static Tensor New(ReadOnlySpan<long> shape, ScalarType type, Tensor like) => empty(shape, dtype: type, device: like.device);
 }

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using static TorchSharp.torch;
 
 namespace Titan.Kernels.Cuda;
@@ -32,8 +33,8 @@ public sealed class CudaModelOps
         var (rows, width) = Rows(x, "rms_norm");
         Weight(w, x, "rms_norm");
         if (residual is not null) Same(residual, x, "rms_norm");
-        Tensor y = New(x.shape, x.dtype, x), rstd = New([rows], ScalarType.Float32, x);
-        var sum = residual is null ? null : New(x.shape, x.dtype, x);
+        Tensor y = New(x.Sizes(), x.dtype, x), rstd = New([rows], ScalarType.Float32, x);
+        var sum = residual is null ? null : New(x.Sizes(), x.dtype, x);
         var grid = LaunchGrid.Rows(rows, width, launcher.BlocksToFill(x.device));
         var amax = Amax(wantsAmax, grid, x);
         if (x.numel() > 0)
@@ -60,7 +61,7 @@ public sealed class CudaModelOps
         Weight(w, x, "rms_norm backward");
         if (sumGradient is not null) Same(sumGradient, x, "rms_norm backward");
         Check(rstd.numel() == rows && rstd.dtype == ScalarType.Float32 && rstd.device_type == x.device_type, "rms_norm backward: rstd is not forward's");
-        Tensor dx = New(x.shape, x.dtype, x), dw = New([width], x.dtype, x);
+        Tensor dx = New(x.Sizes(), x.dtype, x), dw = New([width], x.dtype, x);
         var grid = LaunchGrid.RowSlices(rows, width);
         var amax = Amax(wantsAmax, grid, x);
         if (x.numel() == 0) dw.zero_();
@@ -90,13 +91,13 @@ public sealed class CudaModelOps
     {
         using var scope = NewDisposeScope();
         Device(x, "rotary");
-        Check(x.dim() == 4 && x.shape[3] % 2 == 0 && x.shape[0] * x.shape[1] <= int.MaxValue, "rotary: expected x [B, S, H, D] with D even and no more than 2^31 positions");
+        Check(x.dim() == 4 && x.Sizes()[3] % 2 == 0 && x.Sizes()[0] * x.Sizes()[1] <= int.MaxValue, "rotary: expected x [B, S, H, D] with D even and no more than 2^31 positions");
         foreach (var table in new[] { cos, sin })
             Check(
-                table.dtype == ScalarType.Float32 && table.dim() == 2 && table.shape[0] >= x.shape[1] && table.shape[1] == x.shape[3] / 2 && table.is_contiguous()
+                table.dtype == ScalarType.Float32 && table.dim() == 2 && table.Sizes()[0] >= x.Sizes()[1] && table.Sizes()[1] == x.Sizes()[3] / 2 && table.is_contiguous()
                 && table.device_type == x.device_type, "rotary: a table does not fit x; expected contiguous fp32 [at least S, D / 2] on x's device");
-        long batch = x.shape[0], length = x.shape[1], heads = x.shape[2], width = x.shape[3];
-        var y = headsFirst ? New([batch, heads, length, width], x.dtype, x).transpose(1, 2) : New(x.shape, x.dtype, x);
+        long batch = x.Sizes()[0], length = x.Sizes()[1], heads = x.Sizes()[2], width = x.Sizes()[3];
+        var y = headsFirst ? New([batch, heads, length, width], x.dtype, x).transpose(1, 2) : New(x.Sizes(), x.dtype, x);
         var (grid, headsAcross) = LaunchGrid.Heads(batch * length, heads, width, x.element_size(), launcher.BlocksToFill(x.device));
         var amax = Amax(wantsAmax, grid, x);
         var source = x.stride(3) == 1 || width == 1 ? x : x.contiguous();
@@ -119,7 +120,7 @@ public sealed class CudaModelOps
         using var scope = NewDisposeScope();
         Device(a, "swiglu");
         Same(b, a, "swiglu");
-        var y = New(a.shape, a.dtype, a);
+        var y = New(a.Sizes(), a.dtype, a);
         var grid = Elements(a);
         var amax = Amax(wantsAmax, grid, a);
         if (a.numel() > 0) launcher.Launch("swiglu", $"swiglu_forward_{Type(a)}", a.device, grid, a.contiguous(), b.contiguous(), a.numel(), y, Of(amax));
@@ -134,7 +135,7 @@ public sealed class CudaModelOps
         Device(a, "swiglu backward");
         Same(b, a, "swiglu backward");
         Same(g, a, "swiglu backward");
-        Tensor da = New(a.shape, a.dtype, a), db = New(a.shape, a.dtype, a);
+        Tensor da = New(a.Sizes(), a.dtype, a), db = New(a.Sizes(), a.dtype, a);
         var grid = Elements(a);
         Tensor? amaxOfA = Amax(wantsAmax, grid, a), amaxOfB = Amax(wantsAmax, grid, a);
         if (a.numel() > 0)
@@ -157,7 +158,7 @@ public sealed class CudaModelOps
         var (rows, classes) = Rows(logits, "cross_entropy");
         Check(logits.is_contiguous(), "cross_entropy: expected contiguous logits [..., V]");
         Check(
-            labels.dim() == 1 && labels.shape[0] == rows && labels.dtype == ScalarType.Int64 && labels.device_type == logits.device_type,
+            labels.dim() == 1 && labels.Sizes()[0] == rows && labels.dtype == ScalarType.Int64 && labels.device_type == logits.device_type,
             "cross_entropy: expected int64 labels [rows] on the logits' device");
         if (gradient is not null)
         {
@@ -195,8 +196,8 @@ public sealed class CudaModelOps
     private (long Rows, long Width) Rows(Tensor x, string what)
     {
         Device(x, what);
-        Check(x.dim() > 0 && x.shape[^1] > 0, $"{what}: expected x [..., D]");
-        return (x.numel() / x.shape[^1], x.shape[^1]);
+        Check(x.dim() > 0 && x.Sizes()[^1] > 0, $"{what}: expected x [..., D]");
+        return (x.numel() / x.Sizes()[^1], x.Sizes()[^1]);
     }
 
     private void Device(Tensor x, string what) => Check(x.device_type == launcher.Device, $"{what}: x lies on {x.device}; expected a {launcher.Device} tensor");
@@ -217,10 +218,10 @@ public sealed class CudaModelOps
     }
 
     private static void Weight(Tensor w, Tensor x, string what) => Check(
-        w.dim() == 1 && w.shape[0] == x.shape[^1] && w.dtype == x.dtype && w.device_type == x.device_type, $"{what}: w does not fit x; expected [D] of x's dtype and device");
+        w.dim() == 1 && w.Sizes()[0] == x.Sizes()[^1] && w.dtype == x.dtype && w.device_type == x.device_type, $"{what}: w does not fit x; expected [D] of x's dtype and device");
 
     private static void Same(Tensor x, Tensor like, string what) => Check(
-        x.shape.AsSpan().SequenceEqual(like.shape) && x.dtype == like.dtype && x.device_type == like.device_type,
+        x.Sizes().SequenceEqual(like.Sizes()) && x.dtype == like.dtype && x.device_type == like.device_type,
         $"{what}: two operands differ in shape, dtype or device; expected the same");
 
     private static void Check(bool holds, string otherwise)
@@ -232,5 +233,5 @@ public sealed class CudaModelOps
 
     private static long Lanes(Tensor x) => 16 / x.element_size();
 
-    private static Tensor New(long[] shape, ScalarType type, Tensor like) => empty(shape, dtype: type, device: like.device);
+    private static Tensor New(ReadOnlySpan<long> shape, ScalarType type, Tensor like) => empty(shape, dtype: type, device: like.device);
 }

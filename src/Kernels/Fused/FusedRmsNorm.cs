@@ -47,7 +47,7 @@ public sealed class FusedRmsNorm : GuardedMultiFunction
         Tensor x, Tensor residual, Tensor weight, double epsilon, bool wantsAmax = false, GradientAmax? offer = null)
     {
         Check(x, weight);
-        if (!x.shape.AsSpan().SequenceEqual(residual.shape) || x.dtype != residual.dtype)
+        if (!x.Sizes().SequenceEqual(residual.Sizes()) || x.dtype != residual.dtype)
             throw new ArgumentException($"rms_norm: x {x.dtype} [{string.Join(", ", x.shape)}] and residual {residual.dtype} [{string.Join(", ", residual.shape)}]; expected two of one shape and dtype");
         if (!RmsNormKernel.Covers(x) || x.numel() == 0)
         {
@@ -84,7 +84,7 @@ public sealed class FusedRmsNorm : GuardedMultiFunction
 
     private static void Check(Tensor x, Tensor weight)
     {
-        if (x.dim() == 0 || weight.dim() != 1 || weight.shape[0] != x.shape[^1] || weight.dtype != x.dtype)
+        if (x.dim() == 0 || weight.dim() != 1 || weight.Sizes()[0] != x.Sizes()[^1] || weight.dtype != x.dtype)
             throw new ArgumentException($"rms_norm: weight {weight.dtype} [{string.Join(", ", weight.shape)}] does not fit x {x.dtype} [{string.Join(", ", x.shape)}]; expected [D] of x's dtype");
     }
 }

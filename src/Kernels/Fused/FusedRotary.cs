@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.ModelOps;
 using static TorchSharp.torch;
 
@@ -20,7 +21,7 @@ public sealed class FusedRotary : GuardedFunction
     /// <param name="offer">Told the gradient's amax in backward; null where nobody asks.</param>
     public static Tensor Rotate(Tensor x, RotaryTable table, bool headsFirst = false, GradientAmax? offer = null)
     {
-        if (x.dim() != 4 || x.shape[3] != table.Width || x.shape[1] > table.Length)
+        if (x.dim() != 4 || x.Sizes()[3] != table.Width || x.Sizes()[1] > table.Length)
             throw new ArgumentException($"rotary: x [{string.Join(", ", x.shape)}]; expected [B, S, H, {table.Width}] with S up to {table.Length}");
         if (!RotaryKernel.Covers(x)) throw new ArgumentException($"rotary: x is {x.dtype} on {x.device}; this kernel takes fp32 and bf16 on the CPU or a GPU");
         return new FusedRotary(table, headsFirst, offer).Apply(x);

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.ModelOps;
 using static TorchSharp.torch;
 
@@ -25,7 +26,7 @@ public sealed class FusedSwiGlu : GuardedFunction
     /// <param name="offerB">Told those of b's.</param>
     public static (Tensor Y, Tensor? Amax) Multiply(Tensor a, Tensor b, bool wantsAmax, GradientAmax? offerA, GradientAmax? offerB)
     {
-        if (!a.shape.AsSpan().SequenceEqual(b.shape) || a.dtype != b.dtype)
+        if (!a.Sizes().SequenceEqual(b.Sizes()) || a.dtype != b.dtype)
             throw new ArgumentException($"swiglu: {a.dtype} [{string.Join(", ", a.shape)}] and {b.dtype} [{string.Join(", ", b.shape)}]; expected two of one shape and dtype");
         if (SwiGluKernel.Covers(a))
         {

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Casts;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
@@ -17,7 +18,7 @@ public static class CpuMatmul
     /// <summary>Whether these operands are multiplied here, and not by ATen.</summary>
     public static bool Covers(Tensor left, Tensor right) =>
         IsPreferred && left.dtype == right.dtype && CpuMemory.Covers(left.dtype, left.device_type) && CpuMemory.Covers(right.dtype, right.device_type)
-        && left.dim() >= 2 && right.dim() == 2 && left.shape[^1] == right.shape[0];
+        && left.dim() >= 2 && right.dim() == 2 && left.Sizes()[^1] == right.Sizes()[0];
 
     /// <summary>left · right in bf16 or fp32, for operands that are covered. Not differentiable.</summary>
     /// <param name="left">[..., R, I].</param>
@@ -28,10 +29,9 @@ public static class CpuMatmul
     {
         var type = wide ? ScalarType.Float32 : left.dtype;
         if (left.dim() == 2) return Multiply(new MatmulOperand(left), new MatmulOperand(right), type);
-        long rows = left.shape[..^1].Aggregate(1L, (a, b) => a * b);
-        using var matrix = left.reshape(rows, left.shape[^1]);
+        using var matrix = left.reshape(left.Rows(), left.Sizes()[^1]);
         using var product = Multiply(new MatmulOperand(matrix), new MatmulOperand(right), type);
-        return product.view([.. left.shape[..^1], right.shape[1]]);
+        return product.view([.. left.shape[..^1], right.Sizes()[1]]);
     }
 
     /// <summary>left · right, each element times the factor of its row and of its column.</summary>
@@ -46,9 +46,9 @@ public static class CpuMatmul
     public static unsafe Tensor Multiply(MatmulOperand left, MatmulOperand right, ScalarType type, Tensor? leftFactor = null, Tensor? rightFactor = null)
     {
         Tensor a = left.Data, b = right.Data;
-        if (a.dim() != 2 || b.dim() != 2 || a.shape[1] != b.shape[0] || type is not (ScalarType.BFloat16 or ScalarType.Float32))
+        if (a.dim() != 2 || b.dim() != 2 || a.Sizes()[1] != b.Sizes()[0] || type is not (ScalarType.BFloat16 or ScalarType.Float32))
             throw new ArgumentException($"cannot multiply [{string.Join(", ", a.shape)}] by [{string.Join(", ", b.shape)}] to {type}; expected [R, I], [I, C] and bf16 or fp32");
-        long rows = a.shape[0], columns = b.shape[1], inner = a.shape[1];
+        long rows = a.Sizes()[0], columns = b.Sizes()[1], inner = a.Sizes()[1];
         if (rows == 0 || columns == 0 || inner == 0) return zeros([rows, columns], dtype: type);
 
         using var scope = NewDisposeScope();

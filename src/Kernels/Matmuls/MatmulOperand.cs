@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Casts;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
@@ -15,13 +16,13 @@ public sealed record MatmulOperand(Tensor Data, Tensor? BlockScale = null)
     internal unsafe PanelView AsPanels(int lanes)
     {
         var inner = 1 - lanes;
-        long[] strides = Data.stride();
-        var view = new PanelView { Data = CpuMemory.Pointer(Data), Lanes = Data.shape[lanes], LaneStride = strides[lanes], DepthStride = strides[inner] };
+        var strides = Data.Strides();
+        var view = new PanelView { Data = CpuMemory.Pointer(Data), Lanes = Data.Sizes()[lanes], LaneStride = strides[lanes], DepthStride = strides[inner] };
         if (BlockScale is not { } scale) return view;
-        long length = scale.dim() == 2 && scale.shape[inner] > 0 ? Data.shape[inner] / scale.shape[inner] : 0;
-        if (scale.dtype != Float8Format.E8M0.Type || length == 0 || scale.shape[lanes] != Data.shape[lanes] || length * scale.shape[inner] != Data.shape[inner] || BlockedProduct.Depth % length != 0)
+        long length = scale.dim() == 2 && scale.Sizes()[inner] > 0 ? Data.Sizes()[inner] / scale.Sizes()[inner] : 0;
+        if (scale.dtype != Float8Format.E8M0.Type || length == 0 || scale.Sizes()[lanes] != Data.Sizes()[lanes] || length * scale.Sizes()[inner] != Data.Sizes()[inner] || BlockedProduct.Depth % length != 0)
             throw new ArgumentException($"block scales {scale.dtype} [{string.Join(", ", scale.shape)}] do not fit a matrix [{string.Join(", ", Data.shape)}]; expected e8m0, one for each {BlockEncoder.Length} elements of dimension {inner}");
-        long[] scaleStrides = scale.stride();
+        var scaleStrides = scale.Strides();
         return view with { Scales = CpuMemory.Pointer(scale), ScaleLaneStride = scaleStrides[lanes], ScaleDepthStride = scaleStrides[inner], BlockLength = (int)length };
     }
 }

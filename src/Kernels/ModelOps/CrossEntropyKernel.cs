@@ -1,3 +1,4 @@
+using Titan.Kernels.Aten;
 using Titan.Kernels.Cuda;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
@@ -50,7 +51,7 @@ public static class CrossEntropyKernel
     {
         Operands.AreCovered("cross_entropy", logits);
         Operands.AreRows("cross_entropy", logits);
-        if (logits.dim() < 2 || labels.dtype != ScalarType.Int64 || labels.numel() != logits.numel() / logits.shape[^1])
+        if (logits.dim() < 2 || labels.dtype != ScalarType.Int64 || labels.numel() != logits.numel() / logits.Sizes()[^1])
             throw new ArgumentException($"cross_entropy: logits [{string.Join(", ", logits.shape)}], labels {labels.dtype} [{string.Join(", ", labels.shape)}]; expected [..., V] and one int64 per row");
         if (gradient == LogitsGradient.InPlace && !logits.is_contiguous())
             throw new ArgumentException($"cross_entropy: logits [{string.Join(", ", logits.shape)}] are not contiguous; expected contiguous ones, or a gradient apart from them");
@@ -60,7 +61,7 @@ public static class CrossEntropyKernel
         {
             LogitsGradient.None => null,
             LogitsGradient.InPlace => source,
-            _ => empty(logits.shape, dtype: logits.dtype, device: logits.device),
+            _ => empty(logits.Sizes(), dtype: logits.dtype, device: logits.device),
         };
         var (sum, amax) = logits.device_type == TorchSharp.DeviceType.CUDA ? CudaModelOps.Shared.CrossEntropy(source, label, factor, target, wantsAmax)
             : logits.dtype == ScalarType.Float32 ? Sum<Float32Element>(source, label, factor, target, SimdPaths.Best, wantsAmax)
@@ -99,7 +100,7 @@ public static class CrossEntropyKernel
     internal static unsafe (Tensor Sum, Tensor? Amax) Sum<TElement>(Tensor logits, Tensor labels, float factor, Tensor? gradient, SimdPath path, bool wantsAmax)
         where TElement : struct, IElement
     {
-        long width = logits.shape[^1], rows = logits.numel() / width;
+        long width = logits.Sizes()[^1], rows = logits.numel() / width;
         byte* from = CpuMemory.Pointer(logits), to = gradient is null ? null : CpuMemory.Pointer(gradient);
         var label = (long*)CpuMemory.Pointer(labels);
         for (var r = 0L; r < rows; r++)

@@ -1,3 +1,4 @@
+using Titan.Kernels.Aten;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
 
@@ -16,18 +17,18 @@ internal static class Operands
 
     public static void AreRows(string kernel, Tensor x)
     {
-        if (x.dim() == 0 || x.shape[^1] == 0) throw new ArgumentException($"{kernel}: x is {Text(x)}; expected [..., D]");
+        if (x.dim() == 0 || x.Sizes()[^1] == 0) throw new ArgumentException($"{kernel}: x is {Text(x)}; expected [..., D]");
     }
 
     public static void AreAlike(string kernel, Tensor x, Tensor other)
     {
-        if (!x.shape.AsSpan().SequenceEqual(other.shape) || x.dtype != other.dtype || x.device_type != other.device_type)
+        if (!x.Sizes().SequenceEqual(other.Sizes()) || x.dtype != other.dtype || x.device_type != other.device_type)
             throw new ArgumentException($"{kernel}: {Text(x)} and {Text(other)}; expected two of one shape, dtype and device");
     }
 
     public static void IsVector(string kernel, Tensor weight, Tensor x)
     {
-        if (weight.dim() != 1 || weight.shape[0] != x.shape[^1] || weight.dtype != x.dtype || weight.device_type != x.device_type)
+        if (weight.dim() != 1 || weight.Sizes()[0] != x.Sizes()[^1] || weight.dtype != x.dtype || weight.device_type != x.device_type)
             throw new ArgumentException($"{kernel}: weight {Text(weight)} does not fit x {Text(x)}; expected [D] of x's dtype and device");
     }
 

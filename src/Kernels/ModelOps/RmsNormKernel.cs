@@ -1,3 +1,4 @@
+using Titan.Kernels.Aten;
 using Titan.Kernels.Cuda;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
@@ -79,7 +80,7 @@ public static class RmsNormKernel
         Operands.AreAlike("rms_norm backward", x, g);
         Operands.IsVector("rms_norm backward", weight, x);
         if (sumGradient is not null) Operands.AreAlike("rms_norm backward", x, sumGradient);
-        if (rstd.dtype != ScalarType.Float32 || rstd.numel() != x.numel() / x.shape[^1] || rstd.device_type != x.device_type)
+        if (rstd.dtype != ScalarType.Float32 || rstd.numel() != x.numel() / x.Sizes()[^1] || rstd.device_type != x.device_type)
             throw new ArgumentException($"rms_norm backward: rstd {rstd.dtype} [{string.Join(", ", rstd.shape)}] on {rstd.device}; expected forward's");
         if (x.device_type == TorchSharp.DeviceType.CUDA)
         {
@@ -100,9 +101,9 @@ public static class RmsNormKernel
     internal static unsafe RmsNormResult Forward<TElement>(Tensor x, Tensor? residual, Tensor weight, double epsilon, SimdPath path, bool wantsAmax)
         where TElement : struct, IElement
     {
-        long width = x.shape[^1], rows = x.numel() / width;
-        Tensor y = empty(x.shape, dtype: x.dtype), rstd = empty(rows);
-        var sum = residual is null ? null : empty(x.shape, dtype: x.dtype);
+        long width = x.Sizes()[^1], rows = x.numel() / width;
+        Tensor y = empty(x.Sizes(), dtype: x.dtype), rstd = empty(rows);
+        var sum = residual is null ? null : empty(x.Sizes(), dtype: x.dtype);
         byte* from = CpuMemory.Pointer(x), w = CpuMemory.Pointer(weight), to = CpuMemory.Pointer(y);
         byte* other = residual is null ? null : CpuMemory.Pointer(residual), sums = sum is null ? null : CpuMemory.Pointer(sum);
         var factors = (float*)CpuMemory.Pointer(rstd);
@@ -135,8 +136,8 @@ public static class RmsNormKernel
     internal static unsafe RmsNormGradients Backward<TElement>(Tensor g, Tensor x, Tensor weight, Tensor rstd, Tensor? sumGradient, SimdPath path, bool wantsAmax)
         where TElement : struct, IElement
     {
-        long width = x.shape[^1], rows = x.numel() / width;
-        var dx = empty(x.shape, dtype: x.dtype);
+        long width = x.Sizes()[^1], rows = x.numel() / width;
+        var dx = empty(x.Sizes(), dtype: x.dtype);
         byte* gradients = CpuMemory.Pointer(g), from = CpuMemory.Pointer(x), w = CpuMemory.Pointer(weight), to = CpuMemory.Pointer(dx);
         var past = sumGradient is null ? null : CpuMemory.Pointer(sumGradient);
         var factors = (float*)CpuMemory.Pointer(rstd);

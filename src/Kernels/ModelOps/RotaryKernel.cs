@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Cuda;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
@@ -28,7 +29,7 @@ public static class RotaryKernel
     /// <exception cref="ArgumentException">x does not fit the table.</exception>
     public static RotaryResult Rotate(Tensor x, RotaryTable table, bool backward = false, bool headsFirst = false, bool wantsAmax = false)
     {
-        if (x.dim() != 4 || x.shape[3] != table.Width || x.shape[1] > table.Length)
+        if (x.dim() != 4 || x.Sizes()[3] != table.Width || x.Sizes()[1] > table.Length)
             throw new ArgumentException($"rotary: x [{string.Join(", ", x.shape)}]; expected [B, S, H, {table.Width}] with S up to {table.Length}");
         Operands.AreCovered("rotary", x);
         if (x.device_type == TorchSharp.DeviceType.CUDA)
@@ -50,7 +51,7 @@ public static class RotaryKernel
     internal static unsafe RotaryResult Rotate<TElement>(Tensor x, RotaryTable table, float sign, bool headsFirst, SimdPath path, bool wantsAmax)
         where TElement : struct, IElement
     {
-        long batch = x.shape[0], length = x.shape[1], heads = x.shape[2], width = x.shape[3];
+        long batch = x.Sizes()[0], length = x.Sizes()[1], heads = x.Sizes()[2], width = x.Sizes()[3];
         var y = Memory(x, headsFirst);
         byte* from = CpuMemory.Pointer(x), to = CpuMemory.Pointer(y);
         long[] source = x.stride(), target = y.stride();
@@ -79,8 +80,8 @@ public static class RotaryKernel
 
     /// <summary>Room for a result, [B, S, H, D] by its shape.</summary>
     internal static Tensor Memory(Tensor x, bool headsFirst) => headsFirst
-        ? empty([x.shape[0], x.shape[2], x.shape[1], x.shape[3]], dtype: x.dtype, device: x.device).transpose(1, 2)
-        : empty(x.shape, dtype: x.dtype, device: x.device);
+        ? empty([x.Sizes()[0], x.Sizes()[2], x.Sizes()[1], x.Sizes()[3]], dtype: x.dtype, device: x.device).transpose(1, 2)
+        : empty(x.Sizes(), dtype: x.dtype, device: x.device);
 
     private static unsafe void Vector<TElement>(byte* source, byte* target, float* cos, float* sin, long width, float sign, SimdPath path) where TElement : struct, IElement
     {

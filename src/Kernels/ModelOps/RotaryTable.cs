@@ -1,3 +1,4 @@
+using Titan.Kernels.Aten;
 using static TorchSharp.torch;
 
 namespace Titan.Kernels.ModelOps;
@@ -9,8 +10,8 @@ public sealed class RotaryTable
     public RotaryTable(Tensor cos, Tensor sin)
     {
         (Cosines, Sines) = (cos, sin);
-        Length = cos.shape[0];
-        Width = 2 * cos.shape[1];
+        Length = cos.Sizes()[0];
+        Width = 2 * cos.Sizes()[1];
         (Cos, Sin) = (new float[Length * Width], new float[Length * Width]);
         using Tensor c32 = cos.cpu().contiguous(), s32 = sin.cpu().contiguous();
         float[] c = [.. c32.data<float>()], s = [.. s32.data<float>()];

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Cuda;
 using Titan.Kernels.Simd;
 using static TorchSharp.torch;
@@ -83,7 +84,7 @@ public static class SwiGluKernel
 
     internal static unsafe SwiGluResult Forward<TElement>(Tensor a, Tensor b, SimdPath path, bool wantsAmax) where TElement : struct, IElement
     {
-        var y = empty(a.shape, dtype: a.dtype);
+        var y = empty(a.Sizes(), dtype: a.dtype);
         byte* first = CpuMemory.Pointer(a), second = CpuMemory.Pointer(b), target = CpuMemory.Pointer(y);
         var parts = Parts.Count(a.numel(), ElementsOfWork);
         var amax = AmaxParts.For(wantsAmax, parts);
@@ -104,7 +105,7 @@ public static class SwiGluKernel
 
     internal static unsafe SwiGluGradients Backward<TElement>(Tensor g, Tensor a, Tensor b, SimdPath path, bool wantsAmax) where TElement : struct, IElement
     {
-        Tensor da = empty(a.shape, dtype: a.dtype), db = empty(a.shape, dtype: a.dtype);
+        Tensor da = empty(a.Sizes(), dtype: a.dtype), db = empty(a.shape, dtype: a.dtype);
         byte* gradients = CpuMemory.Pointer(g), first = CpuMemory.Pointer(a), second = CpuMemory.Pointer(b), targetA = CpuMemory.Pointer(da), targetB = CpuMemory.Pointer(db);
         var parts = Parts.Count(a.numel(), ElementsOfWork);
         AmaxParts amaxOfA = AmaxParts.For(wantsAmax, parts), amaxOfB = AmaxParts.For(wantsAmax, parts);

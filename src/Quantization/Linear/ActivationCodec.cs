@@ -27,7 +27,7 @@ internal sealed class ActivationCodec(LinearEngine engine, OperandCast rows, Ope
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
-        long b = part.shape[0], s = part.shape[1], f = part.shape[2];
+        long b = part.Sizes()[0], s = part.Sizes()[1], f = part.Sizes()[2];
         var uses = Uses(forBackward);
         if (uses.Length == 0 || part.numel() == 0 || uses.Any(u => s % HeightOf(u) != 0 || f % WidthOf(u) != 0)) return null;
         var matrix = part.reshape(b * s, f).contiguous();
@@ -38,7 +38,7 @@ internal sealed class ActivationCodec(LinearEngine engine, OperandCast rows, Ope
             var quantized = QuantizedTensor.Cast(matrix, (OperandCast.Scaled)cast, contracted, engine.Kernels, reduceAmax, IsOneScale(cast) ? LinearEngine.Reduced(amaxParts, reduceAmax) : null);
             planes.Add(AtenGateway.ViewDtype(quantized.Data.contiguous(), ScalarType.Byte).reshape(b, s, f));
             if (IsOneScale(cast)) one = quantized.Scale;
-            else planes.Add(Bytes(quantized).reshape(b, -1, quantized.Scale.shape[1]));
+            else planes.Add(Bytes(quantized).reshape(b, -1, quantized.Scale.Sizes()[1]));
         }
 
         return new EncodedActivation([.. planes.Select(p => p.MoveToOuterDisposeScope())], one?.MoveToOuterDisposeScope());
@@ -93,7 +93,7 @@ internal sealed class ActivationCodec(LinearEngine engine, OperandCast rows, Ope
             var (cast, contracted) = i == 0 ? (rows, LinearEngine.AlongRows) : (columns, LinearEngine.AlongColumns);
             var scaled = (OperandCast.Scaled)cast;
             var bytes = whole.Planes[whole.Scale is null ? 2 * i : i];
-            var data = AtenGateway.ViewDtype(bytes.reshape(-1, bytes.shape[2]).contiguous(), scaled.Format.Type);
+            var data = AtenGateway.ViewDtype(bytes.reshape(-1, bytes.Sizes()[2]).contiguous(), scaled.Format.Type);
             operands.Add((cast, contracted, new Operand(new QuantizedTensor(data, whole.Scale?.alias() ?? Scale(whole.Planes[2 * i + 1], scaled), scaled.Format, TileOf(cast, contracted)), null)));
         }
 
@@ -105,7 +105,7 @@ internal sealed class ActivationCodec(LinearEngine engine, OperandCast rows, Ope
 
     private static Tensor Scale(Tensor plane, OperandCast.Scaled cast)
     {
-        var matrix = plane.reshape(-1, plane.shape[2]).contiguous();
+        var matrix = plane.reshape(-1, plane.Sizes()[2]).contiguous();
         return cast.Granularity is ScaleGranularity.Block && QuantizedTensor.IsMicroscaling(cast.Rounding) ? AtenGateway.ViewDtype(matrix, Float8Format.E8M0.Type) : matrix;
     }
 

@@ -1,3 +1,5 @@
+using Titan.Quantization.Scaling;
+
 namespace Titan.Quantization.Linear;
 
 /// <summary>A cast that is attached to an activation for all layers that read it.</summary>

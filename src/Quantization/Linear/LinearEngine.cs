@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Casts;
 using Titan.Kernels.Matmuls;
 using Titan.Quantization.Matmuls;
@@ -192,10 +193,10 @@ public sealed class LinearEngine
         {
             Counter.Increment();
             // Blocks filled up the contracted dimension of one operand; the other follows.
-            var inner = Math.Max(a.Data.shape[1], b.Data.shape[0]);
-            using var filledA = Padding.Extend(a, 1, inner);
-            using var filledB = Padding.Extend(b, 0, inner);
-            return matmul.Multiply(filledA, filledB, type, recipe.FastAccumulation, wide);
+            long across = a.Data.Sizes()[1], down = b.Data.Sizes()[0];
+            using var filledA = across < down ? Padding.Extend(a, 1, down) : null;
+            using var filledB = down < across ? Padding.Extend(b, 0, across) : null;
+            return matmul.Multiply(filledA ?? a, filledB ?? b, type, recipe.FastAccumulation, wide);
         }
 
         using var l = left.InHighPrecision(type);

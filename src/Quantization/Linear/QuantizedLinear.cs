@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Linear;
@@ -93,8 +94,8 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear, IActiv
     /// <inheritdoc />
     public Activation Forward(Activation x)
     {
-        var shape = x.Values.shape;
-        if (shape.Length < 1 || shape[^1] != LocalShape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", shape)}]; expected [..., {LocalShape.K}]");
+        var shape = x.Values.Sizes();
+        if (shape.Length < 1 || shape[^1] != LocalShape.K) throw new ArgumentException($"{this}: input [{string.Join(", ", x.Values.shape)}]; expected [..., {LocalShape.K}]");
         var note = new GradientNote(engine.WantsGradientAmax);
         var y = QuantizedLinearFunction.Multiply(x, this, engine, note);
         if (Bias is not { } source) return new Activation(y, gradient: note);

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Activations;
+using Titan.Kernels.Aten;
 using Titan.Quantization.Scaling;
 using Titan.Quantization.Statistics;
 using static TorchSharp.torch;
@@ -21,7 +22,7 @@ internal sealed class QuantizedLinearFunction(Activation input, QuantizedLinear 
     private const int X = 0, Weight = 1, AlongRows = LinearEngine.AlongRows, AlongColumns = LinearEngine.AlongColumns;
 
     private readonly IWeightSource source = layer.Weight;
-    private readonly long[] inputShape = input.Values.shape;
+    private readonly long[] inputShape = [.. input.Values.Sizes()];
     private readonly ScalarType type = input.Values.dtype;
 
     /// <summary>The bytes that backward keeps of X, without their tensors; null where it keeps X itself.</summary>
@@ -47,7 +48,7 @@ internal sealed class QuantizedLinearFunction(Activation input, QuantizedLinear 
         var right = CastWeight(WeightUse.Output, CastName.Weight).Transpose();
         var y = engine.Multiply(castX, right, recipe, type);
         if (NeedsGradient(Weight)) Keep(x, castX);
-        return y.reshape([.. x.shape[..^1], y.shape[1]]);
+        return y.reshape([.. x.Sizes()[..^1], y.Sizes()[1]]);
     }
 
     protected override Tensor?[] Backward(Tensor gradient)
@@ -164,5 +165,9 @@ internal sealed class QuantizedLinearFunction(Activation input, QuantizedLinear 
             engine.CastWeight(layer.Fqn, name, source.Gather(source.Parameter.dtype), wanted, source, bothWays);
     }
 
-    private static Tensor Rows(Tensor x) => x.reshape(x.numel() == 0 ? x.shape[..^1].Aggregate(1L, (a, b) => a * b) : -1, x.shape[^1]).contiguous();
+    private static Tensor Rows(Tensor x)
+    {
+        var rows = x.reshape(x.Rows(), x.Sizes()[^1]);
+        return rows.is_contiguous() ? rows : rows.contiguous();
+    }
 }

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
+using Titan.Quantization.Scaling;
 
 namespace Titan.Quantization.Linear;
 

@@ -27,14 +27,14 @@ internal sealed class ScaledMmMatmul(ICastKernels kernels, RowScales? rowScales 
         using var scope = NewDisposeScope();
         if (wide) type = ScalarType.Float32;
         if (left.HasBlocks && right.HasBlocks) return MultiplyBlocks(left, right, type).MoveToOuterDisposeScope();
-        long rows = left.Data.shape[0], columns = right.Data.shape[1];
+        long rows = left.Data.Sizes()[0], columns = right.Data.Sizes()[1];
         var (a, b) = Oriented(left, right);
-        if (rows == 0 || columns == 0 || a.shape[1] == 0) return zeros([rows, columns], dtype: type, device: left.Data.device).MoveToOuterDisposeScope();
-        Tensor inverseA = left.FactorOutside(), inverseB = right.FactorOutside();
+        if (rows == 0 || columns == 0 || a.Sizes()[1] == 0) return zeros([rows, columns], dtype: type, device: left.Data.device).MoveToOuterDisposeScope();
+        Tensor inverseA = left.Inverse ?? left.FactorOutside(), inverseB = right.Inverse ?? right.FactorOutside();
         if (inverseA.numel() == 1 && inverseB.numel() == 1)
             return AtenGateway.ScaledMm(a, b, inverseA, inverseB, type, fastAccumulation).MoveToOuterDisposeScope();
 
-        if (rowScales.Inside(new RowScaledProduct(rows, a.shape[1], columns, fastAccumulation, type)))
+        if (rowScales.Inside(new RowScaledProduct(rows, a.Sizes()[1], columns, fastAccumulation, type)))
         {
             // The kernel with a scale per row writes bf16.
             var scaled = AtenGateway.ScaledMm(
@@ -66,7 +66,7 @@ internal sealed class ScaledMmMatmul(ICastKernels kernels, RowScales? rowScales 
     /// <summary>Block-scaled operands: the tensor cores read the scales swizzled, a row of them per row of the left and column of the right operand.</summary>
     private static Tensor MultiplyBlocks(QuantizedTensor left, QuantizedTensor right, ScalarType type)
     {
-        if (left.Data.numel() == 0 || right.Data.numel() == 0) return zeros([left.Data.shape[0], right.Data.shape[1]], dtype: type, device: left.Data.device);
+        if (left.Data.numel() == 0 || right.Data.numel() == 0) return zeros([left.Data.Sizes()[0], right.Data.Sizes()[1]], dtype: type, device: left.Data.device);
         var product = AtenGateway.ScaledMmBlocks(
             left.Data.contiguous(), right.Data.t().contiguous().t(), left.Swizzled ?? ScaleSwizzle.ToBlocked(left.Scale), right.Swizzled ?? ScaleSwizzle.ToBlocked(right.Scale.t()));
         return product.to(type);
@@ -75,10 +75,10 @@ internal sealed class ScaledMmMatmul(ICastKernels kernels, RowScales? rowScales 
     /// <summary>Row-major, the contracted dimension filled up with zeros: in grad_weight it is the number of tokens, which need not be a multiple of 16.</summary>
     private static Tensor Padded(Tensor x)
     {
-        var rest = x.shape[1] % Multiple;
-        if (rest == 0) return x.contiguous();
-        var padded = zeros([x.shape[0], x.shape[1] + Multiple - rest], dtype: x.dtype, device: x.device);
-        padded.narrow(1, 0, x.shape[1]).copy_(x);
+        var rest = x.Sizes()[1] % Multiple;
+        if (rest == 0) return x.is_contiguous() ? x : x.contiguous();
+        var padded = zeros([x.Sizes()[0], x.Sizes()[1] + Multiple - rest], dtype: x.dtype, device: x.device);
+        padded.narrow(1, 0, x.Sizes()[1]).copy_(x);
         return padded;
     }
 }

@@ -45,7 +45,7 @@ public sealed class LayerMeasurer(TimeProvider clock, Func<Device>? device = nul
         }
 
         using var timed = new TimedLayer(layer.Tokens, layer.Shape, layer.Compute, layer.Master, between: false, device?.Invoke());
-        var times = timer.Time(timed.HighPrecision(layer.Engine), timed.By(layer.Engine));
+        var times = timed.Time(timer, timed.HighPrecision(layer.Engine), timed.By(layer.Engine));
         return new LayerMeasurement(times[0].Median, times[1].Median);
     }
 }

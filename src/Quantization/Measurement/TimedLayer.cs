@@ -40,23 +40,22 @@ public sealed class TimedLayer : IDisposable
     /// <summary>K x N.</summary>
     public LinearShape Shape { get; }
 
+    /// <summary>Calls in a row that are timed together: a GPU works on one while the next is on its way, as in a step. One alone would be as slow as its launches.</summary>
+    public static int Calls(Device device) => device.type == TorchSharp.DeviceType.CUDA ? 10 : 1;
+
+    /// <summary>Times arms of this layer, interleaved.</summary>
+    /// <returns>In their order, of one call.</returns>
+    public IReadOnlyList<Timing> Time(InterleavedTimer timer, params IReadOnlyList<Action> arms) => [.. timer.Time(arms).Select(t => t.Each(Calls(device)))];
+
     /// <summary>The layer in high precision, with the products that a recipe's layers would be compared with.</summary>
     /// <param name="engine">Of the recipe.</param>
-    public Action HighPrecision(LinearEngine engine) => () =>
-    {
-        layer.Kernels = engine.ModelKernels;
-        Run(layer);
-    };
+    public Action HighPrecision(LinearEngine engine) => () => Run(layer, () => layer.Kernels = engine.ModelKernels);
 
     /// <summary>The layer by a recipe.</summary>
     public Action By(LinearEngine engine)
     {
         var quantized = new QuantizedLinear(layer, engine);
-        return () =>
-        {
-            Run(quantized);
-            engine.AfterOptimizerStep();
-        };
+        return () => Run(quantized, engine.AfterOptimizerStep);
     }
 
     /// <summary>Bytes that a layer of this size needs at most while it runs, as an upper estimate: every matrix in a handful of copies.</summary>
@@ -72,7 +71,20 @@ public sealed class TimedLayer : IDisposable
         layer.Dispose();
     }
 
-    private void Run(nn.Module<Tensor, Tensor> linear)
+    /// <summary>Runs forward and backward as often as is timed together.</summary>
+    private void Run(nn.Module<Tensor, Tensor> linear, Action before)
+    {
+        for (var i = 0; i < Calls(device); i++)
+        {
+            before();
+            Once(linear);
+        }
+
+        // A GPU works on when the calls have returned.
+        if (device.type == TorchSharp.DeviceType.CUDA) cuda.synchronize(device);
+    }
+
+    private void Once(nn.Module<Tensor, Tensor> linear)
     {
         using var scope = NewDisposeScope();
         // Gradients start anew each time, or the second run would also add them up.
@@ -81,7 +93,5 @@ public sealed class TimedLayer : IDisposable
         var y = linear.call(between ? nn.functional.layer_norm(input, [Shape.K]) : input);
         (between ? y.sigmoid() : y).backward([gradient]);
         BackwardFailure.ThrowIfAny();
-        // A GPU works on when the calls have returned.
-        if (device.type == TorchSharp.DeviceType.CUDA) cuda.synchronize(device);
     }
 }

@@ -6,6 +6,9 @@ namespace Titan.Quantization.Measurement;
 /// <param name="Repetitions">How many were timed.</param>
 public sealed record Timing(double Median, double Least, int Repetitions)
 {
+    /// <summary>That of one call, where each repetition was of <paramref name="calls"/>.</summary>
+    public Timing Each(int calls) => this with { Median = Median / calls, Least = Least / calls };
+
     /// <summary>From the seconds of every repetition.</summary>
     public static Timing Of(IReadOnlyCollection<double> seconds)
     {

@@ -11,10 +11,9 @@ internal static class Padding
     /// <summary>A quantised operand whose contracted dimension is filled up to <paramref name="size"/>; the scales of the new blocks are 1.</summary>
     public static QuantizedTensor Extend(QuantizedTensor q, int contracted, long size)
     {
-        if (q.Data.shape[contracted] == size) return q.Alias();
         var data = ZeroFill.ToSize(q.Data, contracted, size);
         if (!q.ScalesInside) return new QuantizedTensor(data, q.Scale.alias(), q.Format, Inverse: q.Inverse?.alias());
-        var length = q.Tile is { } tile ? contracted == 1 ? tile.Columns : tile.Rows : q.Data.shape[contracted] / q.Scale.shape[contracted];
+        var length = q.Tile is { } tile ? contracted == 1 ? tile.Columns : tile.Rows : q.Data.Sizes()[contracted] / q.Scale.Sizes()[contracted];
         var shape = q.Scale.shape.ToArray();
         shape[contracted] = (size + length - 1) / length - shape[contracted];
         using var scope = NewDisposeScope();

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Kernels.Aten;
 using Titan.Kernels.Casts;
 using static TorchSharp.torch;
 
@@ -21,7 +22,7 @@ internal static class TileCast
         using var scope = NewDisposeScope();
         var filled = ZeroFill.ToMultiple(x, contracted, contracted == 1 ? tile.Columns : tile.Rows);
         var whole = ZeroFill.ToMultiple(ZeroFill.ToMultiple(filled, 0, tile.Rows), 1, tile.Columns);
-        long rows = whole.shape[0] / tile.Rows, columns = whole.shape[1] / tile.Columns;
+        long rows = whole.Sizes()[0] / tile.Rows, columns = whole.Sizes()[1] / tile.Columns;
         var amax = whole.numel() == 0
             ? zeros(rows, columns, device: x.device)
             : whole.reshape(rows, tile.Rows, columns, tile.Columns).abs().amax([1, 3]).to(ScalarType.Float32);

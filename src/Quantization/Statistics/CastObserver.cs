@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using Titan.Kernels.Aten;
 using Titan.Quantization.Linear;
+using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Statistics;
@@ -45,5 +47,5 @@ public sealed class CastObserver
         }
     }
 
-    private static Tensor Matrix(Tensor x) => x.numel() == 0 ? x : x.reshape(-1, x.shape[^1]);
+    private static Tensor Matrix(Tensor x) => x.numel() == 0 ? x : x.reshape(-1, x.Sizes()[^1]);
 }

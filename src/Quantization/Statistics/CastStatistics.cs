@@ -56,7 +56,7 @@ public sealed record CastStatistics(double Amax, ScaleRange? Scale, double? Satu
         var scale = Factors(q);
         if (q.HasBlocks)
         {
-            var (rows, columns) = (q.Data.shape[0] / scale.shape[0], q.Data.shape[1] / scale.shape[1]);
+            var (rows, columns) = (q.Data.Sizes()[0] / scale.Sizes()[0], q.Data.Sizes()[1] / scale.Sizes()[1]);
             scale = scale.repeat_interleave(rows, 0).repeat_interleave(columns, 1);
         }
         else if (q.Tile is { } tile) scale = TileCast.Expand(scale, tile, q.Data.shape);
@@ -98,5 +98,5 @@ public sealed record CastStatistics(double Amax, ScaleRange? Scale, double? Satu
     private static double Part(Tensor mask) => mask.sum().item<long>() / (double)mask.numel();
 
     /// <summary>Without what fills up the last block.</summary>
-    private static Tensor Like(Tensor x, Tensor filled) => filled.narrow(0, 0, x.shape[0]).narrow(1, 0, x.shape[1]);
+    private static Tensor Like(Tensor x, Tensor filled) => filled.narrow(0, 0, x.Sizes()[0]).narrow(1, 0, x.Sizes()[1]);
 }

@@ -15,14 +15,21 @@ public static class Gradients
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
-        var squares = parameters.Where(p => p.Parameter.grad is { } g && g.numel() > 0).Select(p => RowNorms(p.Parameter.grad!).square().sum(dim: 0L) / p.Copies).ToList();
-        return squares.Count == 0 ? 0 : stack(squares).sum(dim: 0L).item<double>();
+        // One sum over the rows of all parameters that as many ranks hold: a launch for each operation, not one for each parameter.
+        var squares = from p in parameters
+            let gradient = p.Parameter.grad
+            where gradient is not null && gradient.numel() > 0
+            group RowNorms(gradient) by p.Copies into rows
+            select cat([.. rows]).to(ScalarType.Float64).square().sum(dim: 0L) / rows.Key;
+        var sums = squares.ToList();
+        return sums.Count == 0 ? 0 : stack(sums).sum(dim: 0L).item<double>();
     }
 
+    /// <summary>The norms of a gradient's rows [R], fp32; of one without rows, of its elements.</summary>
     private static Tensor RowNorms(Tensor gradient)
     {
-        var rows = gradient.dim() > 1 ? gradient.reshape(-1, gradient.shape[^1]) : gradient.reshape(-1, 1);
-        return rows.to(ScalarType.Float32).norm(dim: 1).to(ScalarType.Float64);
+        var rows = gradient.dim() > 1 ? gradient.reshape(-1, gradient.size(-1)) : gradient.reshape(-1, 1);
+        return rows.to(ScalarType.Float32).norm(dim: 1);
     }
 
     /// <summary>Scales gradients of the global L2 norm <paramref name="norm"/> down to <paramref name="maxNorm"/>.</summary>

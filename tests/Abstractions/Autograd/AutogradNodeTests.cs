@@ -89,6 +89,19 @@ public sealed class AutogradNodeTests
     }
 
     [Fact]
+    public void What_backward_takes_for_the_last_time_is_freed_before_it_ends()
+    {
+        const long size = 256L << 20;
+        using var scope = NewDisposeScope();
+        var call = new Taker();
+        var y = call.Of(ones(2).requires_grad_(true), size / 4);
+        y.sum().backward();
+        BackwardFailure.ThrowIfAny();
+        Assert.True(call.After < call.Before - size / 2, $"{call.Before >> 20} MB before, {call.After >> 20} MB after; expected {size >> 20} MB less");
+        Assert.Contains("taken before", call.Again!.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_node_holds_no_copy_of_its_output()
     {
         const long size = 1L << 30;

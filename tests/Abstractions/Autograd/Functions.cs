@@ -66,6 +66,42 @@ internal sealed class Forgetful : GuardedFunction
     protected override Tensor?[] Backward(Tensor gradient) => [gradient.alias()];
 }
 
+/// <summary>Saves a large tensor, and lets go of it in the middle of its backward.</summary>
+internal sealed class Taker : GuardedFunction
+{
+    public long Before { get; private set; }
+
+    public long After { get; private set; }
+
+    public Exception? Again { get; private set; }
+
+    public Tensor Of(Tensor x, long elements)
+    {
+        this.elements = elements;
+        return Apply(x);
+    }
+
+    private long elements;
+
+    protected override Tensor Forward(Tensor[] inputs)
+    {
+        SaveForBackward(ones(elements), inputs[0]);
+        return inputs[0] * 2;
+    }
+
+    protected override Tensor?[] Backward(Tensor gradient)
+    {
+        Before = Memory.Resident();
+        using (TakeSaved(0))
+        {
+        }
+
+        After = Memory.Resident();
+        Again = Record.Exception(() => Saved(0));
+        return [gradient * Saved(1)];
+    }
+}
+
 /// <summary>x², whose backward runs another graph's.</summary>
 internal sealed class Again : GuardedFunction
 {

@@ -1,6 +1,7 @@
 using Titan.Abstractions;
-using Titan.Host.Bench;
+using Titan.Benchmarks;
 using Titan.Host.Jobs;
+using Titan.Quantization.Measurement;
 
 namespace Titan.Host.Tests.Bench;
 
@@ -56,15 +57,22 @@ public sealed class BenchPartsTests
     }
 
     [Fact]
-    public void An_earlier_file_is_never_replaced()
+    public void A_page_replaces_the_earlier_one_of_its_name_when_there_is_something_to_write()
     {
         var folder = Directory.CreateTempSubdirectory("titan-bench").FullName;
         try
         {
-            var hardware = new Hardware("AMD EPYC(TM) 9", 2, "AVX2", null, 1 << 30);
-            string[] names = [.. Enumerable.Range(0, 2).Select(_ => Path.GetFileName(BenchmarkFile.Create(folder, "kernels", hardware, TimeProvider.System).Path))];
-            Assert.Matches("^kernels_amd-epyc-9-2c_[0-9-]{10}\\.md$", names[0]);
-            Assert.Matches("^kernels_amd-epyc-9-2c_[0-9-]{10}-2\\.md$", names[1]);
+            BenchmarkFile Create() => BenchmarkFile.Create(folder, "kernels", new Hardware("AMD EPYC(TM) 9", 2, "AVX2", null, 1 << 30), TimeProvider.System);
+            BenchmarkTable Table(string title) => new(title, ["a"], [["1"]]);
+            Create().Write("First", "once", [], [Table("one"), Table("two")], []);
+            var abandoned = Create();
+            abandoned.Abandon();
+            Assert.StartsWith("# First", File.ReadAllText(abandoned.Path), StringComparison.Ordinal);
+            Assert.Matches("^kernels_amd-epyc-9-2c_[0-9-]{10}\\.md$", Path.GetFileName(abandoned.Path));
+            Create().Write("Second", "again", ["acme 1.0"], [Table("one")], []);
+            Assert.StartsWith("# Second", File.ReadAllText(abandoned.Path), StringComparison.Ordinal);
+            Assert.Contains(", acme 1.0\n", File.ReadAllText(abandoned.Path), StringComparison.Ordinal);
+            Assert.Equal([abandoned.Beside(".csv"), abandoned.Path], Directory.EnumerateFiles(folder).Order());
         }
         finally
         {

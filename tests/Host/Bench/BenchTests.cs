@@ -1,5 +1,5 @@
 using Titan.Abstractions;
-using Titan.Host.Bench;
+using Titan.Benchmarks;
 
 namespace Titan.Host.Tests.Bench;
 

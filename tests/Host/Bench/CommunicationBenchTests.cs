@@ -1,5 +1,6 @@
 using Titan.Abstractions;
-using Titan.Host.Bench;
+using Titan.Benchmarks;
+using Titan.Host.Commands;
 using Titan.Host.Jobs;
 using Titan.Host.Tests.Ranks;
 using Titan.Training.Parallel;
@@ -50,7 +51,7 @@ public sealed class CommunicationBenchTests
     [Fact]
     public void One_rank_is_told_to_start_several()
     {
-        var refusal = Assert.Throws<TitanException>(() => CommunicationJob.Open([], Titan.Distributed.DistributedRuntime.Start()));
+        var refusal = Assert.Throws<TitanException>(() => CommunicationJob.Open(() => MeasuredPlugins.Job(JobSession.Open([])), Titan.Distributed.DistributedRuntime.Start()));
         Assert.Equal(ExitCode.Usage, refusal.Code);
         Assert.Contains("TRAIN_COMMAND='bench communication' ./run_train.sh", refusal.Message, StringComparison.Ordinal);
     }

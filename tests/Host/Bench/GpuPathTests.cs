@@ -1,6 +1,6 @@
 using System.CommandLine;
 using Titan.Abstractions;
-using Titan.Host.Bench;
+using Titan.Benchmarks;
 using Titan.Host.Commands;
 using Titan.Host.Jobs;
 using Titan.Quantization.Measurement;
@@ -45,7 +45,7 @@ public sealed class GpuPathTests : IDisposable
         _ = EmulatedGpu.Launched();
         var gpu = EmulatedGpu.Device;
         var session = JobSession.Open([]);
-        var engine = BenchRecipe.Choose(session, "tensorwise", "float8", _ => true).Single().Engine(session, gpu.Capability);
+        var engine = BenchRecipe.Choose(MeasuredPlugins.Recipes(session), "tensorwise", "float8", _ => true).Single().Engine(gpu.Capability);
         Assert.Equal("cuda", engine.KernelName);
         var measured = new LayerMeasurer(TimeProvider.System, () => gpu.Device).Measure(new MeasuredLayer(32, new LinearShape(64, 48), ScalarType.BFloat16, ScalarType.Float32, engine));
         Assert.True(measured is { HighPrecisionSeconds: > 0, RecipeSeconds: > 0 });
@@ -58,7 +58,7 @@ public sealed class GpuPathTests : IDisposable
         _ = EmulatedGpu.Launched();
         var reading = 0;
         string[] job = ["--training.seq_len", "32", "--training.local_batch_size", "1", "--compile.enable", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.filter_fqns", "output"];
-        var arm = StepArm.Measure(Tiny, 1, 4, job, EmulatedGpu.Device, () => new DeviceMemory(Interlocked.Increment(ref reading), 1));
+        var arm = StepArm.Measure(Tiny, 1, 4, MeasuredPlugins.Job(JobSession.Open(job)), EmulatedGpu.Device, () => new DeviceMemory(Interlocked.Increment(ref reading), 1));
         Assert.Contains(EmulatedGpu.Launched(), n => n.StartsWith("cast_", StringComparison.Ordinal));
         Assert.Equal(5, arm.DeviceGiB!.Count);
         Assert.Equal(reading, arm.DevicePeakGiB);

@@ -1,5 +1,5 @@
 using Titan.Abstractions;
-using Titan.Host.Bench;
+using Titan.Benchmarks;
 using Titan.Kernels.Aten;
 using Titan.Kernels.Casts;
 using Titan.Quantization.Measurement;

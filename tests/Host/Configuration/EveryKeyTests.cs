@@ -3,6 +3,7 @@ using System.ComponentModel.DataAnnotations;
 using Titan.Abstractions;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
+using Titan.Host.Planning;
 using Titan.Training.Configuration;
 
 namespace Titan.Host.Tests.Configuration;

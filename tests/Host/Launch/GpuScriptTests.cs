@@ -1,6 +1,7 @@
 using System.Diagnostics;
-using Titan.Host.Bench;
+using Titan.Benchmarks;
 using Titan.Host.Jobs;
+using Titan.Quantization.Measurement;
 using Titan.Training.Metrics;
 
 namespace Titan.Host.Tests.Launch;
@@ -99,7 +100,7 @@ public sealed class GpuScriptTests : IDisposable
         var (code, output) = Run();
         Assert.Equal(1, code);
         Assert.Matches(@"run.sh: doctor FAILED \(results/doctor.txt\): ended after [34] s", output);
-        Assert.Matches(@"run.sh: step skipped: needs about 140 s, \d of 4 s are left \(BUDGET\)", output);
+        Assert.Matches(@"run.sh: step skipped: needs about 110 s, \d of 4 s are left \(BUDGET\)", output);
         Assert.Matches(@"run.sh: small_cpu_none skipped: needs about 6 s, -?\d+ of 4 s are left", output);
     }
 

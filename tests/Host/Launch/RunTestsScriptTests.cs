@@ -102,6 +102,62 @@ public sealed class RunTestsScriptTests : IDisposable
         Assert.EndsWith("0 passed, 1 failed, 1 skipped\n", output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Help_says_what_quick_leaves_out_and_runs_nothing()
+    {
+        Project("A", ("One", "Passed", null));
+        var (code, output) = Run("--help");
+        Assert.Equal(0, code);
+        Assert.Contains("--quick", output, StringComparison.Ordinal);
+        Assert.Contains(".Signals. .Ranks.", output, StringComparison.Ordinal);
+        Assert.DoesNotContain("passed,", output.Split('\n')[^2], StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Path.Combine(folder, "artifacts")));
+    }
+
+    [Fact]
+    public void Quick_runs_every_project_with_its_filter_and_installs_nothing()
+    {
+        Program("apt-get", "echo called >calls");
+        Program("dotnet", "[ \"$1\" = test ] || exit 0\nname=$(basename \"$2\" .csproj)\necho \"$name $*\" >>arguments\ncp \"$(dirname \"$2\")/results.trx\" artifacts/test-results/$name.trx");
+        Project("A", ("One", "Passed", null));
+        Project("Host", ("Two", "Passed", null));
+        var (code, output) = Run("--quick", "--nologo");
+        Assert.Equal(0, code);
+        Assert.EndsWith("2 passed, 0 failed\n", output, StringComparison.Ordinal);
+        var started = File.ReadAllLines(Path.Combine(folder, "arguments"));
+        Assert.Equal(["A.Tests", "Host.Tests"], started.Select(a => a.Split(' ')[0]).Order());
+        Assert.All(started, a => Assert.Contains("--nologo --filter FullyQualifiedName!~.Cuda.&FullyQualifiedName!~.Signals.&", a, StringComparison.Ordinal));
+        Assert.False(File.Exists(Path.Combine(folder, "calls")));
+        var (usage, refusal) = Run("--quick", "--filter", "Name=x");
+        Assert.Equal(2, usage);
+        Assert.Contains("give --quick or --filter", refusal, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Projects_that_start_ranks_run_alone_and_the_others_two_at_a_time()
+    {
+        Have(Installable);
+        Program("dotnet", "[ \"$1\" = test ] || exit 0\nname=$(basename \"$2\" .csproj)\necho \"+ $name\" >>order\nsleep 0.2\necho \"- $name\" >>order\ncp \"$(dirname \"$2\")/results.trx\" artifacts/test-results/$name.trx");
+        foreach (var project in new[] { "A", "B", "C", "D", "Distributed", "Host", "Plugins" }) Project(project, ("One", "Passed", null));
+        Assert.EndsWith("7 passed, 0 failed\n", Run().Output, StringComparison.Ordinal);
+        var order = File.ReadAllLines(Path.Combine(folder, "order"));
+        Assert.Equal(["+ Distributed.Tests", "- Distributed.Tests", "+ Host.Tests", "- Host.Tests", "+ Plugins.Tests", "- Plugins.Tests"], order[..6]);
+        var running = 0;
+        Assert.InRange(order[6..].Max(line => running += line[0] == '+' ? 1 : -1), 1, 2);
+    }
+
+    [Fact]
+    public void What_quick_leaves_out_and_what_runs_alone_exists()
+    {
+        var root = Path.GetDirectoryName(Titan.Training.Data.SampleAssets.Root)!;
+        var script = File.ReadAllLines(Path.Combine(root, "run_tests.sh"));
+        foreach (var name in Words("alone=")) Assert.True(Directory.Exists(Path.Combine(root, "tests", name)), name);
+        var files = Directory.EnumerateFiles(Path.Combine(root, "tests"), "*.cs", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(Path.Combine(root, "tests"), f).Replace('/', '.')).ToList();
+        Assert.All(Words("left_out="), part => Assert.Contains(files, f => f.Contains(part, StringComparison.Ordinal)));
+
+        string[] Words(string variable) => script.Single(l => l.StartsWith(variable, StringComparison.Ordinal))[variable.Length..].Trim('"').Split(' ');
+    }
+
     private void Have(params string[] tools)
     {
         foreach (var tool in tools) Program(tool, "");
@@ -128,9 +184,9 @@ public sealed class RunTestsScriptTests : IDisposable
         if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
-    private (int ExitCode, string Output) Run()
+    private (int ExitCode, string Output) Run(params string[] arguments)
     {
-        var start = new ProcessStartInfo("/bin/bash", [Path.Combine(folder, "run_tests.sh")]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("/bin/bash", [Path.Combine(folder, "run_tests.sh"), .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["PATH"] = Bin;
         start.Environment.Remove("TITAN_INSTALL");
         foreach (var (name, value) in environment) start.Environment[name] = value;

@@ -2,6 +2,7 @@ using CsCheck;
 using Titan.Abstractions;
 using Titan.Kernels.Aten;
 using Titan.Quantization.Linear;
+using Titan.Quantization.Scaling;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Tests.Linear;

@@ -1,0 +1,82 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Titan.Abstractions;
+using Titan.Quantization.Measurement;
+using Titan.Training.Loop;
+using Titan.Training.Metrics;
+using Titan.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Titan.Benchmarks;
+
+/// <summary>One arm of <c>titan bench step</c>, run in a process of its own so that its peak memory is its own.</summary>
+/// <param name="Seconds">Of every timed step.</param>
+/// <param name="Loss">Mean over the tokens; the same in every step, since no optimizer changes the weights.</param>
+/// <param name="PeakGiB">Peak resident memory of the process.</param>
+/// <param name="DeviceGiB">The GPU's memory in use after every step, the untimed ones first; null on the CPU.</param>
+/// <param name="DevicePeakGiB">The most of the GPU's memory that was seen in use; null on the CPU.</param>
+public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double PeakGiB, IReadOnlyList<double>? DeviceGiB = null, double? DevicePeakGiB = null)
+{
+    private const ulong Seed = 1;
+
+    /// <summary>Builds the model as the job would, and runs the steps.</summary>
+    public static StepArm Measure(StepModel size, int warmUps, int repetitions, MeasuredJob job, TrainingDevice where) =>
+        Measure(size, warmUps, repetitions, job, where, DeviceMemory.ReaderOf(where.Device));
+
+    internal static StepArm Measure(StepModel size, int warmUps, int repetitions, MeasuredJob job, TrainingDevice where, Func<DeviceMemory>? deviceMemory)
+    {
+        var config = job.Config with { Model = job.Config.Model with { Name = "llama3", Flavor = StepModel.Flavor } };
+        using var scope = NewDisposeScope();
+        var (device, capability) = where;
+        var (model, _, conversions) = ModelBuilder.Build(config, size.Registry(), job.Converters, new ParallelDimensions(), device, capability);
+        ModelBuilder.ThrowIfNothingConverted([.. conversions.Select(c => c.Report)], job.Converters);
+        Draw(model, device);
+        using var random = new SeededNumbers(Seed, device);
+        var tokens = random.Below(size.Vocabulary, size.Batch, size.Length + 1);
+        var step = new TrainingStep(model, config, conversions);
+        double Run() => step.Run(tokens.narrow(1, 0, size.Length), tokens.narrow(1, 1, size.Length).reshape(-1));
+        using var memory = deviceMemory is null ? null : new DeviceMemoryWatch(() => deviceMemory().GiB);
+        double loss = 0;
+        for (var i = 0; i < warmUps; i++)
+        {
+            loss = Run();
+            memory?.Mark();
+        }
+
+        // What is timed is not looked at meanwhile.
+        memory?.Pause();
+        var seconds = new List<double>();
+        for (var i = 0; i < repetitions; i++)
+        {
+            var watch = Stopwatch.StartNew();
+            loss = Run();
+            seconds.Add(watch.Elapsed.TotalSeconds);
+            memory?.Mark();
+        }
+
+        return new StepArm(seconds, loss, ProcessMemory.Peak().GiB, memory?.Marks, memory?.Highest);
+    }
+
+    /// <summary>
+    /// Weights as a run has them; on a GPU normal numbers that are drawn there, the same in every arm, since drawing two billion on the CPU takes longer than all steps.
+    /// </summary>
+    private static void Draw(LanguageModel model, Device device)
+    {
+        if (device.type != DeviceType.CUDA)
+        {
+            model.InitializeWeights((long)Seed);
+            return;
+        }
+
+        using var none = no_grad();
+        manual_seed((long)Seed);
+        foreach (var (_, parameter, _, _) in ModelParameters.Of(model)) (parameter.dim() == 1 ? parameter.fill_(1) : parameter.normal_(0, 0.02)).Dispose();
+    }
+
+    /// <summary>For the process that asked.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this);
+
+    /// <summary>What the process answered.</summary>
+    public static StepArm FromJson(string json) => JsonSerializer.Deserialize<StepArm>(json)!;
+}
