@@ -6,10 +6,19 @@ namespace Titan.Distributed;
 /// <param name="Verb">c10d's name of the collective.</param>
 /// <param name="Group">Name of the group.</param>
 /// <param name="Calls">How often it was called.</param>
-/// <param name="PayloadBytes">All-gather: bytes of the output; reduce-scatter and all-to-all: of the input; all-reduce and broadcast: of the tensor.</param>
-/// <param name="WireBytes">What leaves one rank of R by a ring: (R-1)/R of the payload, twice that for an all-reduce.</param>
+/// <param name="PayloadBytes">
+/// All-gather: bytes of the output; reduce-scatter and all-to-all: of the input; all-reduce, broadcast, send and recv: of the tensor; a batch of
+/// messages: of what it sends.
+/// </param>
+/// <param name="WireBytes">
+/// What leaves one rank of R by a ring: (R-1)/R of the payload, twice that for an all-reduce; of an all-to-all with splits and of messages, what goes
+/// to other ranks.
+/// </param>
 /// <param name="Seconds">Time in which it was under way, waiting for late ranks included; 0 where only the device knows (NCCL).</param>
-/// <param name="LateSeconds">The part of it before the last rank had come; null where that is not known: after the first calls, which are compared between ranks, and over NCCL.</param>
+/// <param name="LateSeconds">
+/// The part of it before the last rank had come; null where that is not known: after the first calls, which are compared between ranks, and over
+/// NCCL.
+/// </param>
 public sealed record CommunicationCount(string Verb, string Group, long Calls, long PayloadBytes, long WireBytes, double Seconds, double? LateSeconds);
 
 /// <summary>What was communicated since the last time that somebody asked.</summary>
@@ -45,13 +54,19 @@ public sealed class CommunicationCounter
         }
     }
 
-    internal void Record(Verb verb, string group, int size, long payload)
+    /// <param name="verb">What is called.</param>
+    /// <param name="group">Where.</param>
+    /// <param name="size">Ranks of the group.</param>
+    /// <param name="payload">Its bytes.</param>
+    /// <param name="sent">What goes to other ranks, where that is known; null for what the collective makes of the payload.</param>
+    internal void Record(Verb verb, string group, int size, long payload, long? sent = null)
     {
         var once = payload / size * (size - 1) + payload % size * (size - 1) / size;
+        var wire = sent ?? (verb == Verb.AllReduce ? 2 * once : once);
         lock (gate)
         {
             var count = counts.GetValueOrDefault((verb, group));
-            counts[(verb, group)] = count with { Calls = count.Calls + 1, Payload = count.Payload + payload, Wire = count.Wire + (verb == Verb.AllReduce ? 2 * once : once) };
+            counts[(verb, group)] = count with { Calls = count.Calls + 1, Payload = count.Payload + payload, Wire = count.Wire + wire };
         }
     }
 

@@ -79,7 +79,9 @@ public sealed class DistributedRuntime : IDisposable
         return new(options, thread);
     }
 
-    /// <summary>Arranges the ranks and makes the communicators of all groups that the mesh can be asked for. Every rank calls it with the same sizes.</summary>
+    /// <summary>
+    /// Arranges the ranks and makes the communicators of all groups that the mesh can be asked for. Every rank calls it with the same sizes.
+    /// </summary>
     /// <param name="dimensions">Sizes; their product is <see cref="World"/>.</param>
     /// <param name="device">Where the groups' tensors are: on the CPU they travel over MPI, on CUDA over NCCL.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the product is another.</exception>

@@ -7,8 +7,9 @@ using static TorchSharp.torch;
 namespace Titan.Distributed;
 
 /// <summary>
-/// Makes the groups of one mesh: over NCCL for CUDA, over MPI for the CPU. All ranks must make communicators in the same order, so all that the mesh can be asked for are made at once, when
-/// the mesh is; later a group is looked up, and nobody waits for a rank that does not ask. Over NCCL, whose communicators take memory of the device, the members join when they ask.
+/// Makes the groups of one mesh: over NCCL for CUDA, over MPI for the CPU. All ranks must make communicators in the same order, so all that the mesh
+/// can be asked for are made at once, when the mesh is; later a group is looked up, and nobody waits for a rank that does not ask. Over NCCL, whose
+/// communicators take memory of the device, the members join when they ask.
 /// </summary>
 internal sealed class GroupFactory
 {

@@ -33,6 +33,23 @@ public sealed class SingleRankGroup(string name) : IProcessGroup
     public IWork AllToAllSingleAsync(Tensor output, Tensor input) => Copy(output, input, "all_to_all_single");
 
     /// <inheritdoc />
+    public IWork AllToAllSingleAsync(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits)
+    {
+        new CollectiveChecks(name, 1, input.device).AllToAll(output, input, outputSplits, inputSplits);
+        return Copy(output, input, "all_to_all_single");
+    }
+
+    /// <inheritdoc />
+    public IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages)
+    {
+        if (messages.Count == 0) return Done.Instance;
+        new CollectiveChecks(name, 1, messages[0].Tensor.device).Messages(VerbNames.Of(messages), messages, 0);
+        foreach (var tag in messages.GroupBy(m => m.Tag))
+            foreach (var (sent, received) in tag.Where(m => m.IsSend).Zip(tag.Where(m => !m.IsSend))) Copy(received.Tensor, sent.Tensor, "send");
+        return Done.Instance;
+    }
+
+    /// <inheritdoc />
     public void Barrier()
     {
         // One rank waits for nobody.

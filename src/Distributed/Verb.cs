@@ -1,3 +1,5 @@
+using Titan.Abstractions;
+
 namespace Titan.Distributed;
 
 /// <summary>The collectives, as numbers that ranks can compare.</summary>
@@ -10,19 +12,29 @@ internal enum Verb
     Broadcast,
     AllToAllSingle,
     Barrier,
+    Send,
+    Receive,
+    BatchSendReceive,
 }
 
 internal static class VerbNames
 {
+    /// <summary>What messages are called: by the one, or as a batch.</summary>
+    public static Verb Of(IReadOnlyList<PointToPoint> messages) =>
+        messages.Count != 1 ? Verb.BatchSendReceive : messages[0].IsSend ? Verb.Send : Verb.Receive;
+
     /// <summary>c10d's name.</summary>
     public static string Text(this Verb verb) => verb switch
     {
-        Verb.AllGatherIntoTensor => "all_gather_into_tensor",
-        Verb.ReduceScatterTensor => "reduce_scatter_tensor",
-        Verb.AllReduce => "all_reduce",
+        Verb.AllGatherIntoTensor => CollectiveVerb.AllGather,
+        Verb.ReduceScatterTensor => CollectiveVerb.ReduceScatter,
+        Verb.AllReduce => CollectiveVerb.AllReduce,
         Verb.Broadcast => "broadcast",
-        Verb.AllToAllSingle => "all_to_all_single",
+        Verb.AllToAllSingle => CollectiveVerb.AllToAll,
         Verb.Barrier => "barrier",
+        Verb.Send => CollectiveVerb.Send,
+        Verb.Receive => CollectiveVerb.Receive,
+        Verb.BatchSendReceive => CollectiveVerb.BatchSendReceive,
         _ => "nothing",
     };
 }

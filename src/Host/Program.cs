@@ -89,7 +89,7 @@ internal static class Commands
         var list = Job("list", "Lists the plugins that were found: version, status, exports, and what is wrong. Runs none of their code.", [json], (rest, parsed) =>
         {
             var records = PluginCatalog.Inspect(PluginFlags.Read(rest)).Records;
-            Console.Write(parsed.GetValue(json) ? PluginReport.ToJson(records) + Environment.NewLine : PluginReport.Table(records));
+            Console.Write(parsed.GetValue(json) ? PluginReport.ToJson(records) + Environment.NewLine : PluginReport.Table(records) + PluginReport.Axes(records));
             return Task.FromResult(0);
         });
         var inspect = Job("inspect", "Shows everything about one plugin. Runs none of its code.", [json], (rest, parsed) =>

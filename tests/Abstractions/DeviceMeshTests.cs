@@ -200,6 +200,10 @@ public sealed class DeviceMeshTests
 
         public IWork AllToAllSingleAsync(torch.Tensor output, torch.Tensor input) => throw new NotSupportedException();
 
+        public IWork AllToAllSingleAsync(torch.Tensor output, torch.Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits) => throw new NotSupportedException();
+
+        public IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages) => throw new NotSupportedException();
+
         public void Barrier() => throw new NotSupportedException();
     }
 }

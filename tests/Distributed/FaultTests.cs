@@ -42,6 +42,22 @@ public sealed class FaultTests
         Fails(launcher, ranks, "mismatch-verb", 1, "called broadcast of 32 B Float32 from rank 0", $"rank {last} called all_reduce (Max) of 32 B Float32");
     }
 
+    [Theory]
+    [Ranks("Open MPI", 3)]
+    [Ranks("MPICH", 2)]
+    public void Ranks_that_disagree_about_splits_or_a_message_are_told_both_lengths(string launcher, int ranks)
+    {
+        var last = ranks - 1;
+        Fails(launcher, ranks, "mismatch-splits", 1, $"all_to_all_single #1 of group 'world' ({32 * ranks} B) on rank 0 of {ranks}", "the ranks disagree: rank 0 (host ", $"sends 32 B to rank {last} (host ", "which expects 80 B");
+        Fails(launcher, ranks, "mismatch-message", 1, $"recv #1 of group 'world' from rank 0 of the group (48 B) on rank {last} of {ranks}", "sends 40 B Float32 with tag 3, this rank receives 48 B Float32");
+    }
+
+    [Theory]
+    [Ranks("Open MPI", 2)]
+    [Ranks("MPICH", 2)]
+    public void A_message_that_nobody_sends_ends_the_job_and_says_whose_it_would_be(string launcher, int ranks) =>
+        Fails(launcher, ranks, "hang-message", 1, "recv #1 of group 'world' from rank 1 of the group (400 B) has waited 3 s on rank 0 of 2", "rank 1 (host ", "has called nothing in this group for", "Each send needs its receive");
+
     [FactWithTools("mpirun.openmpi")]
     public void After_the_verified_calls_the_watchdog_finds_ranks_that_disagree() =>
         Fails("Open MPI", 2, "hang-late-mismatch", 1, "#1001 of group 'world'", "instead");

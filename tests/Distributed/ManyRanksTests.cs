@@ -25,6 +25,20 @@ public sealed class ManyRanksTests
         Succeeds(launcher, ranks, "disposed+refusals+counts+agree+late");
 
     [Theory]
+    [Ranks("Open MPI", 1)]
+    [Ranks("Open MPI", 2)]
+    [Ranks("Open MPI", 4)]
+    [Ranks("MPICH", 2)]
+    [Ranks("MPICH", 3)]
+    public void Uneven_splits_and_messages_give_what_plain_indexing_gives_also_in_pieces(string launcher, int ranks) => Succeeds(launcher, ranks, "uneven+uneven-pieces+ring");
+
+    [Theory]
+    [Ranks("Open MPI", 3)]
+    [Ranks("MPICH", 2)]
+    public void Two_ranks_talk_without_the_others_and_bytes_are_counted_and_bad_splits_and_messages_refused(string launcher, int ranks) =>
+        Succeeds(launcher, ranks, "pairs+message-counts+message-refusals+counts");
+
+    [Theory]
     [Ranks("Open MPI", 4)]
     [Ranks("MPICH", 2)]
     public void A_rank_that_comes_just_in_time_is_asked_about_and_the_job_goes_on(string launcher, int ranks) => Succeeds(launcher, ranks, "late-asked");

@@ -25,6 +25,20 @@ public sealed class SingleRankGroupTests
     }
 
     [Fact]
+    public void Splits_and_messages_of_one_rank_are_copies_and_wrong_ones_are_refused()
+    {
+        using var scope = NewDisposeScope();
+        var (input, output, first, second) = (arange(6, dtype: ScalarType.Float32).reshape(3, 2), zeros(3, 2), zeros(2), zeros(2));
+        group.AllToAllSingle(output, input, [3], [3]);
+        Assert.True(output.equal(input).all().item<bool>());
+        group.BatchSendReceive([PointToPoint.Receive(second, 0, 2), PointToPoint.Send(ones(2), 0, 1), PointToPoint.Send(ones(2) * 2, 0, 2), PointToPoint.Receive(first, 0, 1)]);
+        Assert.True(first.eq(1).all().item<bool>() && second.eq(2).all().item<bool>());
+        Assert.Contains("output splits [2] add up to 2, output [3, 2] Float32 has 3 rows", Assert.Throws<ArgumentException>(() => group.AllToAllSingle(output, input, [2], [3])).Message, StringComparison.Ordinal);
+        Assert.Contains("rank 0 sends itself nothing with tag 0, and receives 2 Float32", Assert.Throws<ArgumentException>(() => group.Receive(first, 0)).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentOutOfRangeException>(() => group.Send(first, 1));
+    }
+
+    [Fact]
     public void Reductions_and_broadcast_leave_the_tensor_and_a_wrong_source_or_size_is_refused()
     {
         using var scope = NewDisposeScope();

@@ -32,6 +32,15 @@ internal sealed class CountingGroup(IProcessGroup inner) : IProcessGroup
 
     public IWork AllToAllSingleAsync(Tensor output, Tensor input) => Note("all_to_all", input, () => inner.AllToAllSingleAsync(output, input));
 
+    public IWork AllToAllSingleAsync(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits) =>
+        Note("all_to_all", input, () => inner.AllToAllSingleAsync(output, input, outputSplits, inputSplits));
+
+    public IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages)
+    {
+        foreach (var sent in messages.Where(m => m.IsSend)) calls.Add(("send", sent.Tensor.dtype, sent.Tensor.numel() * sent.Tensor.ElementSize));
+        return inner.BatchSendReceiveAsync(messages);
+    }
+
     public void Barrier() => inner.Barrier();
 
     private IWork Note(string verb, Tensor input, Func<IWork> call)

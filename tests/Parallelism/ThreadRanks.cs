@@ -13,6 +13,7 @@ internal sealed class ThreadRanks
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
     private readonly ConcurrentDictionary<(string Group, long Sequence), Collective> collectives = [];
+    private readonly ConcurrentDictionary<(string Group, int From, int To, int Tag), BlockingCollection<Tensor>> boxes = [];
     private readonly CancellationTokenSource failed = new();
 
     /// <summary>Runs <paramref name="body"/> once per rank, each on a thread of its own, and throws what the first failed with.</summary>
@@ -91,6 +92,25 @@ internal sealed class ThreadRanks
                 for (var from = 0; from < size; from++) Slice(all[to].Output, from).copy_(Slice(all[from].Input, to));
         });
 
+        public IWork AllToAllSingleAsync(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits)
+        {
+            Assert.Equal((output.shape[0], input.shape[0]), (outputSplits.Sum(), inputSplits.Sum()));
+            return BatchSendReceiveAsync(
+            [
+                .. inputSplits.Select((rows, to) => PointToPoint.Send(input.narrow(0, inputSplits.Take(to).Sum(), rows), to, -1)),
+                .. outputSplits.Select((rows, from) => PointToPoint.Receive(output.narrow(0, outputSplits.Take(from).Sum(), rows), from, -1)),
+            ]);
+        }
+
+        public IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages)
+        {
+            // A send leaves a copy, and waits for nobody.
+            foreach (var sent in messages.Where(m => m.IsSend)) Box(rank, sent.Peer, sent.Tag).Add(sent.Tensor.detach().clone().DetachFromDisposeScope());
+            return new CombinedWork([.. messages.Where(m => !m.IsSend).Select(m => new Receipt(Box(m.Peer, rank, m.Tag), m.Tensor.alias().DetachFromDisposeScope(), ranks.failed.Token))]);
+        }
+
+        private BlockingCollection<Tensor> Box(int from, int to, int tag) => ranks.boxes.GetOrAdd((key, from, to, tag), _ => []);
+
         public void Barrier() => Join("barrier", zeros(0), zeros(0), _ => { }).Wait();
 
         private Tensor Slice(Tensor x, int index) => x.reshape(size, -1)[index];
@@ -102,6 +122,23 @@ internal sealed class ThreadRanks
             var collective = ranks.collectives.GetOrAdd((key, sequence++), _ => new Collective(size, ranks.failed.Token));
             collective.Arrive(verb, rank, output, input, compute);
             return collective;
+        }
+    }
+
+    /// <summary>A message on its way to a tensor.</summary>
+    private sealed class Receipt(BlockingCollection<Tensor> box, Tensor to, CancellationToken failed) : IWork
+    {
+        private bool done;
+
+        public void Wait()
+        {
+            if (done) return;
+            if (!box.TryTake(out var sent, (int)Patience.TotalMilliseconds, failed)) throw new TimeoutException("recv: nobody sent it");
+            using (no_grad())
+            using (NewDisposeScope()) to.copy_(sent);
+            sent.Dispose();
+            to.Dispose();
+            done = true;
         }
     }
 

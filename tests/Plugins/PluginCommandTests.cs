@@ -40,7 +40,9 @@ public sealed class PluginCommandTests : IClassFixture<BuiltFixtures>, IDisposab
         var (code, output) = Processes.Run(Processes.Titan, folder, ["plugin", "list", "--plugins.path", BuiltFixtures.Plugins]);
         Assert.True(code == 0, output);
         var shipped = Directory.EnumerateDirectories(Path.Combine(StagedPlugin.Repository, "artifacts", "plugins")).Count();
-        Assert.Equal(Directory.EnumerateDirectories(BuiltFixtures.Plugins).Count() + shipped, output.Trim().Split('\n').Length);
+        var lines = output.Trim().Split('\n');
+        Assert.Equal(Directory.EnumerateDirectories(BuiltFixtures.Plugins).Count() + shipped, lines.Length - 1);
+        Assert.Equal("mesh axes: tp, dp_shard, dp_replicate served; ep, etp, cp, pp not", lines[^1]);
         Assert.Contains(output.Split('\n'), l => l.StartsWith("newercontract", StringComparison.Ordinal) && l.Contains("upgrade Titan", StringComparison.Ordinal));
     }
 

@@ -1,8 +1,8 @@
 namespace Titan.Abstractions;
 
 /// <summary>
-/// The ranks of a job, arranged along named axes (<see cref="MeshLayout"/>), as one of them sees it: the sizes, where it stands, and the process groups, asked for by axes. A mesh of one
-/// rank gives groups of one rank, so that what runs on many ranks runs on one by the same code.
+/// The ranks of a job, arranged along named axes (<see cref="MeshLayout"/>), as one of them sees it: the sizes, where it stands, and the process
+/// groups, asked for by axes. A mesh of one rank gives groups of one rank, so that what runs on many ranks runs on one by the same code.
 /// </summary>
 public sealed class DeviceMesh
 {
@@ -58,13 +58,15 @@ public sealed class DeviceMesh
     public int Coordinate(params ReadOnlySpan<MeshAxis> axes) => MeshLayout.Coordinate(Sizes, Rank, axes);
 
     /// <summary>
-    /// The group of the ranks that differ from this one along the given axes only, flattened in the order of the mesh, whatever the order of the axes. Axes of one rank count for nothing:
-    /// without cp, <c>fsdp</c> is the group <c>dp_shard</c>.
+    /// The group of the ranks that differ from this one along the given axes only, flattened in the order of the mesh, whatever the order of the
+    /// axes. Axes of one rank count for nothing: without cp, <c>fsdp</c> is the group <c>dp_shard</c>.
     /// </summary>
     /// <exception cref="ArgumentException">When the mesh has no such group: axes of experts beside those that they take their ranks from.</exception>
     public IProcessGroup Group(params ReadOnlySpan<MeshAxis> axes) => Of(MeshLayout.Name(Sizes, axes), MeshLayout.Members(Sizes, Rank, axes));
 
-    /// <summary>The ranks over which the parallelism of an axis works: those along it; that of <c>dp_shard</c> works over <see cref="FullyShard"/>.</summary>
+    /// <summary>
+    /// The ranks over which the parallelism of an axis works: those along it; that of <c>dp_shard</c> works over <see cref="FullyShard"/>.
+    /// </summary>
     public IProcessGroup Over(MeshAxis axis) => axis == MeshAxis.DataParallelShard ? FullyShard : Group(axis);
 
     private IProcessGroup Of(string name, IReadOnlyList<int> members)

@@ -34,8 +34,8 @@ public interface IAppliedParallelism
     IProcessGroup? VocabularyGroup => null;
 
     /// <summary>
-    /// This rank's share of a micro-batch, before its forward, in training and validation: a parallelism that splits sequences takes tokens, labels and positions of its own part. The ranks
-    /// of <c>dp</c> have read different sequences already, all others the same.
+    /// This rank's share of a micro-batch, before its forward, in training and validation: a parallelism that splits sequences takes tokens, labels
+    /// and positions of its own part. The ranks of <c>dp</c> have read different sequences already, all others the same.
     /// </summary>
     /// <param name="batch">The share of the parallelisms before it, on the run's device.</param>
     ModelBatch ShareOf(ModelBatch batch) => batch;

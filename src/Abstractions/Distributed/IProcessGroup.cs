@@ -35,8 +35,8 @@ public sealed class CombinedWork(IReadOnlyList<IWork> parts) : IWork
 }
 
 /// <summary>
-/// A group of ranks with c10d's verbs. Every member must call the same verbs in the same order. Tensors are contiguous; their dtype may be any, float8 included,
-/// except for the reductions, which take fp32, fp64, int32 and int64.
+/// A group of ranks with c10d's verbs. Every member must call the same verbs in the same order, but for messages between two of them. Tensors are
+/// contiguous; their dtype may be any, float8 included, except for the reductions, which take fp32, fp64, int32 and int64.
 /// </summary>
 public interface IProcessGroup
 {
@@ -78,6 +78,38 @@ public interface IProcessGroup
     /// <summary>Sends the i-th of Size equal slices of <paramref name="input"/> to rank i; slice i of <paramref name="output"/> comes from rank i.</summary>
     IWork AllToAllSingleAsync(Tensor output, Tensor input);
 
+    /// <summary>
+    /// The same with slices of different lengths: of the rows of <paramref name="input"/> the first <c>inputSplits[0]</c> go to rank 0, the next
+    /// <c>inputSplits[1]</c> to rank 1, and so on; <paramref name="output"/> has first the rows of rank 0, then those of rank 1. What a rank sends to
+    /// another is what that one expects of it; either all ranks give splits or none does.
+    /// </summary>
+    /// <param name="output">[sum of outputSplits, ...].</param>
+    /// <param name="input">[sum of inputSplits, ...], with rows of the same size.</param>
+    /// <param name="outputSplits">Rows from each rank, Size of them; 0 is none.</param>
+    /// <param name="inputSplits">Rows to each rank, Size of them; 0 is none.</param>
+    /// <exception cref="ArgumentException">When the splits do not add up to the rows, on this rank, before anything is sent.</exception>
+    IWork AllToAllSingleAsync(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits);
+
+    /// <summary>
+    /// Messages between pairs of ranks, all under way at once (c10d's <c>batch_isend_irecv</c>). Only who sends and who receives call; a message
+    /// meets the receive of its tag, in the order of calls, with the same type and number of elements. A send may wait until its receive is called:
+    /// where every rank sends before it receives, as in a ring, both belong into one batch.
+    /// </summary>
+    /// <param name="messages">What to send and to receive. What a rank sends to itself it receives in the same batch.</param>
+    IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages);
+
+    /// <summary>Sends <paramref name="tensor"/> to a rank of the group, which receives it; see <see cref="BatchSendReceiveAsync"/>.</summary>
+    /// <param name="tensor">What to send.</param>
+    /// <param name="destination">The rank in the group.</param>
+    /// <param name="tag">0 to <see cref="PointToPoint.LargestTag"/>: tells messages between the same two ranks apart.</param>
+    IWork SendAsync(Tensor tensor, int destination, int tag = 0) => BatchSendReceiveAsync([PointToPoint.Send(tensor, destination, tag)]);
+
+    /// <summary>Fills <paramref name="tensor"/> with what a rank of the group sends; see <see cref="BatchSendReceiveAsync"/>.</summary>
+    /// <param name="tensor">Where to put it.</param>
+    /// <param name="source">The rank in the group.</param>
+    /// <param name="tag">The tag of the send.</param>
+    IWork ReceiveAsync(Tensor tensor, int source, int tag = 0) => BatchSendReceiveAsync([PointToPoint.Receive(tensor, source, tag)]);
+
     /// <summary>Returns when every rank has called it.</summary>
     void Barrier();
 
@@ -93,6 +125,19 @@ public interface IProcessGroup
     /// <summary><see cref="BroadcastAsync"/>, waited for.</summary>
     void Broadcast(Tensor tensor, int source) => BroadcastAsync(tensor, source).Wait();
 
-    /// <summary><see cref="AllToAllSingleAsync"/>, waited for.</summary>
+    /// <summary><see cref="AllToAllSingleAsync(Tensor, Tensor)"/>, waited for.</summary>
     void AllToAllSingle(Tensor output, Tensor input) => AllToAllSingleAsync(output, input).Wait();
+
+    /// <summary><see cref="AllToAllSingleAsync(Tensor, Tensor, IReadOnlyList{long}, IReadOnlyList{long})"/>, waited for.</summary>
+    void AllToAllSingle(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits) =>
+        AllToAllSingleAsync(output, input, outputSplits, inputSplits).Wait();
+
+    /// <summary><see cref="BatchSendReceiveAsync"/>, waited for.</summary>
+    void BatchSendReceive(IReadOnlyList<PointToPoint> messages) => BatchSendReceiveAsync(messages).Wait();
+
+    /// <summary><see cref="SendAsync"/>, waited for.</summary>
+    void Send(Tensor tensor, int destination, int tag = 0) => SendAsync(tensor, destination, tag).Wait();
+
+    /// <summary><see cref="ReceiveAsync"/>, waited for.</summary>
+    void Receive(Tensor tensor, int source, int tag = 0) => ReceiveAsync(tensor, source, tag).Wait();
 }

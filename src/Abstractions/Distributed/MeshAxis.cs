@@ -1,15 +1,18 @@
 namespace Titan.Abstractions;
 
 /// <summary>
-/// The axes of the device mesh, in the order in which parallelisms are applied: from the innermost change of a layer to the outermost. Where the ranks stand is said by
-/// <see cref="MeshLayout"/>.
+/// The axes of the device mesh, in the order in which parallelisms are applied: from the innermost change of a layer to the outermost. Where the
+/// ranks stand is said by <see cref="MeshLayout"/>.
 /// </summary>
 public enum MeshAxis
 {
     /// <summary>Tensor parallel (<c>tp</c>): layers are split over ranks.</summary>
     TensorParallel,
 
-    /// <summary>Expert parallel (<c>ep</c>): experts are split over ranks, which it takes from <c>dp_shard</c>, <c>cp</c> and, where <c>etp</c> is 1, <c>tp</c>.</summary>
+    /// <summary>
+    /// Expert parallel (<c>ep</c>): experts are split over ranks, which it takes from <c>dp_shard</c>, <c>cp</c> and, where <c>etp</c> is 1,
+    /// <c>tp</c>.
+    /// </summary>
     ExpertParallel,
 
     /// <summary>Tensor parallel within experts (<c>etp</c>): 1, or the ranks of <c>tp</c>.</summary>

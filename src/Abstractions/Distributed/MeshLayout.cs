@@ -1,9 +1,9 @@
 namespace Titan.Abstractions;
 
 /// <summary>
-/// Which rank is where in the mesh: <c>[pp, dp_replicate, dp_shard, cp, tp]</c>, the last one innermost (upstream's order). For experts the ranks of <c>dp_shard x cp x tp</c> are arranged
-/// a second time, as <c>[dp_mod_ep, ep, etp]</c>. A group is the ranks that differ along some of the axes of one arrangement. Axes of one rank count for nothing, so what has the
-/// same members has the same name.
+/// Which rank is where in the mesh: <c>[pp, dp_replicate, dp_shard, cp, tp]</c>, the last one innermost (upstream's order). For experts the ranks of
+/// <c>dp_shard x cp x tp</c> are arranged a second time, as <c>[dp_mod_ep, ep, etp]</c>. A group is the ranks that differ along some of the axes of
+/// one arrangement. Axes of one rank count for nothing, so what has the same members has the same name.
 /// </summary>
 public static class MeshLayout
 {
@@ -23,7 +23,10 @@ public static class MeshLayout
         public int Coordinate(int rank) => rank / Stride % Size;
     }
 
-    /// <summary>The name of the group over some axes: the axis's, a derived group's (<c>dp</c>, <c>fsdp</c>, <c>loss</c>), or the axes' names, for example <c>dp_shard x tp</c>.</summary>
+    /// <summary>
+    /// The name of the group over some axes: the axis's, a derived group's (<c>dp</c>, <c>fsdp</c>, <c>loss</c>), or the axes' names, for example
+    /// <c>dp_shard x tp</c>.
+    /// </summary>
     /// <exception cref="ArgumentException">When the axes are of two arrangements, or there is none.</exception>
     public static string Name(ParallelDimensions sizes, params ReadOnlySpan<MeshAxis> axes)
     {
@@ -36,10 +39,14 @@ public static class MeshLayout
 
     /// <summary>World ranks, in order, that agree with <paramref name="rank"/> in all but the given axes.</summary>
     /// <exception cref="ArgumentException">When the axes are of two arrangements, or there is none.</exception>
-    public static IReadOnlyList<int> Members(ParallelDimensions sizes, int rank, params ReadOnlySpan<MeshAxis> axes) => Members(Varying(sizes, axes), rank);
+    public static IReadOnlyList<int> Members(ParallelDimensions sizes, int rank, params ReadOnlySpan<MeshAxis> axes) =>
+        Members(Varying(sizes, axes), rank);
 
-    /// <summary>The ranks that hold the same experts of one replica as <paramref name="rank"/>: over them the experts' parameters are sharded.</summary>
-    internal static (string Name, IReadOnlyList<int> Members) DataModExpertOf(ParallelDimensions sizes, int rank) => (DataModExpert, Members([Experts(sizes)[2]], rank));
+    /// <summary>
+    /// The ranks that hold the same experts of one replica as <paramref name="rank"/>: over them the experts' parameters are sharded.
+    /// </summary>
+    internal static (string Name, IReadOnlyList<int> Members) DataModExpertOf(ParallelDimensions sizes, int rank) =>
+        (DataModExpert, Members([Experts(sizes)[2]], rank));
 
     /// <summary>The position of <paramref name="rank"/> in the group over some axes.</summary>
     /// <exception cref="ArgumentException">When the axes are of two arrangements, or there is none.</exception>
@@ -51,8 +58,8 @@ public static class MeshLayout
     }
 
     /// <summary>
-    /// All groups of several ranks that a rank is in, in the same order on every rank: whoever makes communicators, which all ranks must make in the same order, goes by it. Two of them
-    /// may have the same members, on every rank: <c>tp</c> and <c>etp</c>.
+    /// All groups of several ranks that a rank is in, in the same order on every rank: whoever makes communicators, which all ranks must make in the
+    /// same order, goes by it. Two of them may have the same members, on every rank: <c>tp</c> and <c>etp</c>.
     /// </summary>
     public static IEnumerable<(string Name, IReadOnlyList<int> Members)> Groups(ParallelDimensions sizes, int rank)
     {
@@ -71,17 +78,27 @@ public static class MeshLayout
 
     /// <summary>Innermost first.</summary>
     private static Extent[] Ranks(ParallelDimensions s) => Arrange(s,
-        (MeshAxis.TensorParallel.Name(), s.TensorParallel), (MeshAxis.ContextParallel.Name(), s.ContextParallel), (MeshAxis.DataParallelShard.Name(), s.DataParallelShard));
+        (MeshAxis.TensorParallel.Name(), s.TensorParallel), (MeshAxis.ContextParallel.Name(), s.ContextParallel),
+        (MeshAxis.DataParallelShard.Name(), s.DataParallelShard));
 
     /// <summary>Innermost first.</summary>
     private static Extent[] Experts(ParallelDimensions s) => Arrange(s,
-        (MeshAxis.ExpertTensorParallel.Name(), s.ExpertTensorParallel), (MeshAxis.ExpertParallel.Name(), s.ExpertParallel), (DataModExpert, s.DataModExpert));
+        (MeshAxis.ExpertTensorParallel.Name(), s.ExpertTensorParallel), (MeshAxis.ExpertParallel.Name(), s.ExpertParallel),
+        (DataModExpert, s.DataModExpert));
 
     private static Extent[] Arrange(ParallelDimensions s, params (string Name, int Size)[] inner)
     {
-        (string Name, int Size)[] outer = [(MeshAxis.DataParallelReplicate.Name(), s.DataParallelReplicate), (MeshAxis.PipelineParallel.Name(), s.PipelineParallel)];
-        var extents = new List<Extent>();
-        foreach (var (name, size) in inner.Concat(outer)) extents.Add(new Extent(name, size, extents.Count == 0 ? 1 : extents[^1].Stride * extents[^1].Size));
+        (string Name, int Size)[] outer =
+        [
+            (MeshAxis.DataParallelReplicate.Name(), s.DataParallelReplicate), (MeshAxis.PipelineParallel.Name(), s.PipelineParallel),
+        ];
+        var (extents, stride) = (new List<Extent>(), 1);
+        foreach (var (name, size) in inner.Concat(outer))
+        {
+            extents.Add(new Extent(name, size, stride));
+            stride *= size;
+        }
+
         return [.. extents];
     }
 
@@ -96,13 +113,15 @@ public static class MeshLayout
             if (found.Count == names.Count) return found;
         }
 
-        throw new ArgumentException($"the mesh has no group over {string.Join(" x ", names)}: ep and etp take their ranks from dp_shard, cp and tp, so a group is over the ones or over the others");
+        throw new ArgumentException(
+            $"the mesh has no group over {string.Join(" x ", names)}: ep and etp take their ranks from dp_shard, cp and tp, so a group is over the ones or over the others");
     }
 
     private static string NameOf(ParallelDimensions sizes, IReadOnlyList<Extent> extents)
     {
         foreach (var (name, axes) in Derived)
-            if (axes.Where(a => sizes[a] > 1).Select(a => a.Name()).SequenceEqual(extents.Select(e => e.Name))) return extents.Count > 1 ? name : extents[0].Name;
+            if (axes.Where(a => sizes[a] > 1).Select(a => a.Name()).SequenceEqual(extents.Select(e => e.Name)))
+                return extents.Count > 1 ? name : extents[0].Name;
         return string.Join(" x ", extents.Select(e => e.Name));
     }
 

@@ -11,8 +11,11 @@ public sealed record ModelBatch(Tensor Tokens, Tensor Labels, Tensor? Positions 
     /// <summary>Why the tensors do not belong together; null when they do.</summary>
     public string? Problem =>
         Tokens is null || Labels is null ? "no tokens or no labels"
-        : Tokens.dim() != 2 || !Tokens.shape.SequenceEqual(Labels.shape) ? $"tokens [{string.Join(", ", Tokens.shape)}] and labels [{string.Join(", ", Labels.shape)}]; expected both [B, S]"
+        : Tokens.dim() != 2 || !Tokens.shape.SequenceEqual(Labels.shape)
+            ? $"tokens [{string.Join(", ", Tokens.shape)}] and labels [{string.Join(", ", Labels.shape)}]; expected both [B, S]"
         : Positions is not null && !Positions.shape.SequenceEqual(Tokens.shape) && !Positions.shape.SequenceEqual(Tokens.shape[1..])
             ? $"positions [{string.Join(", ", Positions.shape)}]; expected [{Tokens.shape[1]}] or [{string.Join(", ", Tokens.shape)}]"
-        : new[] { Tokens, Labels, Positions }.FirstOrDefault(t => t is not null && t.dtype != ScalarType.Int64) is { } other ? $"{other.dtype}; expected Int64" : null;
+        : new[] { Tokens, Labels, Positions }.FirstOrDefault(t => t is not null && t.dtype != ScalarType.Int64) is { } other
+            ? $"{other.dtype}; expected Int64"
+            : null;
 }

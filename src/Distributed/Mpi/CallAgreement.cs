@@ -23,10 +23,34 @@ internal static unsafe class CallAgreement
             $"{call} on {ranks.Me}: the ranks disagree: {string.Join("; ", calls)}. Every rank of a group must make the same calls in the same order, with the same shapes and types");
     }
 
+    /// <summary>Compares what each rank sends to each with what that one expects.</summary>
+    /// <param name="transfers">Carries the numbers.</param>
+    /// <param name="comm">Where.</param>
+    /// <param name="call">The all-to-all.</param>
+    /// <param name="outputs">Bytes that this rank expects of each.</param>
+    /// <param name="inputs">Bytes that this rank sends to each.</param>
+    /// <param name="ranks">Names.</param>
+    /// <exception cref="TitanException">On every rank, with the first pair that does not fit.</exception>
+    public static void VerifySplits(
+        MpiTransfers transfers, MpiCommunicator comm, CollectiveCall call, long[] outputs, long[] inputs, RankDirectory ranks)
+    {
+        var sent = transfers.ExchangeNumbers(comm, inputs);
+        var at = Enumerable.Range(0, comm.Size).Where(r => sent[r] != outputs[r]).DefaultIfEmpty(-1).First();
+        // All hear of it: whoever fits would wait for the others.
+        var all = transfers.GatherNumbers(comm, at < 0 ? [-1, 0, 0] : [at, sent[at], outputs[at]]);
+        var faults = Enumerable.Range(0, comm.Size).Where(r => all[3 * r] >= 0).Select(r =>
+            $"{ranks.Name(comm.Members[(int)all[3 * r]])} sends {Quantities.Bytes(all[3 * r + 1])} to {ranks.Name(comm.Members[r])}, " +
+            $"which expects {Quantities.Bytes(all[3 * r + 2])}").ToList();
+        if (faults.Count > 0)
+            throw new TitanException(ExitCode.RunFailed,
+                $"{call} on {ranks.Me}: the ranks disagree: {string.Join("; ", faults)}. The input splits of a rank are the output splits of the others");
+    }
+
     [StructLayout(LayoutKind.Sequential)]
     private readonly record struct Header(long Number, long Bytes, int Verb, int Type, int Detail, int Reserved)
     {
-        public Header(CollectiveCall call) : this(call.Number, call.Bytes, (int)call.Verb, call.Type, call.Detail, 0)
+        public Header(CollectiveCall call)
+            : this(call.Number, CollectiveCall.Common(call.Verb, call.Type, call.Bytes, call.Detail).Bytes, (int)call.Verb, call.Type, call.Detail, 0)
         {
         }
     }

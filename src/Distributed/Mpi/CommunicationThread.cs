@@ -82,25 +82,33 @@ internal sealed class CommunicationThread
     public static CommunicationThread Start(Func<MpiLibrary> load, DistributedOptions options) => new(load, options);
 
     /// <summary>Puts a collective into the queue.</summary>
-    public CollectiveWork Enqueue(
-        MpiCommunicator comm, string group, Verb verb, int type, long bytes, int detail, TensorStorage[] tensors, Action action) =>
-        queue.Add($"{verb.Text()} in group '{group}' on {ranks.Me}", () =>
+    /// <param name="comm">Where.</param>
+    /// <param name="request">What is called.</param>
+    /// <param name="tensors">What is held until it is done.</param>
+    /// <param name="action">What to do; told whether the ranks compare this call.</param>
+    public CollectiveWork Enqueue(MpiCommunicator comm, CallRequest request, TensorStorage[] tensors, Action<CollectiveCall, bool> action) =>
+        queue.Add($"{request.Verb.Text()} in group '{request.Group}' on {ranks.Me}", () =>
         {
-            var call = comm.Add(verb, group, type, bytes, detail);
-            Counter.Record(verb, group, comm.Size, bytes);
+            var call = comm.Add(request);
+            Counter.Record(request.Verb, request.Group, comm.Size, request.Bytes, request.Sent);
             CollectiveWork? work = null;
             return work = new CollectiveWork(comm, call, tensors, Counter, () =>
             {
-                if (call.Number <= options.VerifiedCalls)
+                var compared = call.Peers is null && call.Number <= options.VerifiedCalls;
+                if (compared)
                 {
                     var start = Stopwatch.GetTimestamp();
                     CallAgreement.Verify(transfers, comm, call, ranks);
                     work!.LateTicks = Stopwatch.GetTimestamp() - start;
                 }
 
-                action();
+                action(call, compared);
             });
         });
+
+    /// <summary>Messages between pairs of ranks.</summary>
+    public CollectiveWork Enqueue(MpiCommunicator comm, CallRequest request, TensorStorage[] tensors, Message[] messages) =>
+        Enqueue(comm, request, tensors, (call, _) => MessageAgreement.Exchange(transfers, comm, call, messages, options.VerifiedCalls, ranks));
 
     /// <summary>Runs something on the thread and waits for it.</summary>
     public void Run(string what, Action action) => queue.Add($"{what} on {ranks.Me}", () => new CommunicationJob(what, action)).Join();

@@ -11,7 +11,8 @@ internal sealed class MpiCommunicator(int id, nint handle, int rank, int[] membe
 
     private readonly Lock gate = new();
     private readonly CollectiveCall?[] recent = new CollectiveCall?[Remembered];
-    private long completed;
+    private readonly Dictionary<(int Peer, int Tag, bool IsSend), long> messages = [];
+    private long completed, exchanges, calledAt = -1;
 
     public int Id => id;
 
@@ -23,7 +24,7 @@ internal sealed class MpiCommunicator(int id, nint handle, int rank, int[] membe
 
     public IReadOnlyList<int> Members => members;
 
-    /// <summary>The newest call, started or not.</summary>
+    /// <summary>The newest collective, started or not.</summary>
     public CollectiveCall? Last { get; private set; }
 
     /// <summary>The number of the newest call that is done.</summary>
@@ -35,14 +36,29 @@ internal sealed class MpiCommunicator(int id, nint handle, int rank, int[] membe
         }
     }
 
-    public CollectiveCall Add(Verb verb, string group, int type, long bytes, int detail)
+    /// <summary>Milliseconds since the newest call of any kind; -1 if there was none.</summary>
+    public long IdleMilliseconds
+    {
+        get
+        {
+            lock (gate) return calledAt < 0 ? -1 : Environment.TickCount64 - calledAt;
+        }
+    }
+
+    /// <summary>Numbers a call. Messages between two ranks are counted apart: the others do not call them.</summary>
+    public CollectiveCall Add(CallRequest request)
     {
         lock (gate)
         {
-            Last = new CollectiveCall((Last?.Number ?? 0) + 1, verb, group, type, bytes, detail, Environment.TickCount64);
+            calledAt = Environment.TickCount64;
+            if (request.Peers is not null) return new CollectiveCall(++exchanges, request);
+            Last = new CollectiveCall((Last?.Number ?? 0) + 1, request);
             return recent[Last.Number % Remembered] = Last;
         }
     }
+
+    /// <summary>How many messages to or from a rank with a tag there were, this one included. On the communication thread only.</summary>
+    public long CountMessage(int peer, int tag, bool isSend) => messages[(peer, tag, isSend)] = messages.GetValueOrDefault((peer, tag, isSend)) + 1;
 
     public CollectiveCall? Find(long number)
     {
@@ -51,29 +67,7 @@ internal sealed class MpiCommunicator(int id, nint handle, int rank, int[] membe
 
     public void Complete(CollectiveCall call)
     {
+        if (call.Peers is not null) return;
         lock (gate) completed = Math.Max(completed, call.Number);
     }
-}
-
-/// <summary>One call of a collective, as ranks compare it.</summary>
-/// <param name="Number">Counts the calls on its communicator, from 1.</param>
-/// <param name="Verb">What was called.</param>
-/// <param name="Group">Name of the group.</param>
-/// <param name="Type">libtorch's scalar type, -1 for none.</param>
-/// <param name="Bytes">Payload.</param>
-/// <param name="Detail">Source rank, reduction, or number of tensors.</param>
-/// <param name="CalledAt">Milliseconds of this process's clock.</param>
-internal sealed record CollectiveCall(long Number, Verb Verb, string Group, int Type, long Bytes, int Detail, long CalledAt)
-{
-    public override string ToString() => $"{Verb.Text()} #{Number} of group '{Group}'" + (Verb == Verb.Barrier ? "" : $" ({Quantities.Bytes(Bytes)})");
-
-    /// <summary>The call without its number: what must be the same on every rank.</summary>
-    public static string Describe(Verb verb, int type, long bytes, int detail) => verb switch
-    {
-        Verb.Barrier => verb.Text(),
-        Verb.Broadcast => $"{verb.Text()} of {Quantities.Bytes(bytes)} {Quantities.Type((TorchSharp.torch.ScalarType)type)} from rank {detail} of the group",
-        Verb.AllReduce => $"{verb.Text()} ({(Abstractions.ReduceOperation)detail}) of {Quantities.Bytes(bytes)} {Quantities.Type((TorchSharp.torch.ScalarType)type)}",
-        _ when detail > 1 => $"{verb.Text()} of {detail} tensors, {Quantities.Bytes(bytes)}, the first {Quantities.Type((TorchSharp.torch.ScalarType)type)}",
-        _ => $"{verb.Text()} of {Quantities.Bytes(bytes)} {Quantities.Type((TorchSharp.torch.ScalarType)type)}",
-    };
 }

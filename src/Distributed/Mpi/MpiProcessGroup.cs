@@ -83,8 +83,32 @@ public sealed class MpiProcessGroup : IProcessGroup
     }
 
     /// <inheritdoc />
+    public IWork AllToAllSingleAsync(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits)
+    {
+        checks.AllToAll(output, input, outputSplits, inputSplits);
+        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
+        var row = CollectiveChecks.RowElements(input) * from.ElementBytes;
+        long[] outputs = [.. outputSplits.Select(s => s * row)], inputs = [.. inputSplits.Select(s => s * row)];
+        return thread.Enqueue(communicator, CallRequest.Uneven(Name, from, row, inputSplits[Rank]), [from, to], (call, compared) =>
+        {
+            if (compared) CallAgreement.VerifySplits(thread.Transfers, communicator, call, outputs, inputs, thread.Ranks);
+            thread.Transfers.AllToAll(communicator, to.Address, from.Address, outputs, inputs);
+        });
+    }
+
+    /// <inheritdoc />
+    public IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages)
+    {
+        checks.Messages(VerbNames.Of(messages), messages, Rank);
+        TensorStorage[] tensors = [.. messages.Select(m => m.IsSend ? TensorStorage.ToRead(m.Tensor) : TensorStorage.ToWrite(m.Tensor))];
+        return thread.Enqueue(communicator, CallRequest.Messages(Name, messages, tensors, Rank), tensors,
+            [.. messages.Zip(tensors, (m, t) => new Message(t.Address, t.Bytes, (int)t.Type, m.Peer, m.Tag, m.IsSend))]);
+    }
+
+    /// <inheritdoc />
     public void Barrier() => Enqueue(Verb.Barrier, 0, 0, [], t => t.Barrier(communicator)).Wait();
 
     private CollectiveWork Enqueue(Verb verb, long bytes, int detail, TensorStorage[] tensors, Action<MpiTransfers> action) =>
-        thread.Enqueue(communicator, Name, verb, tensors.Length == 0 ? -1 : (int)tensors[0].Type, bytes, detail, tensors, () => action(thread.Transfers));
+        thread.Enqueue(communicator, new CallRequest(verb, Name, tensors.Length == 0 ? -1 : (int)tensors[0].Type, bytes, detail), tensors,
+            (_, _) => action(thread.Transfers));
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Titan.Abstractions;
 using static TorchSharp.torch;
 
@@ -9,7 +10,7 @@ namespace Titan.Distributed.Mpi;
 /// </summary>
 internal sealed unsafe class MpiTransfers : IDisposable
 {
-    private const int Payload = 1, Header = 2;
+    private const int Payload = 1, Header = 2, FirstMessage = 4;
 
     /// <summary>Up to here everybody sends to everybody at once; beyond, in a ring, where each byte crosses a link between two hosts once.</summary>
     private const long SmallSlice = 32 * 1024;
@@ -82,6 +83,56 @@ internal sealed unsafe class MpiTransfers : IDisposable
         Copy((nint)(output + comm.Rank * slice), (nint)(input + comm.Rank * slice), slice);
         requests.Wait();
     }
+
+    /// <summary>
+    /// All-to-all of slices that lie one after the other: bytes to each rank of <paramref name="input"/>, bytes from each in
+    /// <paramref name="output"/>.
+    /// </summary>
+    public void AllToAll(MpiCommunicator comm, nint output, nint input, ReadOnlySpan<long> outputs, ReadOnlySpan<long> inputs)
+    {
+        Span<nint> to = stackalloc nint[comm.Size], from = stackalloc nint[comm.Size];
+        for (var rank = 0; rank < comm.Size; rank++)
+        {
+            from[rank] = rank == 0 ? output : (nint)(from[rank - 1] + outputs[rank - 1]);
+            to[rank] = rank == 0 ? input : (nint)(to[rank - 1] + inputs[rank - 1]);
+        }
+
+        for (var step = 1; step < comm.Size; step++)
+        {
+            var (target, source) = Neighbours(comm, step);
+            requests.Receive(comm.Handle, from[source], outputs[source], source, Payload);
+            requests.Send(comm.Handle, to[target], inputs[target], target, Payload);
+        }
+
+        Copy(from[comm.Rank], to[comm.Rank], inputs[comm.Rank]);
+        requests.Wait();
+    }
+
+    /// <summary>Messages, all under way at once.</summary>
+    public void Exchange(MpiCommunicator comm, ReadOnlySpan<Message> messages)
+    {
+        foreach (var m in messages)
+        {
+            if (m.IsSend) requests.Send(comm.Handle, m.Address, m.Bytes, m.Peer, FirstMessage + m.Tag);
+            else requests.Receive(comm.Handle, m.Address, m.Bytes, m.Peer, FirstMessage + m.Tag);
+        }
+
+        requests.Wait();
+    }
+
+    /// <summary>Sends each rank a number, and returns the one that each has sent.</summary>
+    public long[] ExchangeNumbers(MpiCommunicator comm, long[] numbers) => Numbers(2L * comm.Size, all =>
+    {
+        numbers.CopyTo(new Span<long>((void*)all, comm.Size));
+        AllToAll(comm, (nint)(all + comm.Size * sizeof(long)), all, sizeof(long));
+    })[comm.Size..];
+
+    /// <summary>Every rank's numbers, in rank order.</summary>
+    public long[] GatherNumbers(MpiCommunicator comm, long[] numbers) => Numbers((long)comm.Size * numbers.Length, all =>
+    {
+        numbers.CopyTo(new Span<long>((long*)all + comm.Rank * numbers.Length, numbers.Length));
+        GatherHeaders(comm, all, numbers.Length * sizeof(long));
+    });
 
     /// <summary>All-to-all in pieces, each combined in rank order as soon as it is complete. An output may be this rank's slice of its input.</summary>
     public void ReduceScatter(MpiCommunicator comm, ScalarType type, ReduceOperation operation, ReadOnlySpan<ScatterPart> parts, long elementBytes)
@@ -168,6 +219,16 @@ internal sealed unsafe class MpiTransfers : IDisposable
         }
 
         requests.Wait();
+    }
+
+    private static long[] Numbers(long count, Action<nint> fill)
+    {
+        var all = (long*)NativeMemory.AllocZeroed((nuint)count, sizeof(long));
+        // After an error MPI may still write here: not given back.
+        fill((nint)all);
+        var numbers = new Span<long>(all, (int)count).ToArray();
+        NativeMemory.Free(all);
+        return numbers;
     }
 
     /// <summary>Whom to send to and receive from, so that in each step every rank sends to another one.</summary>

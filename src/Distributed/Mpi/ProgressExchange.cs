@@ -70,7 +70,7 @@ internal sealed unsafe class ProgressExchange(MpiLibrary mpi, nint control, Func
         Send(rank, Answer,
         [
             id, number, last?.Number ?? 0, comm.Completed, (long)(call?.Verb ?? Verb.None), call?.Type ?? -1, call?.Bytes ?? 0, call?.Detail ?? 0,
-            last is null ? -1 : Environment.TickCount64 - last.CalledAt, busy is null || busy == comm ? 0 : busy.Id + 1L,
+            comm.IdleMilliseconds, busy is null || busy == comm ? 0 : busy.Id + 1L,
         ]);
     }
 

@@ -67,8 +67,8 @@ internal sealed class Watchdog(ProgressExchange exchange, RankDirectory ranks, F
         var (waited, limit) = (Stopwatch.GetElapsedTime(p.StartedAt), timeout());
         if (waited >= limit)
             GiveUp(HangReport.Write(p, waited, ranks, ReferenceEquals(asked, p.Call) ? exchange.Answers : new Dictionary<int, RankProgress>(), groupName));
-        else if (asked != p.Call && waited >= limit - TimeSpan.FromTicks(Math.Min(AskBefore.Ticks, limit.Ticks / 4)))
-            exchange.Ask(p.Communicator, (asked = p.Call).Number);
+        else if (!ReferenceEquals(asked, p.Call) && waited >= limit - TimeSpan.FromTicks(Math.Min(AskBefore.Ticks, limit.Ticks / 4)))
+            exchange.Ask(p.Communicator, (asked = p.Call).Peers is null ? p.Call.Number : 0);
     }
 
     [DoesNotReturn]

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Titan.Abstractions;
+using Titan.Distributed.Mpi;
 
 namespace Titan.Distributed.Nccl;
 
@@ -131,6 +132,35 @@ internal sealed unsafe class NcclLibrary
         {
             Check(send((nint)(input + peer * slice), (nuint)slice, (int)NcclType.UInt8, peer, comm, stream), "ncclSend", comm);
             Check(receive((nint)(output + peer * slice), (nuint)slice, (int)NcclType.UInt8, peer, comm, stream), "ncclRecv", comm);
+        }
+
+        Check(groupEnd(), "ncclGroupEnd", comm);
+    }
+
+    /// <summary>
+    /// Slices that lie one after the other: bytes to each rank of <paramref name="input"/>, bytes from each in <paramref name="output"/>.
+    /// </summary>
+    public void AllToAll(nint output, nint input, long[] outputs, long[] inputs, nint comm, nint stream)
+    {
+        var messages = new List<Message>();
+        for (var peer = 0; peer < inputs.Length; peer++)
+        {
+            messages.Add(new Message(input, inputs[peer], (int)NcclType.UInt8, peer, 0, IsSend: true));
+            messages.Add(new Message(output, outputs[peer], (int)NcclType.UInt8, peer, 0, IsSend: false));
+            (input, output) = ((nint)(input + inputs[peer]), (nint)(output + outputs[peer]));
+        }
+
+        Exchange(messages, comm, stream);
+    }
+
+    /// <summary>Messages as one launch, so that none waits for another. One of no bytes is none: both sides know its length.</summary>
+    public void Exchange(IReadOnlyList<Message> messages, nint comm, nint stream)
+    {
+        Check(groupStart(), "ncclGroupStart", comm);
+        foreach (var m in messages.Where(m => m.Bytes > 0))
+        {
+            if (m.IsSend) Check(send(m.Address, (nuint)m.Bytes, (int)NcclType.UInt8, m.Peer, comm, stream), "ncclSend", comm);
+            else Check(receive(m.Address, (nuint)m.Bytes, (int)NcclType.UInt8, m.Peer, comm, stream), "ncclRecv", comm);
         }
 
         Check(groupEnd(), "ncclGroupEnd", comm);

@@ -89,6 +89,31 @@ public sealed class NcclProcessGroup : IProcessGroup
     }
 
     /// <inheritdoc />
+    public IWork AllToAllSingleAsync(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits)
+    {
+        checks.AllToAll(output, input, outputSplits, inputSplits);
+        var (to, from) = (TensorStorage.ToWrite(output), TensorStorage.ToRead(input));
+        var row = CollectiveChecks.RowElements(input) * from.ElementBytes;
+        long[] outputs = [.. outputSplits.Select(s => s * row)], inputs = [.. inputSplits.Select(s => s * row)];
+        return Queue(CallRequest.Uneven(Name, from, row, inputSplits[Rank]), [from, to],
+            s => nccl.AllToAll(to.Address, from.Address, outputs, inputs, comm, s));
+    }
+
+    /// <inheritdoc />
+    /// <remarks>
+    /// NCCL has no tags: between two ranks messages meet in the order of calls. Those of a batch are ordered by tag on both sides; of several calls,
+    /// both sides must make them in one order.
+    /// </remarks>
+    public IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages)
+    {
+        checks.Messages(VerbNames.Of(messages), messages, Rank);
+        messages = [.. messages.OrderBy(m => m.Tag)];
+        TensorStorage[] tensors = [.. messages.Select(m => m.IsSend ? TensorStorage.ToRead(m.Tensor) : TensorStorage.ToWrite(m.Tensor))];
+        Message[] parts = [.. messages.Zip(tensors, (m, t) => new Message(t.Address, t.Bytes, (int)t.Type, m.Peer, m.Tag, m.IsSend))];
+        return Queue(CallRequest.Messages(Name, messages, tensors, Rank), tensors, s => nccl.Exchange(parts, comm, s));
+    }
+
+    /// <inheritdoc />
     public void Barrier()
     {
         using var one = zeros(1, dtype: ScalarType.Int32, device: device).DetachFromDisposeScope();
@@ -150,18 +175,21 @@ public sealed class NcclProcessGroup : IProcessGroup
         return Queue(Verb.AllReduce, at.Bytes, (int)operation, [at], s => nccl.AllReduce(at.Address, at.Elements, Type(at.Type), code, comm, s), finish);
     }
 
-    private NcclWork Queue(Verb verb, long bytes, int detail, TensorStorage[] tensors, Action<nint> action, Action? finish = null)
+    private NcclWork Queue(Verb verb, long bytes, int detail, TensorStorage[] tensors, Action<nint> action, Action? finish = null) =>
+        Queue(new CallRequest(verb, Name, tensors.Length == 0 ? -1 : (int)tensors[0].Type, bytes, detail), tensors, action, finish);
+
+    private NcclWork Queue(CallRequest request, TensorStorage[] tensors, Action<nint> action, Action? finish = null)
     {
         Oldest();
         lock (underWay)
         {
-            var call = calls.Add(verb, Name, tensors.Length == 0 ? -1 : (int)tensors[0].Type, bytes, detail);
+            var call = calls.Add(request);
             var work = Named(call, () =>
             {
                 action(stream.Begin());
                 return new NcclWork(stream, stream.End(), call, tensors, finish);
             });
-            counter.Record(verb, Name, Size, bytes);
+            counter.Record(request.Verb, Name, Size, request.Bytes, request.Sent);
             underWay.Enqueue(work);
             return work;
         }

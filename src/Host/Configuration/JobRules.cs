@@ -48,7 +48,8 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
         // Upstream's divisor: cp gives each rank two pieces of a sequence, so that causal attention is work for all alike.
         var (divisor, why) = p.ContextParallelDegree == 1
             ? (p.TensorParallelDegree, $"tensor_parallel_degree = {p.TensorParallelDegree}")
-            : (2L * p.TensorParallelDegree * p.ContextParallelDegree, $"tensor_parallel_degree * 2 * context_parallel_degree = {p.TensorParallelDegree} * 2 * {p.ContextParallelDegree}");
+            : (2L * p.TensorParallelDegree * p.ContextParallelDegree,
+                $"tensor_parallel_degree * 2 * context_parallel_degree = {p.TensorParallelDegree} * 2 * {p.ContextParallelDegree}");
         var multiple = $"expected a multiple of {why}: the sequence is split over its ranks";
         Require("training.seq_len", config.Training.SeqLen % divisor == 0, multiple, tensor, context);
         if (config.Validation.Enable) Require("validation.seq_len", config.Validation.SeqLen % divisor == 0, multiple, tensor, context);

@@ -56,7 +56,8 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     public void CheckAxes(JobProblems problems)
     {
         var asked = TrainingRanks.Asked(job.Config);
-        foreach (var axis in MeshAxes.All.Where(a => asked[a] > 1 && !problems.Has(a.DegreeKey()) && Serving(a) is null)) problems.Collect(() => throw Unserved(axis, asked[axis]));
+        foreach (var axis in MeshAxes.All.Where(a => asked[a] > 1 && !problems.Has(a.DegreeKey()) && Serving(a) is null))
+            problems.Collect(() => throw Unserved(axis, asked[axis]));
     }
 
     private NamedExport Converter(string name)

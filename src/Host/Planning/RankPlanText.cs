@@ -13,7 +13,8 @@ internal static class RankPlanText
         var d = plan.Dimensions;
         var links = plan.Request.Links;
         var text = new StringBuilder();
-        text.AppendLine(Text($"ranks            {d.World}: dp_replicate {d.DataParallelReplicate} x dp_shard {d.DataParallelShard} x tp {d.TensorParallel}{string.Concat(Others.Where(a => d[a] > 1).Select(a => $" x {a.Name()} {d[a]}"))}"));
+        var others = string.Concat(Others.Where(a => d[a] > 1).Select(a => $" x {a.Name()} {d[a]}"));
+        text.AppendLine(Text($"ranks            {d.World}: dp_replicate {d.DataParallelReplicate} x dp_shard {d.DataParallelShard} x tp {d.TensorParallel}{others}"));
         text.AppendLine("memory on each rank");
         foreach (var (use, bytes) in plan.Memory) text.AppendLine(Text($"  {use,-14} {bytes / (double)(1L << 30),10:F2} GiB"));
         if (plan.Collectives.Count > 0)
@@ -63,7 +64,8 @@ internal static class RankPlanText
         },
     };
 
-    private static readonly MeshAxis[] Others = [MeshAxis.ContextParallel, MeshAxis.PipelineParallel, MeshAxis.ExpertParallel, MeshAxis.ExpertTensorParallel];
+    private static readonly MeshAxis[] Others =
+        [MeshAxis.ContextParallel, MeshAxis.PipelineParallel, MeshAxis.ExpertParallel, MeshAxis.ExpertTensorParallel];
 
     private static object Json(GatherForm form) =>
         new { travels = form.Name, payload_bytes = form.GatherBytes, seconds = form.GatherSeconds, step_exposed_s = form.Exposed, step_hidden_s = form.Hidden };

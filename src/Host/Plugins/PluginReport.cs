@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Titan.Abstractions;
 
 namespace Titan.Host.Plugins;
 
@@ -25,6 +26,16 @@ public static class PluginReport
         }
 
         return text.ToString();
+    }
+
+    /// <summary>Which axes of the mesh the active plugins serve, on one line.</summary>
+    public static string Axes(IReadOnlyList<PluginRecord> records)
+    {
+        var exported = records.Where(r => r.Status == PluginStatus.Active).SelectMany(r => r.Exports)
+            .Where(e => e.Kind == "parallelism").Select(e => e.Name).ToHashSet();
+        var axes = MeshAxes.All.Select(a => a.Name()).ToLookup(exported.Contains);
+        var unserved = axes[false].Any() ? $"; {string.Join(", ", axes[false])} not" : "";
+        return $"mesh axes: {string.Join(", ", axes[true].DefaultIfEmpty("none"))} served{unserved}\n";
     }
 
     /// <summary>Everything about one plugin.</summary>

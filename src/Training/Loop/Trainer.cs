@@ -100,7 +100,8 @@ public sealed class Trainer : IDisposable
         pass = new ForwardBackward(inputs, loss, parallelisms.AfterBackward);
         validator = heldOut is null
             ? null
-            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss, batch => parallelisms.ShareOf(batch, device), ranks);
+            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss,
+                batch => parallelisms.ShareOf(batch, device), ranks);
         sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
         checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World) { Buffers = ModelParameters.Buffers(model) };

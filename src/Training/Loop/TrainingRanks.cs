@@ -11,7 +11,8 @@ namespace Titan.Training.Loop;
 public sealed record TrainingRanks(DeviceMesh Mesh, IProcessGroup World)
 {
     /// <summary>A run of one rank.</summary>
-    public static TrainingRanks Single { get; } = new(new DeviceMesh(new ParallelDimensions(), 0, (name, _) => new SingleRankGroup(name)), new SingleRankGroup("world"));
+    public static TrainingRanks Single { get; } =
+        new(new DeviceMesh(new ParallelDimensions(), 0, (name, _) => new SingleRankGroup(name)), new SingleRankGroup("world"));
 
     /// <summary>The sizes of the mesh.</summary>
     public ParallelDimensions Dimensions => Mesh.Sizes;
@@ -39,7 +40,9 @@ public sealed record TrainingRanks(DeviceMesh Mesh, IProcessGroup World)
     public static ParallelDimensions Resolve(JobConfig config, int world) => ParallelDimensions.Resolve(Asked(config), world);
 
     /// <summary>The mesh of a job whose number of ranks is not known: <c>-1</c> is the fewest that there can be.</summary>
-    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when the degrees are of more ranks than there can be, or do not fit each other.</exception>
+    /// <exception cref="TitanException">
+    /// With <see cref="ExitCode.Usage"/> when the degrees are of more ranks than there can be, or do not fit each other.
+    /// </exception>
     public static ParallelDimensions Least(JobConfig config) => ParallelDimensions.Least(Asked(config));
 
     /// <summary>The ranks of a job that runs on several.</summary>

@@ -10,6 +10,8 @@ public static class UnservedAxis
     /// <param name="ranks">Ranks over which its parallelism would work.</param>
     /// <param name="served">Names of the axes that plugins serve.</param>
     public static string Message(MeshAxis axis, int ranks, IEnumerable<string> served) =>
-        $"the mesh has {ranks} ranks along {axis.Name()}, and no plugin serves {axis.Name()}; served: {string.Join(", ", served.Order(StringComparer.Ordinal).DefaultIfEmpty("none"))}; " +
-        $"set {axis.DegreeKey()} to 1, or install a plugin that exports a parallelism for {axis.Name()}; 'titan plugin list' shows what is loaded and why others are not";
+        $"the mesh has {ranks} ranks along {axis.Name()}, and no plugin serves {axis.Name()}; " +
+        $"served: {string.Join(", ", served.Order(StringComparer.Ordinal).DefaultIfEmpty("none"))}; " +
+        $"set {axis.DegreeKey()} to 1, or install a plugin that exports a parallelism for {axis.Name()}; " +
+        "'titan plugin list' shows what is loaded and why others are not";
 }

@@ -33,6 +33,12 @@ public sealed class PlannedGroup(string name, int size) : IProcessGroup
     public IWork AllToAllSingleAsync(Tensor output, Tensor input) => throw Refusal(CollectiveVerb.AllToAll);
 
     /// <inheritdoc />
+    public IWork AllToAllSingleAsync(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits) => throw Refusal(CollectiveVerb.AllToAll);
+
+    /// <inheritdoc />
+    public IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages) => throw Refusal(CollectiveVerb.BatchSendReceive);
+
+    /// <inheritdoc />
     public void Barrier() => throw Refusal("barrier");
 
     private TitanException Refusal(string verb) =>

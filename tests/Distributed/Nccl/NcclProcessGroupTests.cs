@@ -55,6 +55,45 @@ public sealed class NcclProcessGroupTests(FakeNccl fake) : IClassFixture<FakeNcc
         g.Barrier();
     });
 
+    [TheoryWithTools("g++")]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(4)]
+    public void Uneven_slices_and_messages_arrive_and_what_has_no_length_is_not_sent(int ranks) => fake.OnRanks(ranks, group =>
+    {
+        using var scope = NewDisposeScope();
+        IProcessGroup g = group;
+        foreach (var type in new[] { ScalarType.Float32, ScalarType.BFloat16, Float8Format.E4M3.Type })
+        {
+            // Rank s sends (3 s + r) % 4 rows to rank r: some of them none.
+            long Rows(int from, int to) => (3 * from + to) % 4;
+            long[] outputs = [.. Enumerable.Range(0, ranks).Select(r => Rows(r, g.Rank))], inputs = [.. Enumerable.Range(0, ranks).Select(r => Rows(g.Rank, r))];
+            var output = zeros(outputs.Sum(), 2).to(type);
+            g.AllToAllSingle(output, cat([.. Enumerable.Range(0, ranks).Select(r => full(Rows(g.Rank, r), 2, 10f * g.Rank + r))]).to(type), outputs, inputs);
+            var expected = cat([.. Enumerable.Range(0, ranks).Select(r => full(Rows(r, g.Rank), 2, 10f * r + g.Rank))]).to(type).to(ScalarType.Float32);
+            Assert.True(output.to(ScalarType.Float32).eq(expected).all().item<bool>());
+        }
+
+        // A ring, two tags in opposite orders, and this rank itself.
+        int right = (g.Rank + 1) % ranks, left = (g.Rank + ranks - 1) % ranks;
+        Tensor first = zeros(3), second = zeros(5), own = zeros(2);
+        g.BatchSendReceive(
+        [
+            PointToPoint.Receive(second, left, 2), PointToPoint.Send(full(3, 1f + g.Rank), right, 1), PointToPoint.Send(full(5, 100f + g.Rank), right, 2), PointToPoint.Receive(first, left, 1),
+            PointToPoint.Send(full(2, 7f), g.Rank, 9), PointToPoint.Receive(own, g.Rank, 9), PointToPoint.Send(zeros(0), right, 3), PointToPoint.Receive(zeros(0), left, 3),
+        ]);
+        Assert.True(first.eq(1 + left).all().item<bool>() && second.eq(100 + left).all().item<bool>() && own.eq(7).all().item<bool>());
+
+        // Two of the ranks; the others know nothing of it.
+        var x = full(4, (float)g.Rank);
+        if (ranks > 1 && g.Rank == 0) g.SendAsync(x, ranks - 1, 4).Wait();
+        if (ranks > 1 && g.Rank == ranks - 1)
+        {
+            g.Receive(x, 0, 4);
+            Assert.True(x.eq(0).all().item<bool>());
+        }
+    });
+
     [FactWithTools("g++")]
     public void NaN_wins_although_the_library_loses_it() => fake.OnRanks(2, group =>
     {

@@ -1,9 +1,11 @@
 // A stand-in for libnccl, the CUDA driver and libtorch's stream, with their interfaces, on host memory. Ranks are threads of one process; a collective is done when the call
 // returns. It checks what a real library would crash on: the id passed by value, handles, types, streams. What was called, in order, can be read back.
+#include <algorithm>
 #include <condition_variable>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <string>
@@ -25,7 +27,7 @@ thread_local uintptr_t current_context = 0;
 void note(const std::string& what) { std::lock_guard<std::mutex> lock(log_gate); log_text += what + ";"; }
 int fail(int code, const std::string& why) { last_error = why; return code; }
 
-struct Message { const char* from; char* to; size_t bytes; int peer; };
+struct Message { char* at; size_t bytes; int peer; bool taken; };
 
 // What the ranks of one communicator show each other.
 struct World {
@@ -34,7 +36,8 @@ struct World {
     std::mutex gate;
     std::condition_variable moved;
     std::vector<const void*> inputs;
-    std::vector<std::vector<Message>> sends;
+    // What each rank has sent and its receivers have not taken yet.
+    std::vector<std::deque<Message*>> sends;
 
     void meet() {
         std::unique_lock<std::mutex> lock(gate);
@@ -44,7 +47,7 @@ struct World {
     }
 };
 
-struct Comm { uint32_t magic; World* world; int rank; std::vector<Message> receives; };
+struct Comm { uint32_t magic; World* world; int rank; std::vector<Message> sends, receives; };
 
 std::mutex worlds_gate;
 std::map<std::string, World*> worlds;
@@ -120,7 +123,7 @@ int ncclCommInitRank(Comm** comm, int size, UniqueId id, int rank) {
         w = found;
     }
     w->meet();
-    *comm = new Comm{0xcafe, w, rank, {}};
+    *comm = new Comm{0xcafe, w, rank, {}, {}};
     return kSuccess;
 }
 int ncclCommDestroy(Comm* comm) { comm->magic = 0; return kSuccess; }
@@ -163,13 +166,14 @@ int ncclSend(const void* in, size_t count, int type, int peer, Comm* comm, void*
     if (int e = check(comm, stream)) return e;
     if (!group_depth) return fail(kInvalidUsage, "the stand-in wants sends in a group");
     group_comm = comm;
-    comm->world->sends[comm->rank].push_back({(const char*)in, nullptr, count * width(type), peer});
+    comm->sends.push_back({(char*)in, count * width(type), peer, false});
     return kSuccess;
 }
 int ncclRecv(void* out, size_t count, int type, int peer, Comm* comm, void* stream) {
     if (int e = check(comm, stream)) return e;
     if (!group_depth) return fail(kInvalidUsage, "the stand-in wants receives in a group");
-    comm->receives.push_back({nullptr, (char*)out, count * width(type), peer});
+    group_comm = comm;
+    comm->receives.push_back({(char*)out, count * width(type), peer, false});
     return kSuccess;
 }
 int ncclGroupEnd() {
@@ -178,16 +182,29 @@ int ncclGroupEnd() {
     if (!comm) return kSuccess;
     note("group");
     World& w = *comm->world;
-    w.meet();
-    for (auto& r : comm->receives)
-        for (auto& s : w.sends[r.peer])
-            if (s.peer == comm->rank) memcpy(r.to, s.from, r.bytes);
-    w.meet();
-    w.sends[comm->rank].clear();
+    int result = kSuccess;
+    std::unique_lock<std::mutex> lock(w.gate);
+    for (auto& s : comm->sends) w.sends[comm->rank].push_back(&s);
+    w.moved.notify_all();
+    // Between two ranks in the order of calls; nobody else need come.
+    for (auto& r : comm->receives) {
+        auto& from = w.sends[r.peer];
+        Message* s = nullptr;
+        w.moved.wait(lock, [&] {
+            for (auto* m : from) if (m->peer == comm->rank) { s = m; return true; }
+            return false;
+        });
+        if (s->bytes != r.bytes) result = fail(kInvalidArgument, "a message of " + std::to_string(s->bytes) + " bytes for a receive of " + std::to_string(r.bytes));
+        memcpy(r.at, s->at, std::min(r.bytes, s->bytes));
+        from.erase(std::find(from.begin(), from.end(), s));
+        s->taken = true;
+        w.moved.notify_all();
+    }
+    w.moved.wait(lock, [&] { for (auto& s : comm->sends) if (!s.taken) return false; return true; });
+    comm->sends.clear();
     comm->receives.clear();
     group_comm = nullptr;
-    w.meet();
-    return kSuccess;
+    return result;
 }
 
 int cuInit(unsigned) { return 0; }

@@ -175,7 +175,7 @@ internal static class VerbScenarios
         group.Barrier();
     }
 
-    private static void Refused(Action action, params string[] words)
+    public static void Refused(Action action, params string[] words)
     {
         try
         {

@@ -61,6 +61,25 @@ public sealed class NamedExportsTests
         }
     }
 
+    [Fact]
+    public void An_axis_is_served_by_whatever_plugin_exports_it()
+    {
+        var contexts = Plugin("contexts", new PluginExport("parallelism", "cp", "stable", ""));
+        string[] job = ["--parallelism.context_parallel_degree", "2", "--parallelism.tensor_parallel_degree", "2"];
+        Assert.Empty(Problems(contexts, Sharding));
+        Assert.Equal(["sharding", "contexts", "sharding"], Of([Sharding, contexts], job).Parallelisms(4).Select(e => e.Plugin.Id));
+        Assert.StartsWith("the mesh has 2 ranks along cp, and cp belongs to plugin 'contexts', which is Disabled", Assert.Single(Problems(Off(contexts), Sharding)), StringComparison.Ordinal);
+        Assert.StartsWith("the mesh has 2 ranks along tp, and no plugin serves tp; served: cp;", Assert.Single(Problems(contexts)), StringComparison.Ordinal);
+        Assert.Equal(2, Problems(Tensorwise).Count);
+
+        IReadOnlyList<string> Problems(params PluginRecord[] plugins)
+        {
+            var problems = new JobProblems();
+            Of(plugins, job).CheckAxes(problems);
+            return problems.Texts;
+        }
+    }
+
     private static PluginExport Recipe(string name, bool isDefault = false) => new("recipe", name, "stable", "") { IsDefault = isDefault };
 
     private static PluginRecord Plugin(string id, params PluginExport[] exports) => new() { Id = id, Folder = $"/plugins/{id}", Exports = exports };

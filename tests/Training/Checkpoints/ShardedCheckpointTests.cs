@@ -360,6 +360,11 @@ public sealed class ShardedCheckpointTests : IDisposable
 
         public IWork AllToAllSingleAsync(Tensor output, Tensor input) => Timed(() => inner.AllToAllSingle(output, input));
 
+        public IWork AllToAllSingleAsync(Tensor output, Tensor input, IReadOnlyList<long> outputSplits, IReadOnlyList<long> inputSplits) =>
+            Timed(() => inner.AllToAllSingle(output, input, outputSplits, inputSplits));
+
+        public IWork BatchSendReceiveAsync(IReadOnlyList<PointToPoint> messages) => Timed(() => inner.BatchSendReceive(messages));
+
         public void Barrier() => inner.Barrier();
 
         private CombinedWork Timed(Action collective)
