@@ -13,6 +13,7 @@ internal static class Units
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> for a parameter that no source gives.</exception>
     public static IReadOnlyList<IReadOnlyList<UnitLayer>> Of(ParallelizationContext context)
     {
+        ModelParameters.ThrowIfOwnerless(context.Model, "data parallelism over several ranks");
         var layers = ModelParameters.Layers(context.Model);
         if (layers.FirstOrDefault(l => l.Layer is ILinear { Bias: not null }) is { Module: not null } biased)
             throw new TitanException(ExitCode.Usage, $"layer '{biased.Fqn}' has a bias, which data parallelism over several ranks does not serve; use a model without biases");

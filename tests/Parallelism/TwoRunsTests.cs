@@ -10,7 +10,7 @@ public sealed class TwoRunsTests
     private static readonly TinyJob.Options
         Tensorwise = new() { Recipe = "tensorwise", Float8Gather = true, Precompute = true, Steps = 4 },
         Rowwise = new() { Recipe = "rowwise", Float8Gather = true, Reshard = false, Prefetch = false, Steps = 4 },
-        Mx = new() { Recipe = "mxfp8_rceil", Float8Gather = true, Steps = 4, Checkpointing = Titan.Training.Models.BlockCheckpointing.Full },
+        Mx = new() { Recipe = "mxfp8_rceil", Float8Gather = true, Steps = 4, Checkpointing = Titan.Models.BlockCheckpointing.Full },
         Plain = new() { Steps = 4, Reshard = false };
 
     [Fact]
