@@ -58,6 +58,7 @@ public sealed class KeysAreReadTests
         }
 
         foreach (var converter in session.Catalog.Exports<IModelConverter, ConverterMetadata>()) Add(converter.Metadata.Name, converter.Part.OptionsType);
+        foreach (var parallelism in session.Catalog.Exports<IParallelism, ParallelismMetadata>()) Add("parallelism", parallelism.Part.OptionsType);
         return found;
 
         void Add(string section, Type record)
