@@ -10,7 +10,8 @@ public sealed class UnnamedPluginTests : IClassFixture<BuiltFixtures>, IDisposab
     [InlineData("ok", "config", "check")]
     [InlineData("[acme.option_kinds]", "config", "show")]
     [InlineData("acme.trains_a_step", "plan")]
-    [InlineData("acme.trains_a_step", "plan", "--world", "2")]
+    // Two plugins that export one axis are both left out, and no other serves it.
+    [InlineData("acme.trains_a_step", "plan", "--world", "2", "--plugins.disable", "ownreplication")]
     public void No_code_runs_of_a_plugin_that_the_job_does_not_name(string expected, params string[] command)
     {
         var written = Path.Combine(folder, "written");
