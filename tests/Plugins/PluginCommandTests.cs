@@ -42,7 +42,7 @@ public sealed class PluginCommandTests : IClassFixture<BuiltFixtures>, IDisposab
         var shipped = Directory.EnumerateDirectories(Path.Combine(StagedPlugin.Repository, "artifacts", "plugins")).Count();
         var lines = output.Trim().Split('\n');
         Assert.Equal(Directory.EnumerateDirectories(BuiltFixtures.Plugins).Count() + shipped, lines.Length - 1);
-        Assert.Equal("mesh axes: tp, dp_shard, dp_replicate served; ep, etp, cp, pp not", lines[^1]);
+        Assert.Equal("mesh axes: tp, cp, dp_shard, dp_replicate served; ep, etp, pp not", lines[^1]);
         Assert.Contains(output.Split('\n'), l => l.StartsWith("newercontract", StringComparison.Ordinal) && l.Contains("upgrade Titan", StringComparison.Ordinal));
     }
 
