@@ -1,34 +1,37 @@
 // amax along columns, in two stages: each block takes a share of the rows, then the maxima of the blocks are joined, to amaxes or at once to scales. Maxima are kept in x's dtype, which
 // holds them exactly.
 #include "columns.cuh"
-#include "loads.cuh"
 #include "scale.cuh"
 
-constexpr int block_threads = 256;
+// Rows that a thread has under way.
+constexpr int block_threads = 256, column_loads = 8;
 
-// x [R, C] -> partial [gridDim.y, C]. A thread owns the neighbouring columns that one 16-byte access moves, and several rows at a time; the grid covers all columns.
+// The largest of rows first, first + apart, ... below `rows` in the columns of a thread's piece, several at a time.
+template <typename T> DEVICE void amax_of_piece(const T* x, i64 first, i64 apart, i64 step, i64 rows, i64 columns, i64 c, bool whole, u32 (&best)[4])
+{
+    constexpr int N = lanes_of<T>();
+    for (; first < rows; first += step * column_loads)
+    {
+        Raw<T, N> kept[column_loads] {};
+        UNROLL for (int u = 0; u < column_loads; u++)
+            if (first + u * apart < rows) kept[u] = fetch<N>(x + (first + u * apart) * columns + c, whole, columns - c);
+        UNROLL for (int u = 0; u < column_loads; u++)
+            UNROLL for (int k = 0; k < 4; k++) best[k] = larger<T>(best[k], magnitudes<T>(kept[u].words[k]));
+    }
+}
+
+// x [R, C] -> partial [gridDim.y, C]. A thread owns the neighbouring columns that one 16-byte access moves; the grid covers all columns.
 template <typename T> DEVICE void amax_columns_partial(const T* x, i64 rows, i64 columns, T* partial)
 {
     constexpr int N = lanes_of<T>();
-    __shared__ __align__(16) u32 shared[block_threads * N];
-    const i64 column0 = (i64)blockIdx.x * blockDim.x * N, c = column0 + threadIdx.x * N, count = columns - c, step = blockDim.y;
-    const bool whole = aligned(x) && columns % N == 0;
-    u32 best[N] = {};
-    for (i64 first = (i64)blockIdx.y * step * loads + threadIdx.y; first < rows && count > 0; first += gridDim.y * step * loads)
+    __shared__ __align__(16) u32 shared[block_threads * 4];
+    const i64 column0 = (i64)blockIdx.x * blockDim.x * N, c = column0 + threadIdx.x * N, apart = blockDim.y;
+    u32 best[4] = {};
+    if (c < columns)
+        amax_of_piece(x, (i64)blockIdx.y * apart * column_loads + threadIdx.y, apart, gridDim.y * apart, rows, columns, c, aligned(x) && columns % N == 0, best);
+    join_columns<T>(best, shared, [=](int column, u32 word, int k)
     {
-        Raw<T, N> kept[loads] {};
-        UNROLL for (int u = 0; u < loads; u++)
-            if (first + u * step < rows) kept[u] = fetch<N>(x + (first + u * step) * columns + c, whole, count);
-        UNROLL for (int u = 0; u < loads; u++)
-        {
-            const Pack<T, N> pack = unpack(kept[u]);
-            UNROLL for (int k = 0; k < N; k++) best[k] = Max::of(best[k], magnitude(pack.at[k]));
-        }
-    }
-
-    join_columns<N>(best, shared, [=](int column, u32 all)
-    {
-        if (column0 + column < columns) partial[blockIdx.y * columns + column0 + column] = as_element<T>(all);
+        if (column0 + column < columns) partial[blockIdx.y * columns + column0 + column] = element<T>(word, k);
     });
 }
 
@@ -40,29 +43,18 @@ template <typename T>
 DEVICE void amax_columns_finish(const T* partial, i64 parts, i64 columns, float max, float scale_of_zero, int power_of_two, float* amax, float* scale, float* inverse)
 {
     constexpr int N = lanes_of<T>();
-    __shared__ __align__(16) u32 shared[block_threads * N];
+    __shared__ __align__(16) u32 shared[block_threads * 4];
     const bool whole = aligned(partial) && columns % N == 0;
-    const i64 step = blockDim.y;
     for (i64 column0 = (i64)blockIdx.x * blockDim.x * N; column0 < columns; column0 += (i64)gridDim.x * blockDim.x * N)
     {
-        const i64 c = column0 + threadIdx.x * N, count = columns - c;
-        u32 best[N] = {};
-        for (i64 first = threadIdx.y; first < parts && count > 0; first += step * loads)
-        {
-            Raw<T, N> kept[loads] {};
-            UNROLL for (int u = 0; u < loads; u++)
-                if (first + u * step < parts) kept[u] = fetch<N>(partial + (first + u * step) * columns + c, whole, count);
-            UNROLL for (int u = 0; u < loads; u++)
-            {
-                const Pack<T, N> pack = unpack(kept[u]);
-                UNROLL for (int k = 0; k < N; k++) best[k] = Max::of(best[k], magnitude(pack.at[k]));
-            }
-        }
-
-        join_columns<N>(best, shared, [=](int column, u32 all)
+        const i64 c = column0 + threadIdx.x * N, apart = blockDim.y;
+        u32 best[4] = {};
+        if (c < columns) amax_of_piece(partial, (i64)threadIdx.y, apart, apart, parts, columns, c, whole, best);
+        join_columns<T>(best, shared, [=](int column, u32 word, int k)
         {
             const i64 at = column0 + column;
             if (at >= columns) return;
+            const u32 all = magnitude(element<T>(word, k));
             if (amax != nullptr) amax[at] = from_magnitude(all);
             if (scale == nullptr) return;
             const float s = scale_of_amax(all, max, scale_of_zero, power_of_two);

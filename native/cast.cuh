@@ -33,28 +33,33 @@ template <typename F, typename T> DEVICE void cast_flat(const T* x, float scale,
     for (i64 i = packs * N + (i64)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += (i64)gridDim.x * blockDim.x) y[i] = encode<F>(times(widen(x[i]), scale));
 }
 
-// The scale of an element is scale[row * row_step + column * column_step]: steps (0, 0) one scale, (1, 0) one per row, (0, 1) one per column. A thread keeps those of its columns.
-template <int N> struct Factors
+// A scale for each row, or for each column: a thread keeps those of its columns.
+struct RowFactors
 {
     const float* scale;
-    i64 row_step, column_step;
-    float own[N];
     float of_row;
 
-    DEVICE Factors(const float* s, i64 rows, i64 columns) : scale(s), row_step(rows), column_step(columns), of_row(0.0f) {}
+    DEVICE explicit RowFactors(const float* s) : scale(s), of_row(0.0f) {}
+    DEVICE void columns(i64, i64) {}
+    DEVICE void row(i64 r) { of_row = scale[r]; }
+    DEVICE float operator()(int) const { return of_row; }
+};
+
+template <int N> struct ColumnFactors
+{
+    const float* scale;
+    float own[N];
+
+    DEVICE explicit ColumnFactors(const float* s) : scale(s) {}
 
     // Columns c .. c + count - 1 of the thread's N.
     DEVICE void columns(i64 c, i64 count)
     {
-        UNROLL for (int k = 0; k < N; k++) own[k] = scale[column_step != 0 && k < count ? c + k : 0];
+        UNROLL for (int k = 0; k < N; k++) own[k] = k < count ? scale[c + k] : 0.0f;
     }
 
-    DEVICE void row(i64 r)
-    {
-        if (row_step != 0) of_row = scale[r];
-    }
-
-    DEVICE float operator()(int k) const { return row_step != 0 ? of_row : own[k]; }
+    DEVICE void row(i64) {}
+    DEVICE float operator()(int k) const { return own[k]; }
 };
 
 // One scale for everything.
@@ -67,31 +72,42 @@ struct OneFactor
     DEVICE float operator()(int) const { return scale; }
 };
 
-// x [R, C] -> y [R, C] (not written where null) and yt [C, R]. Blocks stride over the tiles; a thread takes four rows of as many columns as one access has.
-template <typename F, typename T, typename Factor> DEVICE void cast_tiles(const T* x, Factor factor, i64 rows, i64 columns, u8* y, u8* yt)
+// x [R, C] -> y [R, C] (not written where null) and yt [C, R]. Blocks stride over the tiles; a thread takes four rows of as many columns as one access has, in two turns, or four of fp32.
+// FromTheEnd: the last tiles first.
+template <typename F, bool FromTheEnd, bool Whole, typename T, typename Factor> DEVICE void cast_tiles(const T* x, Factor factor, i64 rows, i64 columns, u8* y, u8* yt, u32* tile)
 {
-    constexpr int N = lanes_of<T>(), threads_across = tile_side / N, groups_at_once = tile_threads / threads_across;
-    __shared__ __align__(16) u32 tile[tile_words];
-    const bool whole_rows = aligned(x) && (y == nullptr || aligned(y)) && columns % N == 0, whole_columns = aligned(yt) && rows % 16 == 0;
+    constexpr int N = lanes_of<T>(), threads_across = tile_side / N, groups_at_once = tile_threads / threads_across, turns = tile_side / 4 / groups_at_once;
+    DYNAMIC_SHARED(memory);
+    const bool whole_columns = aligned(yt) && rows % 16 == 0;
     const u32 across = (u32)((columns + tile_side - 1) / tile_side), tiles = across * (u32)((rows + tile_side - 1) / tile_side);
     const int inner = threadIdx.x % threads_across * N, first_group = threadIdx.x / threads_across;
+    const TileSource<Whole, 4, T> source(x, rows, columns, memory);
+    const auto bring = [=](u32 t, int turn)
+    {
+        // Beyond the last tile there are no rows.
+        if (FromTheEnd && t < tiles) t = tiles - 1 - t;
+        source.bring(turn, (i64)(t / across) * tile_side + 4 * (first_group + turn * groups_at_once), (i64)(t % across) * tile_side + inner);
+    };
+    UNROLL for (int turn = 0; turn < turns; turn++) bring(blockIdx.x, turn);
     for (u32 t = blockIdx.x; t < tiles; t += gridDim.x)
     {
-        const i64 row0 = (i64)(t / across) * tile_side, column0 = (i64)(t % across) * tile_side, c = column0 + inner, count = columns - c;
+        const u32 at = FromTheEnd ? tiles - 1 - t : t;
+        const i64 row0 = (i64)(at / across) * tile_side, column0 = (i64)(at % across) * tile_side, c = column0 + inner, count = columns - c;
         factor.columns(c, count);
-        for (int group = first_group; group < tile_side / 4; group += groups_at_once)
+        NO_UNROLL for (int turn = 0; turn < turns; turn++)
         {
+            const int group = first_group + turn * groups_at_once;
             const i64 row = row0 + 4 * group;
-            Raw<T, N> packs[4] {};
-            UNROLL for (int j = 0; j < 4; j++)
-                if (row + j < rows && count > 0) packs[j] = fetch<N>(x + (row + j) * columns + c, whole_rows, count);
+            Raw<T, N> packs[4];
+            source.take(turn, row, c, packs);
+            bring(t + gridDim.x, turn);
             u32 words[4][N / 4];
             UNROLL for (int j = 0; j < 4; j++)
             {
                 const bool exists = row + j < rows && count > 0;
                 if (exists) factor.row(row + j);
                 encode_pack<F>(unpack(packs[j]), factor, words[j]);
-                if (exists && y != nullptr) store_words(y + (row + j) * columns + c, words[j], whole_rows, count);
+                if (exists && y != nullptr) store_words(y + (row + j) * columns + c, words[j], Whole, count);
             }
 
             tile_put(tile, inner, group, words);
@@ -101,4 +117,10 @@ template <typename F, typename T, typename Factor> DEVICE void cast_tiles(const 
         tile_write(tile, column0, row0, columns, rows, whole_columns, yt);
         __syncthreads();  // the tile has been read
     }
+}
+
+template <typename F, bool FromTheEnd, typename T, typename Factor> DEVICE void cast_tiles(const T* x, Factor factor, i64 rows, i64 columns, u8* y, u8* yt, u32* tile)
+{
+    if (aligned(x) && (y == nullptr || aligned(y)) && columns % lanes_of<T>() == 0) cast_tiles<F, FromTheEnd, true>(x, factor, rows, columns, y, yt, tile);
+    else cast_tiles<F, FromTheEnd, false>(x, factor, rows, columns, y, yt, tile);
 }

@@ -1,21 +1,13 @@
 // float8 = encode(x * scale) with given scales, written as x lies.
 #include "cast.cuh"
 
-// x [R, C] -> y [R, C]. The scale of an element: scale[row * row_step + column * column_step]. The grid covers all columns; a thread keeps to its own and takes several rows at a time.
-template <typename F, typename T>
-DEVICE void cast_rowmajor(const T* x, const float* scale, i64 row_step, i64 column_step, i64 rows, i64 columns, u8* y)
+// x [R, C] -> y [R, C]. The grid covers all columns; a thread keeps to its own and takes several rows at a time.
+template <typename F, typename T, typename Factor> DEVICE void cast_rowmajor(const T* x, Factor factor, i64 rows, i64 columns, u8* y)
 {
     constexpr int N = lanes_of<T>();
-    if (row_step == 0 && column_step == 0)
-    {
-        cast_flat<F>(x, *scale, rows * columns, y);
-        return;
-    }
-
     const i64 c = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * N, count = columns - c;
     if (count <= 0) return;
     const bool whole = aligned(x) && aligned(y) && columns % N == 0;
-    Factors<N> factor(scale, row_step, column_step);
     factor.columns(c, count);
     const i64 step = blockDim.y;
     for (i64 first = (i64)blockIdx.y * step * loads + threadIdx.y; first < rows; first += gridDim.y * step * loads)
@@ -33,6 +25,15 @@ DEVICE void cast_rowmajor(const T* x, const float* scale, i64 row_step, i64 colu
             store_words(y + row * columns + c, words, whole, count);
         }
     }
+}
+
+// The scale of an element: scale[row * row_step + column * column_step].
+template <typename F, typename T>
+DEVICE void cast_rowmajor(const T* x, const float* scale, i64 row_step, i64 column_step, i64 rows, i64 columns, u8* y)
+{
+    if (column_step != 0) cast_rowmajor<F>(x, ColumnFactors<lanes_of<T>()>(scale), rows, columns, y);
+    else if (row_step != 0) cast_rowmajor<F>(x, RowFactors(scale), rows, columns, y);
+    else cast_flat<F>(x, *scale, rows * columns, y);
 }
 
 #define CAST(T, F, NAME)                                                                                                              \

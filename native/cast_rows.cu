@@ -1,8 +1,7 @@
 // A scale per row in one pass: a row stays in registers from its amax to its bytes. On the way, where asked for, the amaxes of columns and parts of the amax of all.
-#include "access.cuh"
 #include "columns.cuh"
 #include "scale.cuh"
-#include "tile.cuh"
+#include "stage.cuh"
 
 // A thread keeps this many elements of a row; rows of more than 512 times as many are read a second time beyond.
 constexpr int kept_elements = 32, most_threads = 512;
@@ -22,48 +21,53 @@ DEVICE u32 reduce_row(u32 value, u32* shared, int half)
 }
 
 // x [R, C] -> y [R, C], scale and inverse [R], parts [gridDim.x]: of the amax of x. COLUMNS: also partial [gridDim.x, C], the largest magnitudes that each block has seen of each column;
-// C is then at most what the threads of a row keep. blockDim.x threads take a row, a multiple of 32; blockDim.y rows at a time.
-template <typename F, bool COLUMNS, typename T>
+// C is then at most what the threads of a row keep. blockDim.x threads take a row, a multiple of 32; blockDim.y rows at a time. The next rows come into shared memory, 64 or 128 bytes for
+// each thread, while a thread works on its row in registers. The last rows first: whoever made x has written them last, and they may still lie in the L2 cache.
+template <typename F, bool COLUMNS, bool whole, typename T>
 DEVICE void cast_rows(const T* x, i64 rows, i64 columns, int power_of_two, u8* y, float* scale, float* inverse, float* parts, T* partial)
 {
     constexpr int N = lanes_of<T>(), P = kept_elements / N;
     __shared__ u32 shared[2 * most_threads / 32];
-    const bool whole = aligned(x) && aligned(y) && columns % N == 0;
-    const i64 stride = (i64)blockDim.x * N, own = (i64)threadIdx.x * N;
-    u32 all = 0, best[COLUMNS ? P : 1][N] = {};
-    int half = 0;
-    for (i64 first = (i64)blockIdx.x * blockDim.y; first < rows; first += (i64)gridDim.x * blockDim.y, half ^= 1)
+    DYNAMIC_SHARED(memory);
+    const int threads = blockDim.x * blockDim.y, width = (int)columns, stride = blockDim.x * N, own = threadIdx.x * N;
+    const Place stage = Place(memory) + (int)(threadIdx.y * blockDim.x + threadIdx.x);
+    const i64 step = (i64)gridDim.x * blockDim.y;
+    const auto bring = [=](i64 row)
     {
-        const i64 row = first + threadIdx.y;
-        const bool exists = row < rows;
+        UNROLL for (int p = 0; p < P; p++)
+            if (whole && row >= 0 && own + p * stride < width) stage_piece(stage + p * threads, x + row * columns + own + p * stride);
+        end_group();
+    };
+    u32 all = 0, best[COLUMNS ? P : 1][4] = {};
+    int half = 0;
+    i64 row = rows - 1 - (i64)blockIdx.x * blockDim.y - threadIdx.y;
+    bring(row);
+    for (i64 first = (i64)blockIdx.x * blockDim.y; first < rows; first += step, row -= step, half ^= 1)
+    {
+        const bool exists = row >= 0;
         const T* from = x + row * columns;
         Raw<T, N> kept[P] {};
+        await_groups<0>();
         UNROLL for (int p = 0; p < P; p++)
         {
-            const i64 c = own + p * stride;
-            if (exists && c < columns) kept[p] = fetch<N>(from + c, whole, columns - c);
+            const int c = own + p * stride;
+            if (exists && c < width) kept[p] = whole ? arrived<N, T>(stage + p * threads) : fetch<N>(from + c, false, width - c);
         }
 
-        u32 amax = 0;
+        bring(row - step);
+        u32 word = 0;
         UNROLL for (int p = 0; p < P; p++)
-        {
-            const Pack<T, N> pack = unpack(kept[p]);
-            UNROLL for (int k = 0; k < N; k++)
+            UNROLL for (int k = 0; k < 4; k++)
             {
-                const u32 m = magnitude(pack.at[k]);
-                amax = Max::of(amax, m);
-                if (COLUMNS) best[p][k] = Max::of(best[p][k], m);
-            }
-        }
-
-        if (exists)
-            for (i64 c = own + P * stride; c < columns; c += stride)
-            {
-                const Pack<T, N> pack = unpack(fetch<N>(from + c, whole, columns - c));
-                UNROLL for (int k = 0; k < N; k++) amax = Max::of(amax, magnitude(pack.at[k]));
+                const u32 m = magnitudes<T>(kept[p].words[k]);
+                word = larger<T>(word, m);
+                if (COLUMNS) best[p][k] = larger<T>(best[p][k], m);
             }
 
-        amax = reduce_row(amax, shared, half);
+        if (exists && !COLUMNS)
+            for (int c = own + P * stride; c < width; c += stride) word = largest(word, fetch<N>(from + c, whole, width - c));
+
+        const u32 amax = reduce_row(largest_of<T>(word), shared, half);
         all = Max::of(all, amax);
         if (!exists) continue;
         const float s = scale_of_amax<F>(amax, power_of_two);
@@ -71,19 +75,20 @@ DEVICE void cast_rows(const T* x, i64 rows, i64 columns, int power_of_two, u8* y
         u8* to = y + row * columns;
         UNROLL for (int p = 0; p < P; p++)
         {
-            const i64 c = own + p * stride;
-            if (c >= columns) continue;
+            const int c = own + p * stride;
+            if (c >= width) continue;
             u32 words[N / 4];
             encode_pack<F>(unpack(kept[p]), factor, words);
-            store_words(to + c, words, whole, columns - c);
+            store_words(to + c, words, whole, width - c);
         }
 
-        for (i64 c = own + P * stride; c < columns; c += stride)
-        {
-            u32 words[N / 4];
-            encode_pack<F>(unpack(fetch<N>(from + c, whole, columns - c)), factor, words);
-            store_words(to + c, words, whole, columns - c);
-        }
+        if (!COLUMNS)
+            for (int c = own + P * stride; c < width; c += stride)
+            {
+                u32 words[N / 4];
+                encode_pack<F>(unpack(fetch<N>(from + c, whole, width - c)), factor, words);
+                store_words(to + c, words, whole, width - c);
+            }
 
         if (threadIdx.x == 0)
         {
@@ -92,7 +97,7 @@ DEVICE void cast_rows(const T* x, i64 rows, i64 columns, int power_of_two, u8* y
         }
     }
 
-    // Rows beyond the last have no magnitude. Each thread has the maximum of its rows; the block's is that over the threads' second index.
+    // Rows that do not exist have no magnitude. Each thread has the maximum of its rows; the block's is that over the threads' second index.
     __shared__ u32 of_rows[most_threads / 32];
     if (threadIdx.x == 0) of_rows[threadIdx.y] = all;
     __syncthreads();
@@ -102,26 +107,35 @@ DEVICE void cast_rows(const T* x, i64 rows, i64 columns, int power_of_two, u8* y
         parts[blockIdx.x] = from_magnitude(all);
     }
 
-    if (!COLUMNS) return;
-    // Only blocks of 256 threads have several rows at a time.
-    __shared__ __align__(16) u32 joined[COLUMNS ? 256 * N : 4];
-    UNROLL for (int p = 0; p < (COLUMNS ? P : 1); p++)
+    if constexpr (COLUMNS)
     {
-        T* to = partial + blockIdx.x * columns + p * stride;
-        const i64 count = columns - p * stride;
-        if (blockDim.y == 1)
+        // Only blocks of 256 threads have several rows at a time.
+        __shared__ __align__(16) u32 joined[256 * 4];
+        UNROLL for (int p = 0; p < P; p++)
         {
-            if (own >= count) continue;
-            Pack<T, N> pack;
-            UNROLL for (int k = 0; k < N; k++) pack.at[k] = as_element<T>(best[p][k]);
-            put<N>(to + own, pack, aligned(partial) && columns % N == 0, count - own);
-        }
-        else
-            join_columns<N>(best[p], joined, [=](int column, u32 largest)
+            T* to = partial + blockIdx.x * columns + p * stride;
+            const int count = width - p * stride;
+            if (blockDim.y == 1)
             {
-                if (column < count) to[column] = as_element<T>(largest);
-            });
+                if (own >= count) continue;
+                Raw<T, N> raw;
+                UNROLL for (int k = 0; k < 4; k++) raw.words[k] = best[p][k];
+                put<N>(to + own, unpack(raw), aligned(partial) && columns % N == 0, count - own);
+            }
+            else
+                join_columns<T>(best[p], joined, [=](int column, u32 word, int k)
+                {
+                    if (column < count) to[column] = element<T>(word, k);
+                });
+        }
     }
+}
+
+template <typename F, bool COLUMNS, typename T>
+DEVICE void cast_rows(const T* x, i64 rows, i64 columns, int power_of_two, u8* y, float* scale, float* inverse, float* parts, T* partial)
+{
+    if (aligned(x) && aligned(y) && columns % lanes_of<T>() == 0) cast_rows<F, COLUMNS, true>(x, rows, columns, power_of_two, y, scale, inverse, parts, partial);
+    else cast_rows<F, COLUMNS, false>(x, rows, columns, power_of_two, y, scale, inverse, parts, partial);
 }
 
 #define CAST(T, F, NAME)                                                                                                              \

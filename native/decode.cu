@@ -2,7 +2,7 @@
 #include "float8.cuh"
 
 // x [count] -> y [count].
-template <typename F, typename T> DEVICE void decode_all(const u8* x, i64 count, T* y)
+template <typename F, typename T> DEVICE void decode_elements(const u8* x, i64 count, T* y)
 {
     // A load is of 8 or 4 bytes here: more of them.
     constexpr int N = lanes_of<T>(), packs_at_once = 8;
@@ -20,10 +20,11 @@ template <typename F, typename T> DEVICE void decode_all(const u8* x, i64 count,
         {
             const i64 pack = first + u * blockDim.x;
             if (pack >= packs) continue;
-            const Pack<u8, N> codes = unpack(bytes[u]);
-            Pack<T, N> values;
-            UNROLL for (int k = 0; k < N; k++) values.at[k] = exact<T>(decode<F>(codes.at[k]));
-            put<N>(y + pack * N, values, true, N);
+            float values[N];
+            Raw<T, N> result;
+            decode_all<F>(bytes[u], values);
+            exact_all(values, result);
+            write_words(y + pack * N, result.words);
         }
     }
 
@@ -31,7 +32,7 @@ template <typename F, typename T> DEVICE void decode_all(const u8* x, i64 count,
     for (i64 i = packs * N + (i64)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) y[i] = exact<T>(decode<F>(x[i]));
 }
 
-KERNEL decode_e4m3_bf16(const u8* x, i64 count, bf16* y) { decode_all<E4m3>(x, count, y); }
-KERNEL decode_e5m2_bf16(const u8* x, i64 count, bf16* y) { decode_all<E5m2>(x, count, y); }
-KERNEL decode_e4m3_f32(const u8* x, i64 count, float* y) { decode_all<E4m3>(x, count, y); }
-KERNEL decode_e5m2_f32(const u8* x, i64 count, float* y) { decode_all<E5m2>(x, count, y); }
+KERNEL decode_e4m3_bf16(const u8* x, i64 count, bf16* y) { decode_elements<E4m3>(x, count, y); }
+KERNEL decode_e5m2_bf16(const u8* x, i64 count, bf16* y) { decode_elements<E5m2>(x, count, y); }
+KERNEL decode_e4m3_f32(const u8* x, i64 count, float* y) { decode_elements<E4m3>(x, count, y); }
+KERNEL decode_e5m2_f32(const u8* x, i64 count, float* y) { decode_elements<E5m2>(x, count, y); }

@@ -83,3 +83,35 @@ template <typename F> DEVICE float decode(u8 code)
 template <typename T> __device__ T exact(float x);
 template <> DEVICE float exact<float>(float x) { return x; }
 template <> DEVICE bf16 exact<bf16>(float x) { return bf16 { (u16)(__float_as_uint(x) >> 16) }; }
+
+// Two neighbours, the first in the low byte. Where the hardware has the conversion, it goes by way of fp16, which holds every float8 value.
+template <typename F> DEVICE void decode2(u32 both, float& a, float& b)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+    if (F::shift == 20)
+        asm("{ .reg .f16 low, high; .reg .b32 pair; cvt.rn.f16x2.e4m3x2 pair, %2; mov.b32 {low, high}, pair; cvt.f32.f16 %0, low; cvt.f32.f16 %1, high; }"
+            : "=f"(a), "=f"(b) : "h"((u16)both));
+    else
+        asm("{ .reg .f16 low, high; .reg .b32 pair; cvt.rn.f16x2.e5m2x2 pair, %2; mov.b32 {low, high}, pair; cvt.f32.f16 %0, low; cvt.f32.f16 %1, high; }"
+            : "=f"(a), "=f"(b) : "h"((u16)both));
+#else
+    a = decode<F>((u8)both);
+    b = decode<F>((u8)(both >> 8));
+#endif
+}
+
+template <typename F, int N> DEVICE void decode_all(const Raw<u8, N>& codes, float (&to)[N])
+{
+    UNROLL for (int k = 0; k < N; k += 2) decode2<F>(codes.words[k / 4] >> (k % 4 * 8) & 0xffffu, to[k], to[k + 1]);
+}
+
+// What T holds exactly, as it lies in memory.
+DEVICE void exact_all(const float (&from)[4], Raw<float, 4>& to)
+{
+    UNROLL for (int k = 0; k < 4; k++) to.words[k] = __float_as_uint(from[k]);
+}
+
+DEVICE void exact_all(const float (&from)[8], Raw<bf16, 8>& to)
+{
+    UNROLL for (int k = 0; k < 4; k++) to.words[k] = __byte_perm(__float_as_uint(from[2 * k]), __float_as_uint(from[2 * k + 1]), 0x7632);
+}

@@ -1,6 +1,8 @@
 // The scale of a microscaling block (OCP MX): 32 elements share one power of two, a byte e that means 2^(e - 127), 255 for NaN.
 #pragma once
 #include "float8.cuh"
+#include "magnitudes.cuh"
+#include "reduce.cuh"
 
 // How the byte is chosen from the block's amax. The host passes these numbers.
 enum MxMode { mx_floor = 0, mx_rceil = 1, mx_ceil = 2, mx_even = 3 };
@@ -28,7 +30,7 @@ template <typename F> DEVICE u32 mx_scale(u32 amax, int mode)
 // 2^(127 - e), which the elements are multiplied by; NaN for byte 255.
 DEVICE float mx_reciprocal(u32 e)
 {
-    return __uint_as_float(e == 255u ? 0x7f800001u : e == 254u ? 0x00400000u : (254u - e) << 23);
+    return __uint_as_float(e == 255u ? 0x7fc00000u : e == 254u ? 0x00400000u : (254u - e) << 23);
 }
 
 // 2^(e - 127), what a block's elements stand for times; NaN for byte 255.
@@ -40,3 +42,65 @@ DEVICE i64 mx_swizzled(u32 row, u32 block, i64 blocks)
 {
     return ((row / 128) * ((blocks + 3) / 4) + block / 4) * 512 + row % 32 * 16 + row % 128 / 32 * 4 + block % 4;
 }
+
+// Blocks that several threads hold, each a part of each: every thread joins one block and makes its scale, and all get the reciprocals of all. The M threads' lanes are `apart` from each
+// other; i is a thread's number among them.
+
+// The largest of all threads' at[i].
+template <int M> DEVICE u32 join_parts(u32 (&at)[M], int i, int apart)
+{
+    UNROLL for (int half = M / 2; half > 0; half >>= 1)
+    {
+        const bool upper = (i & half) != 0;
+        UNROLL for (int k = 0; k < half; k++)
+        {
+            const u32 given = upper ? at[k] : at[k + half], kept = upper ? at[k + half] : at[k];
+            at[k] = Max::of(kept, __shfl_xor_sync(0xffffffffu, given, half * apart));
+        }
+    }
+
+    return at[0];
+}
+
+// The same of words of magnitudes, one of each column: the largest of all threads' column i, as fp32 bits. There are as many threads as columns.
+template <typename T> DEVICE u32 join_columns_of_words(u32 (&words)[4], int i, int apart)
+{
+    constexpr int each = 4 / (int)sizeof(T);
+    UNROLL for (int half = 2; half > 0; half >>= 1)
+    {
+        const bool upper = (i & half * each) != 0;
+        UNROLL for (int k = 0; k < half; k++)
+        {
+            const u32 given = upper ? words[k] : words[k + half], kept = upper ? words[k + half] : words[k];
+            words[k] = larger<T>(kept, __shfl_xor_sync(0xffffffffu, given, half * each * apart));
+        }
+    }
+
+    if (each == 1) return words[0];
+    words[0] = larger<T>(words[0], __shfl_xor_sync(0xffffffffu, words[0], apart));
+    return i % 2 == 0 ? words[0] << 16 : words[0] & 0xffff0000u;
+}
+
+// The reciprocals of the M threads' scales, each a power of two or NaN and so whole in 16 bits: two to a word.
+template <int M> struct Reciprocals
+{
+    u32 words[M / 2];
+
+    DEVICE Reciprocals(u32 scale, int i, int apart)
+    {
+        const u32 own = __float_as_uint(mx_reciprocal(scale)) >> 16, other = __shfl_xor_sync(0xffffffffu, own, apart);
+        words[0] = i % 2 == 0 ? other << 16 | own : own << 16 | other;
+        UNROLL for (int have = 1; have < M / 2; have *= 2)
+        {
+            const bool upper = (i & 2 * have) != 0;
+            UNROLL for (int k = 0; k < have; k++)
+            {
+                const u32 mine = words[k], theirs = __shfl_xor_sync(0xffffffffu, mine, 2 * have * apart);
+                words[k] = upper ? theirs : mine;
+                words[k + have] = upper ? mine : theirs;
+            }
+        }
+    }
+
+    DEVICE float operator()(int k) const { return __uint_as_float(k % 2 == 0 ? words[k / 2] << 16 : words[k / 2] & 0xffff0000u); }
+};

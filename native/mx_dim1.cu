@@ -1,6 +1,5 @@
 // MX cast with blocks along columns, written transposed: the result is what mx_dim0 would make of the contiguous transpose. Or blocks in both directions, in the same pass over x.
 #include "mx.cuh"
-#include "reduce.cuh"
 #include "tile.cuh"
 
 // The scales of one direction and what they are written to; null is not written.
@@ -28,88 +27,92 @@ DEVICE void write_scales(const u32* words, MxScales to, i64 line0, i64 block0, i
 
 // x [R, C] -> yt [C, R'], R' = R filled up with zeros to whole blocks, scales [C, R' / 32]; where y is not null C is a multiple of 32, and y [R, C] with scales [R, C / 32] is written too.
 // Blocks stride over tiles of 128 x 128. A warp takes squares of 32 x 32, so that both kinds of blocks lie within it: N columns to a thread, and rows in groups of four.
-template <typename F, typename T> DEVICE void mx_dim1(const T* x, i64 rows, i64 columns, u8* yt, MxScales down, u8* y, MxScales along)
+// Both: y is not null. whole: x and y are aligned, and rows made of whole packs.
+template <typename F, bool Both, bool whole, typename T>
+DEVICE void mx_dim1(const T* x, i64 rows, i64 columns, u8* yt, MxScales down, u8* y, MxScales along, u32* tile, u32* row_scales, u32* column_scales)
 {
     constexpr int N = lanes_of<T>(), across = 32 / N, groups = across / 4, squares = tile_side / 32, turns = squares * squares / (tile_threads / 32);
-    __shared__ __align__(16) u32 tile[tile_words];
-    __shared__ u32 row_scales[tile_side], column_scales[tile_side];
+    DYNAMIC_SHARED(memory);
     const i64 filled = (rows + 31) / 32 * 32, row_blocks = columns / 32, column_blocks = filled / 32;
-    const bool whole = aligned(x) && (y == nullptr || aligned(y)) && columns % N == 0, whole_columns = aligned(yt);
+    const bool whole_columns = aligned(yt);
     const u32 tiles_across = (u32)((columns + tile_side - 1) / tile_side), tiles = tiles_across * (u32)((rows + tile_side - 1) / tile_side);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, inner = lane % across * N, first_group = lane / across * groups;
+    const int square_column = warp % squares, column = square_column * 32 + inner;
+    const TileSource<whole, across, T> source(x, rows, columns, memory);
+    // The first of a thread's groups of rows in a turn.
+    const auto group_of = [=](int turn) { return (warp / squares + turn * (tile_threads / 32 / squares)) * 8 + first_group; };
+    const auto bring = [=](u32 t, int turn)
+    {
+        // Beyond the last tile there are no rows.
+        source.bring(turn, (i64)(t / tiles_across) * tile_side + 4 * group_of(turn), (i64)(t % tiles_across) * tile_side + column);
+    };
+    UNROLL for (int turn = 0; turn < turns; turn++) bring(blockIdx.x, turn);
     for (u32 t = blockIdx.x; t < tiles; t += gridDim.x)
     {
-        const i64 row0 = (i64)(t / tiles_across) * tile_side, column0 = (i64)(t % tiles_across) * tile_side;
-        UNROLL for (int turn = 0; turn < turns; turn++)
+        const i64 row0 = (i64)(t / tiles_across) * tile_side, column0 = (i64)(t % tiles_across) * tile_side, c = column0 + column, count = columns - c;
+        // One after the other: both at once would not fit into the registers of a thread.
+        NO_UNROLL for (int turn = 0; turn < turns; turn++)
         {
-            const int square_column = warp % squares, square_row = warp / squares + turn * (tile_threads / 32 / squares);
-            const int column = square_column * 32 + inner, group0 = square_row * 8 + first_group;
-            const i64 c = column0 + column, count = columns - c;
-            Raw<T, N> packs[groups][4] {};
-            u32 of_column[N] = {}, of_row[groups][4];
-            UNROLL for (int g = 0; g < groups; g++)
-                UNROLL for (int j = 0; j < 4; j++)
-                {
-                    const i64 row = row0 + 4 * (group0 + g) + j;
-                    if (row < rows && count > 0) packs[g][j] = fetch<N>(x + row * columns + c, whole, count);
-                }
+            const int group0 = group_of(turn);
+            Raw<T, N> packs[across];
+            source.take(turn, row0 + 4 * group0, c, packs);
+            bring(t + gridDim.x, turn);
+            u32 of_columns[4] = {};
+            UNROLL for (int r = 0; r < across; r++)
+                UNROLL for (int k = 0; k < 4; k++) of_columns[k] = larger<T>(of_columns[k], magnitudes<T>(packs[r].words[k]));
 
-            UNROLL for (int g = 0; g < groups; g++)
-                UNROLL for (int j = 0; j < 4; j++)
-                {
-                    const Pack<T, N> pack = unpack(packs[g][j]);
-                    of_row[g][j] = 0;
-                    UNROLL for (int k = 0; k < N; k++)
-                    {
-                        const u32 m = magnitude(pack.at[k]);
-                        of_row[g][j] = Max::of(of_row[g][j], m);
-                        of_column[k] = Max::of(of_column[k], m);
-                    }
-                }
-
-            // The threads of a column's block are `across` lanes apart.
-            float factor[N];
-            UNROLL for (int k = 0; k < N; k++)
-            {
-                UNROLL for (int distance = 16; distance >= across; distance >>= 1)
-                    of_column[k] = Max::of(of_column[k], __shfl_xor_sync(0xffffffffu, of_column[k], distance));
-                const u32 e = mx_scale<F>(of_column[k], down.mode);
-                factor[k] = mx_reciprocal(e);
-                const bool exists = k < count && row0 + square_row * 32 < filled;
-                if (lane < across) reinterpret_cast<u8*>(column_scales)[(column + k) * 4 + square_row] = exists ? (u8)e : (u8)0;
-            }
-
+            // As many threads hold parts of a column's block as columns lie in a pack: `across` lanes apart.
+            const int i = lane / across;
+            const u32 e = mx_scale<F>(join_columns_of_words<T>(of_columns, i, across), down.mode);
+            const bool filled_block = column0 + column + i < columns && row0 + group0 / 8 * 32 < filled;
+            reinterpret_cast<u8*>(column_scales)[(column + i) * 4 + group0 / 8] = filled_block ? (u8)e : (u8)0;
+            const Reciprocals<N> factor(e, i, across);
             UNROLL for (int g = 0; g < groups; g++)
             {
                 u32 words[4][N / 4];
-                UNROLL for (int j = 0; j < 4; j++) encode_pack<F>(unpack(packs[g][j]), [&](int k) { return factor[k]; }, words[j]);
+                UNROLL for (int j = 0; j < 4; j++) encode_pack<F>(unpack(packs[4 * g + j]), factor, words[j]);
                 tile_put(tile, column, group0 + g, words);
             }
 
-            if (y == nullptr) continue;
-            UNROLL for (int g = 0; g < groups; g++)
-                UNROLL for (int j = 0; j < 4; j++)
+            if constexpr (Both)
+            {
+                // As many threads hold parts of a row's block as each has rows: neighbours.
+                u32 of_rows[across];
+                UNROLL for (int r = 0; r < across; r++) of_rows[r] = largest_of<T>(largest(0u, packs[r]));
+                const int own = lane % across, row_in_tile = 4 * group0 + own;
+                const u32 row_e = mx_scale<F>(join_parts(of_rows, own, 1), along.mode);
+                const bool exists = row0 + row_in_tile < rows && column0 + square_column * 32 < columns;
+                reinterpret_cast<u8*>(row_scales)[row_in_tile * 4 + square_column] = exists ? (u8)row_e : (u8)0;
+                const Reciprocals<across> reciprocals(row_e, own, 1);
+                u8* to = y + (row0 + 4 * group0) * columns + c;
+                UNROLL for (int r = 0; r < across; r++)
                 {
-                    u32 amax = of_row[g][j];
-                    UNROLL for (int distance = across / 2; distance > 0; distance >>= 1) amax = Max::of(amax, __shfl_xor_sync(0xffffffffu, amax, distance));
-                    const int r = 4 * (group0 + g) + j;
-                    const bool exists = row0 + r < rows && count > 0;
-                    const u32 e = mx_scale<F>(amax, along.mode);
-                    if (lane % across == 0) reinterpret_cast<u8*>(row_scales)[r * 4 + square_column] = exists ? (u8)e : (u8)0;
-                    if (!exists) continue;
-                    const float reciprocal = mx_reciprocal(e);
+                    if (row0 + 4 * group0 + r >= rows || count <= 0) continue;
+                    const float reciprocal = reciprocals(r);
                     u32 words[N / 4];
-                    encode_pack<F>(unpack(packs[g][j]), [=](int) { return reciprocal; }, words);
-                    store_words(y + (row0 + r) * columns + c, words, whole, count);
+                    encode_pack<F>(unpack(packs[r]), [=](int) { return reciprocal; }, words);
+                    store_words(to + r * columns, words, whole, count);
                 }
+            }
         }
 
         __syncthreads();
         tile_write(tile, column0, row0, columns, filled, whole_columns, yt);
         write_scales(column_scales, down, column0, row0 / 32, columns, column_blocks);
-        if (y != nullptr) write_scales(row_scales, along, row0, column0 / 32, rows, row_blocks);
+        if (Both) write_scales(row_scales, along, row0, column0 / 32, rows, row_blocks);
         __syncthreads();  // the tile has been read
     }
+}
+
+template <typename F, typename T> DEVICE void mx_dim1(const T* x, i64 rows, i64 columns, u8* yt, MxScales down, u8* y, MxScales along)
+{
+    __shared__ __align__(16) u32 tile[tile_words];
+    __shared__ u32 row_scales[tile_side], column_scales[tile_side];
+    const bool whole = aligned(x) && (y == nullptr || aligned(y)) && columns % lanes_of<T>() == 0;
+    if (whole && y != nullptr) mx_dim1<F, true, true>(x, rows, columns, yt, down, y, along, tile, row_scales, column_scales);
+    else if (whole) mx_dim1<F, false, true>(x, rows, columns, yt, down, y, along, tile, row_scales, column_scales);
+    else if (y != nullptr) mx_dim1<F, true, false>(x, rows, columns, yt, down, y, along, tile, row_scales, column_scales);
+    else mx_dim1<F, false, false>(x, rows, columns, yt, down, y, along, tile, row_scales, column_scales);
 }
 
 #define CAST(T, F, NAME)                                                                                                              \

@@ -19,6 +19,15 @@ template <typename Op, typename T> DEVICE T reduce_warp(T value)
     return value;
 }
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+template <> DEVICE u32 reduce_warp<Max, u32>(u32 value)
+{
+    u32 all;
+    asm volatile("redux.sync.max.u32 %0, %1, 0xffffffff;" : "=r"(all) : "r"(value));
+    return all;
+}
+#endif
+
 // `shared` holds 32 values. The block is a multiple of 32 threads.
 template <typename Op, typename T> DEVICE T reduce_block(T value, T* shared)
 {

@@ -12,13 +12,19 @@ template <typename T, int N> DEVICE float plus_products(const Raw<T, N>& g, cons
     return sum;
 }
 
-// What N elements of a row add to the gradient of the weight.
-template <typename T, int N> DEVICE void weigh(const Raw<T, N>& g, const Raw<T, N>& x, float r, float (&dw)[N])
+// What N elements of a row add to the gradient of the weight, whose sums lie in shared memory, four at a time and `apart` floats apart: registers are for what comes from global memory.
+template <typename T, int N> DEVICE void weigh(const Raw<T, N>& g, const Raw<T, N>& x, float r, float* sums, int apart)
 {
     float a[N], b[N];
     widen_all(g, a);
     widen_all(x, b);
-    UNROLL for (int k = 0; k < N; k++) dw[k] += a[k] * (b[k] * r);
+    UNROLL for (int k = 0; k < N; k += 4)
+    {
+        Pack<float, 4>* at = reinterpret_cast<Pack<float, 4>*>(sums + k / 4 * apart);
+        Pack<float, 4> four = *at;
+        UNROLL for (int j = 0; j < 4; j++) four.at[j] += a[k + j] * (b[k + j] * r);
+        *at = four;
+    }
 }
 
 // The rounded gradient of N elements, and what flows past the norm added to it as an addition of its own would.
@@ -40,53 +46,58 @@ DEVICE Raw<T, N> gradient(const Raw<T, N>& g, const Raw<T, N>& w, const Raw<T, N
 
 template <bool Past, bool Whole, typename T>
 DEVICE void rms_norm_backward(
-    const T* g, const T* x, const T* w, const float* rstd, const T* past, i64 rows, i64 width, T* dx, float* partial, float* amax, RowSums& sums, float* shared)
+    const T* g, const T* x, const T* w, const float* rstd, const T* past, i64 rows, i64 columns, T* dx, float* partial, float* amax, RowSums& sums, float* shared)
 {
     constexpr int N = lanes_of<T>(), K = kept_packs<T>();
-    const i64 step = (i64)blockDim.x * N, first = threadIdx.x * N;
+    const int width = (int)columns, step = blockDim.x * N, first = threadIdx.x * N, threads = blockDim.x * blockDim.y, thread = threadIdx.y * blockDim.x + threadIdx.x;
     const i64 slice = (rows + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * slice, end = begin + slice < rows ? begin + slice : rows;
-    float* own = partial + blockIdx.x * width;
-    Raw<T, N> kept_w[K];
-    float dw[K][N] = {};
-    UNROLL for (int p = 0; p < K; p++)
-        if (first + p * step < width) kept_w[p] = fetch<N>(w + first + p * step, Whole, width - first - p * step);
+    const float share = 1.0f / (float)width;
+    float* own = partial + blockIdx.x * columns;
+    // The thread's sums of a pack are N / 4 fours.
+    float* dw = shared + 4 * thread;
+    const int apart = 4 * threads;
+    UNROLL for (int k = 0; k < K * N / 4; k++) *reinterpret_cast<Pack<float, 4>*>(dw + k * apart) = Pack<float, 4> {};
 
     u32 magnitudes = 0;
     int turn = 0;
     for (i64 top = begin; top < end; top += blockDim.y)
     {
         // A row past the end has no elements: its threads wait for the others.
-        const i64 row = top + threadIdx.y, from = row * width, stop = row < end ? width : 0;
-        Raw<T, N> kept_g[K], kept_x[K], kept_past[K];
+        const i64 row = top + threadIdx.y, from = row * width;
+        const int stop = row < end ? width : 0;
+        // The weight comes from the first-level cache each time: in registers it would leave no room for more threads.
+        Raw<T, N> kept_g[K], kept_x[K], kept_past[K], kept_w[K];
         UNROLL for (int p = 0; p < K; p++)
         {
-            const i64 c = first + p * step;
+            const int c = first + p * step;
             if (c >= stop) continue;
             kept_g[p] = fetch<N>(g + from + c, Whole, width - c);
             kept_x[p] = fetch<N>(x + from + c, Whole, width - c);
             if (Past) kept_past[p] = fetch<N>(past + from + c, Whole, width - c);
+            kept_w[p] = fetch<N>(w + c, Whole, width - c);
         }
 
+        // With the others on their way, not after them.
+        const float r = row < end ? rstd[row] : 0.0f;
         float products = 0.0f;
         UNROLL for (int p = 0; p < K; p++)
             if (first + p * step < stop) products = plus_products(kept_g[p], kept_w[p], kept_x[p], products);
 
-        for (i64 c = first + K * step; c < stop; c += step)
+        for (int c = first + K * step; c < stop; c += step)
             products = plus_products(fetch<N>(g + from + c, Whole, width - c), fetch<N>(w + c, Whole, width - c), fetch<N>(x + from + c, Whole, width - c), products);
 
-        products = reduce_row(products, sums, turn++);
-        const float r = row < end ? rstd[row] : 0.0f, slope = r * r * products / (float)width;
+        const float slope = r * r * reduce_row(products, sums, turn++) * share;
         UNROLL for (int p = 0; p < K; p++)
         {
-            const i64 c = first + p * step;
+            const int c = first + p * step;
             if (c >= stop) continue;
             const Raw<T, N> result = gradient<Past>(kept_g[p], kept_w[p], kept_x[p], r, slope, kept_past[p]);
             put(dx + from + c, result, Whole, width - c);
             magnitudes = largest(magnitudes, result);
-            weigh(kept_g[p], kept_x[p], r, dw[p]);
+            weigh(kept_g[p], kept_x[p], r, dw + p * N / 4 * apart, apart);
         }
 
-        for (i64 c = first + K * step; c < stop; c += step)
+        for (int c = first + K * step; c < stop; c += step)
         {
             const Raw<T, N> a = fetch<N>(g + from + c, Whole, width - c), b = fetch<N>(x + from + c, Whole, width - c);
             Raw<T, N> flows {};
@@ -95,34 +106,30 @@ DEVICE void rms_norm_backward(
             put(dx + from + c, result, Whole, width - c);
             magnitudes = largest(magnitudes, result);
             // Columns beyond the registers, in rows of which a block takes one at a time.
-            float sum[N] = {};
+            __align__(16) float sum[N] = {};
             for (int k = 0; k < N && c + k < width && top > begin; k++) sum[k] = own[c + k];
-            weigh(a, b, r, sum);
+            weigh(a, b, r, sum, 4);
             for (int k = 0; k < N && c + k < width; k++) own[c + k] = sum[k];
         }
     }
 
     if (begin >= end)
-        for (i64 c = first + K * step; c < width; c += step)
+        for (int c = first + K * step; c < width; c += step)
             for (int k = 0; k < N && c + k < width; k++) own[c + k] = 0.0f;
 
     // The rows that a block takes at a time add up in their order.
-    for (u32 y = 0; y < blockDim.y; y++)
-    {
-        if (y > 0) __syncthreads();
-        if (threadIdx.y != y) continue;
-        UNROLL for (int p = 0; p < K; p++)
-            UNROLL for (int k = 0; k < N; k++)
-            {
-                const i64 c = first + p * step + k;
-                if (c >= width) continue;
-                const float sum = (y > 0 ? shared[c] : 0.0f) + dw[p][k];
-                if (y + 1 < blockDim.y) shared[c] = sum;
-                else own[c] = sum;
-            }
-    }
+    __syncthreads();
+    if (threadIdx.y == 0)
+        for (int k = 0; k < K * N; k++)
+        {
+            const int c = first + k / N * step + k % N;
+            if (c >= width) continue;
+            float sum = 0.0f;
+            for (u32 y = 0; y < blockDim.y; y++) sum += dw[k / 4 * apart + k % 4 + 4 * y * blockDim.x];
+            own[c] = sum;
+        }
 
-    leave_amax(magnitudes, amax);
+    leave_amax<T>(magnitudes, amax);
 }
 
 // g, x [R, D], w [D], rstd [R], past [R, D] or null -> dx [R, D] (plus past), partial [blocks, D], amax [blocks] or null.
@@ -130,7 +137,8 @@ template <typename T>
 DEVICE void rms_norm_backward(const T* g, const T* x, const T* w, const float* rstd, const T* past, i64 rows, i64 width, T* dx, float* partial, float* amax)
 {
     __shared__ RowSums sums;
-    __shared__ float shared[4096];  // a row of which a block takes two or more
+    // Sums of the weight's gradient, 16 for each thread.
+    __shared__ __align__(16) float shared[512 * 16];
     const bool whole = aligned(g) && aligned(x) && aligned(w) && aligned(past) && aligned(dx) && width % lanes_of<T>() == 0;
     if (past && whole) rms_norm_backward<true, true>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, shared);
     else if (past) rms_norm_backward<true, false>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, shared);
@@ -138,13 +146,13 @@ DEVICE void rms_norm_backward(const T* g, const T* x, const T* w, const float* r
     else rms_norm_backward<false, false>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, shared);
 }
 
-KERNEL_OF(256, 2) rms_norm_backward_bf16(
+KERNEL_OF(512, 2) rms_norm_backward_bf16(
     const bf16* g, const bf16* x, const bf16* w, const float* rstd, const bf16* past, i64 rows, i64 width, bf16* dx, float* partial, float* amax)
 {
     rms_norm_backward(g, x, w, rstd, past, rows, width, dx, partial, amax);
 }
 
-KERNEL_OF(256, 1) rms_norm_backward_f32(
+KERNEL_OF(512, 2) rms_norm_backward_f32(
     const float* g, const float* x, const float* w, const float* rstd, const float* past, i64 rows, i64 width, float* dx, float* partial, float* amax)
 {
     rms_norm_backward(g, x, w, rstd, past, rows, width, dx, partial, amax);

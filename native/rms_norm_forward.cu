@@ -100,7 +100,7 @@ DEVICE void rms_norm_forward(const T* x, const T* residual, const T* w, i64 rows
         if (threadIdx.x == 0 && row < rows) rstd[row] = r;
     }
 
-    leave_amax(magnitudes, amax);
+    leave_amax<T>(magnitudes, amax);
 }
 
 // x [R, D], residual [R, D] or null, w [D] -> y [R, D], rstd [R]: the reciprocal root, which backward reads again; sum [R, D] with a residual; amax [blocks] or null.
@@ -114,12 +114,12 @@ DEVICE void rms_norm_forward(const T* x, const T* residual, const T* w, i64 rows
     else rms_norm_forward<false, false>(x, residual, w, rows, width, eps, y, rstd, sum, amax);
 }
 
-KERNEL_OF(256, 3) rms_norm_forward_bf16(const bf16* x, const bf16* residual, const bf16* w, i64 rows, i64 width, float eps, bf16* y, float* rstd, bf16* sum, float* amax)
+KERNEL_OF(512, 2) rms_norm_forward_bf16(const bf16* x, const bf16* residual, const bf16* w, i64 rows, i64 width, float eps, bf16* y, float* rstd, bf16* sum, float* amax)
 {
     rms_norm_forward(x, residual, w, rows, width, eps, y, rstd, sum, amax);
 }
 
-KERNEL_OF(256, 2) rms_norm_forward_f32(const float* x, const float* residual, const float* w, i64 rows, i64 width, float eps, float* y, float* rstd, float* sum, float* amax)
+KERNEL_OF(512, 2) rms_norm_forward_f32(const float* x, const float* residual, const float* w, i64 rows, i64 width, float eps, float* y, float* rstd, float* sum, float* amax)
 {
     rms_norm_forward(x, residual, w, rows, width, eps, y, rstd, sum, amax);
 }

@@ -65,20 +65,20 @@ DEVICE void rotary(
     constexpr int N = lanes_of<T>();
     const bool whole = aligned(x) && aligned(y) && aligned(cos) && aligned(sin)
         && (width | from.batch | from.position | from.head | to.batch | to.position | to.head) % N == 0;
-    leave_amax(
+    leave_amax<T>(
         whole ? rotary<true>(x, cos, sin, positions, length, heads, width, from, to, across, direction, y)
               : rotary<false>(x, cos, sin, positions, length, heads, width, from, to, across, direction, y),
         amax);
 }
 
-KERNEL rotary_bf16(
+KERNEL_OF(256, 4) rotary_bf16(
     const bf16* x, const float* cos, const float* sin, i64 positions, i64 length, i64 heads, i64 width, i64 from_batch, i64 from_position, i64 from_head, i64 to_batch,
     i64 to_position, i64 to_head, i64 across, float direction, bf16* y, float* amax)
 {
     rotary(x, cos, sin, positions, length, heads, width, { from_batch, from_position, from_head }, { to_batch, to_position, to_head }, across, direction, y, amax);
 }
 
-KERNEL rotary_f32(
+KERNEL_OF(256, 4) rotary_f32(
     const float* x, const float* cos, const float* sin, i64 positions, i64 length, i64 heads, i64 width, i64 from_batch, i64 from_position, i64 from_head, i64 to_batch,
     i64 to_position, i64 to_head, i64 across, float direction, float* y, float* amax)
 {

@@ -1,7 +1,7 @@
-// Rows that stay in registers between two passes over them, and the magnitudes that a kernel leaves beside its result. Blocks have 256 threads: blockDim.x of them, one
+// Rows that stay in registers between two passes over them, and the magnitudes that a kernel leaves beside its result. Blocks have 256 or 512 threads: blockDim.x of them, one
 // warp or more, for each of blockDim.y rows at a time. Elements stay in words as they came until they are used.
 #pragma once
-#include "access.cuh"
+#include "magnitudes.cuh"
 #include "reduce.cuh"
 
 template <typename T, int N> DEVICE void widen_all(const Raw<T, N>& raw, float (&to)[N])
@@ -38,16 +38,8 @@ template <typename T, int N> DEVICE void put(T* p, const Raw<T, N>& raw, bool wh
     else store<N>(p, unpack(raw), count);
 }
 
-// The largest of a magnitude and those of N elements.
-template <typename T, int N> DEVICE u32 largest(u32 so_far, const Raw<T, N>& raw)
-{
-    const Pack<T, N> pack = unpack(raw);
-    UNROLL for (int k = 0; k < N; k++) so_far = Max::of(so_far, magnitude(pack.at[k]));
-    return so_far;
-}
-
 // Sums of the warps of a block's rows, twice: a row writes to one half while another thread may still read the other.
-struct RowSums { float at[2][8]; };
+struct RowSums { float at[2][16]; };
 
 // The sum over the threads of a row; each of them gets it. Every thread of the block takes part. `turn` counts the calls.
 DEVICE float reduce_row(float value, RowSums& sums, int turn)
@@ -63,13 +55,13 @@ DEVICE float reduce_row(float value, RowSums& sums, int turn)
     return sum;
 }
 
-// amax[blockIdx.x] = the largest magnitude of the block, NaN if there is one. Without amax, nothing. Every thread of the block takes part.
-DEVICE void leave_amax(u32 largest, float* amax)
+// amax[blockIdx.x] = the largest magnitude of the block, NaN if there is one, from each thread's word of magnitudes. Without amax, nothing. Every thread of the block takes part.
+template <typename T> DEVICE void leave_amax(u32 magnitudes, float* amax)
 {
     if (!amax) return;
     __shared__ u32 warps[32];
     const int thread = threadIdx.y * blockDim.x + threadIdx.x, threads = blockDim.x * blockDim.y;
-    largest = reduce_warp<Max>(largest);
+    u32 largest = reduce_warp<Max>(largest_of<T>(magnitudes));
     if (thread % 32 == 0) warps[thread / 32] = largest;
     __syncthreads();
     if (thread == 0)

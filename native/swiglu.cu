@@ -37,7 +37,7 @@ template <typename T> DEVICE void swiglu_forward(const T* a, const T* b, i64 cou
         magnitudes = largest(magnitudes, result);
     }
 
-    leave_amax(magnitudes, amax);
+    leave_amax<T>(magnitudes, amax);
 }
 
 KERNEL swiglu_forward_bf16(const bf16* a, const bf16* b, i64 count, bf16* y, float* amax) { swiglu_forward(a, b, count, y, amax); }
@@ -74,9 +74,9 @@ template <typename T> DEVICE void swiglu_backward(const T* g, const T* a, const 
     i64 i = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * N;
     for (; whole && i + N <= count; i += step) swiglu_gradients<T, N>(g + i, a + i, b + i, da + i, db + i, true, N, magnitudes_a, magnitudes_b);
     for (; i < count; i += step) swiglu_gradients<T, N>(g + i, a + i, b + i, da + i, db + i, false, count - i, magnitudes_a, magnitudes_b);
-    leave_amax(magnitudes_a, amax_a);
+    leave_amax<T>(magnitudes_a, amax_a);
     __syncthreads();  // the first magnitudes have been read
-    leave_amax(magnitudes_b, amax_b);
+    leave_amax<T>(magnitudes_b, amax_b);
 }
 
 KERNEL swiglu_backward_bf16(const bf16* g, const bf16* a, const bf16* b, i64 count, bf16* da, bf16* db, float* amax_a, float* amax_b)

@@ -1,8 +1,46 @@
 // The 128 x 128 tile of bytes through which a matrix is transposed: read along rows, written along columns, both in 16-byte accesses. 256 threads.
 #pragma once
-#include "access.cuh"
+#include "stage.cuh"
 
 constexpr int tile_side = 128, tile_threads = 256, tile_words = tile_side * tile_side / 4;
+
+// The pieces that a thread reads of a tile, R rows of one piece in each of its turns, from x [rows, columns]. Of bf16 in whole packs, which takes two turns, the next tile's come into shared memory, 128 bytes for
+// each thread, while this one's are worked on; of fp32 there are bytes enough on their way without that.
+template <bool Whole, int R, typename T> struct TileSource
+{
+    static constexpr int N = lanes_of<T>();
+    static constexpr bool staged = Whole && sizeof(T) == 2;
+    const T* x;
+    i64 rows, columns;
+    Place stage;
+
+    DEVICE TileSource(const T* from, i64 r, i64 c, u32* memory) : x(from), rows(r), columns(c), stage(Place(memory) + (int)threadIdx.x) {}
+
+    // Starts the rows from `row` on on their way, in columns from `column` on; or nothing. A group of its own in any case.
+    DEVICE void bring(int turn, i64 row, i64 column) const
+    {
+        if (!staged) return;
+        const i64 left = column < columns ? rows - row : 0;
+        const T* from = x + row * columns + column;
+        UNROLL for (int r = 0; r < R; r++)
+            if (r < left) stage_piece(stage + (turn * R + r) * tile_threads, from + r * columns);
+        end_group();
+    }
+
+    // The same rows; zeros where there are none.
+    DEVICE void take(int turn, i64 row, i64 column, Raw<T, N> (&packs)[R]) const
+    {
+        const i64 left = column < columns ? rows - row : 0;
+        const T* from = x + row * columns + column;
+        // The other turn's may still be on their way.
+        if (staged) await_groups<1>();
+        UNROLL for (int r = 0; r < R; r++)
+        {
+            packs[r] = Raw<T, N> {};
+            if (r < left) packs[r] = staged ? arrived<N, T>(stage + (turn * R + r) * tile_threads) : fetch<N>(from + r * columns, Whole, columns - column);
+        }
+    }
+};
 
 // Where the word of rows 4 * group .. + 3 of a column lies. The groups of a column are permuted so that no two threads of a warp meet in one of the 32 banks: neither the threads that
 // put words of neighbouring columns and groups, nor those that take a column's runs.

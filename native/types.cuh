@@ -12,12 +12,17 @@
 // The same for blocks of up to so many threads, of which so many must fit on a multiprocessor: what bounds the registers of a thread.
 #define KERNEL_OF(threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks)
 
-// A loop whose array must live in registers: only constant indices can. And one whose reads are to be under way together, eight at a time.
+// A loop whose array must live in registers: only constant indices can. One of which two turns share their counting, one that stays a loop, and one whose reads are
+// to be under way together, eight at a time.
 #ifdef TITAN_EMULATION
 #define UNROLL
+#define UNROLL_2
+#define NO_UNROLL
 #define UNROLL_8
 #else
 #define UNROLL _Pragma("unroll")
+#define UNROLL_2 _Pragma("unroll 2")
+#define NO_UNROLL _Pragma("unroll 1")
 #define UNROLL_8 _Pragma("unroll 8")
 #endif
 
@@ -54,8 +59,8 @@ template <typename T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N :
 // How many T one 16-byte access moves.
 template <typename T> __device__ constexpr int lanes_of() { return 16 / (int)sizeof(T); }
 
-// How many packs of a row each of 256 threads keeps in registers between two passes over it: together 8192 elements, the row of the largest models.
-template <typename T> __device__ constexpr int kept_packs() { return 8192 / 256 / lanes_of<T>(); }
+// How many packs of a row each of 512 threads keeps in registers between two passes over it: together 8192 elements, the row of the largest models.
+template <typename T> __device__ constexpr int kept_packs() { return 8192 / 512 / lanes_of<T>(); }
 
 // Whether packs may start at this address. A view into another tensor may not.
 DEVICE bool aligned(const void* p) { return (reinterpret_cast<unsigned long long>(p) & 15) == 0; }

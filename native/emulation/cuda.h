@@ -34,8 +34,17 @@ enum class Order { forward, reverse, random };
 
 enum class State { ready, at_block_barrier, at_warp_barrier, finished };
 
+// A piece that has been asked for, and comes when it is waited for: what is read earlier is old.
+struct Piece
+{
+    void* to;
+    const void* from;
+};
+
 struct Thread
 {
+    std::vector<Piece> open;
+    std::vector<std::vector<Piece>> groups;
     ucontext_t context {};
     std::unique_ptr<char[]> stack;
     Index index;
@@ -63,6 +72,18 @@ inline void wait(State state)
     Thread* thread = block.current;
     thread->state = state;
     swapcontext(&thread->context, &block.scheduler);
+}
+
+inline void end_group() { block.current->groups.push_back(std::move(block.current->open)), block.current->open.clear(); }
+
+inline void await_groups(size_t pending)
+{
+    auto& groups = block.current->groups;
+    while (groups.size() > pending)
+    {
+        for (const Piece& piece : groups.front()) std::memcpy(piece.to, piece.from, 16);
+        groups.erase(groups.begin());
+    }
 }
 
 inline void start_thread()
@@ -110,6 +131,8 @@ inline void run_block(Order order, std::mt19937_64& random)
         t.number = (int)i;
         t.index = { (unsigned)(i % block_size.x), (unsigned)(i / block_size.x % block_size.y), (unsigned)(i / block_size.x / block_size.y) };
         t.state = State::ready;
+        t.open.clear();
+        t.groups.clear();
         if (!t.stack) t.stack.reset(new char[stack_bytes]);
         getcontext(&t.context);
         t.context.uc_stack.ss_sp = t.stack.get();

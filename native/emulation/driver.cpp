@@ -12,6 +12,9 @@ template <typename... Parts> static void note(const char* format, Parts... parts
 }
 
 static void* current_context;
+static long events;
+// Whether somebody has waited for the device since an event was queued.
+static bool waited;
 
 extern "C"
 {
@@ -38,7 +41,7 @@ int cuDeviceGet(int* device, int ordinal)
 
 int cuDeviceGetAttribute(int* value, int attribute, int device)
 {
-    *value = attribute == 75 ? 9 : attribute == 76 ? 0 : 4;
+    *value = attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 97 ? 232448 : 4;
     note("cuDeviceGetAttribute %d of %d", attribute, device);
     return 0;
 }
@@ -92,11 +95,45 @@ int cuModuleGetFunction(void** function, void*, const char* name)
     return emulation::find(name, parameters) ? 0 : 500;
 }
 
+int cuFuncSetAttribute(void* function, int attribute, int value)
+{
+    note("cuFuncSetAttribute %d of %s: %d", attribute, static_cast<std::string*>(function)->c_str(), value);
+    return 0;
+}
+
 int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void* stream, void** parameters, void**)
 {
     const std::string& name = *static_cast<std::string*>(function);
     note("cuLaunchKernel %s grid %u %u %u block %u %u %u shared %u stream %ld", name.c_str(), gx, gy, gz, bx, by, bz, shared, (long)reinterpret_cast<intptr_t>(stream));
     return emulation::launch(name, { gx, gy, gz }, { bx, by, bz }, parameters, emulation::Order::forward, 0).empty() ? 0 : 1;
+}
+
+int cuEventCreate(void** event, unsigned flags)
+{
+    *event = reinterpret_cast<void*>((intptr_t)++events);
+    note("cuEventCreate %u", flags);
+    return 0;
+}
+
+int cuEventRecord(void* event, void* stream)
+{
+    waited = false;
+    note("cuEventRecord on stream %ld", (long)reinterpret_cast<intptr_t>(stream));
+    return event == nullptr ? 1 : 0;
+}
+
+int cuEventQuery(void*) { return waited ? 0 : 600; }
+
+int cuEventSynchronize(void*)
+{
+    waited = true;
+    return 0;
+}
+
+int cuEventElapsedTime(float* milliseconds, void* first, void* second)
+{
+    *milliseconds = 12.5f * (float)(reinterpret_cast<intptr_t>(second) - reinterpret_cast<intptr_t>(first));
+    return waited ? 0 : 600;
 }
 
 int cuGetErrorName(int error, const char** name)

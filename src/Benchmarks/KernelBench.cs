@@ -13,7 +13,8 @@ namespace Titan.Benchmarks;
 /// <param name="where">The device; each timing ends when a GPU has done its work.</param>
 /// <param name="calls">Calls in a row that are timed together: a GPU works on one while the next is on its way, as in a run. Times are those of one call.</param>
 /// <param name="columns">Of the matrices.</param>
-public sealed class KernelBench(InterleavedTimer timer, TrainingDevice where, int calls = 1, long columns = KernelInputs.DefaultColumns)
+/// <param name="queue">What times a GPU by its own clock; null for the time until the device has done its work, calls included.</param>
+public sealed class KernelBench(InterleavedTimer timer, TrainingDevice where, int calls = 1, long columns = KernelInputs.DefaultColumns, QueuedTimer? queue = null)
 {
     /// <summary>Sizes for a CPU: within its cache, and beyond it.</summary>
     public const string CpuSizes = "1M,4M,16M";
@@ -21,7 +22,7 @@ public sealed class KernelBench(InterleavedTimer timer, TrainingDevice where, in
     /// <summary>Sizes for a GPU: smaller ones stay in its cache, and take less time than a launch.</summary>
     public const string GpuSizes = "16M,256M";
 
-    /// <summary>The calls that a timing needs: a launch may take longer than the GPU then works.</summary>
+    /// <summary>The calls that a timing needs: more than one, so that the distance of two points on a GPU is long beside what its clock resolves.</summary>
     public static int DefaultCalls(TrainingDevice where) => where.Capability.IsCuda ? 10 : 1;
 
     /// <summary>The kernels that do not compute what the chain does, each with what differs: they must not be compared.</summary>
@@ -47,7 +48,7 @@ public sealed class KernelBench(InterleavedTimer timer, TrainingDevice where, in
             using (var small = new KernelInputs(KernelInputs.Block * columns, one.Type, where, columns))
             {
                 var work = one.Prepare(small);
-                CodeWarmUp.Run(Calls(work.Plain, 1), Calls(work.Fused, 1));
+                CodeWarmUp.Run(Done(Calls(work.Plain, 1)), Done(Calls(work.Fused, 1)));
             }
 
             foreach (var size in sizes)
@@ -60,9 +61,10 @@ public sealed class KernelBench(InterleavedTimer timer, TrainingDevice where, in
                 Tensor from = ones(bytes / 8, device: where.Device), to = ones_like(from);
                 var times = Time(Calls(work.Plain, calls), Calls(work.Fused, calls), Calls(() => to.copy_(from), calls));
                 Timing plain = times[0], fused = times[1], copy = times[2];
+                var elements = work.Elements ?? size;
                 rows.Add(
                 [
-                    one.Name, BenchText.Count(size), .. new[] { plain, fused }.SelectMany(t => new[] { BenchText.Rate(size / t.Median), BenchText.Rate(size / t.Least) }), BenchText.Ratio(plain.Median / fused.Median),
+                    one.Name, BenchText.Count(size), .. new[] { plain, fused }.SelectMany(t => new[] { BenchText.Rate(elements / t.Median), BenchText.Rate(elements / t.Least) }), BenchText.Ratio(plain.Median / fused.Median),
                     BenchText.Digits(bytes / 1e6), BenchText.Rate(bytes / fused.Median), BenchText.Rate(bytes / copy.Median), BenchText.Percent(copy.Median / fused.Median), $"{fused.Repetitions}",
                 ]);
             }
@@ -118,16 +120,25 @@ public sealed class KernelBench(InterleavedTimer timer, TrainingDevice where, in
     }
 
     /// <summary>Times of one call each.</summary>
-    private IReadOnlyList<Timing> Time(params IReadOnlyList<Action> arms) => [.. timer.Time(arms).Select(t => t with { Median = t.Median / calls, Least = t.Least / calls })];
+    private IReadOnlyList<Timing> Time(params IReadOnlyList<Action> arms)
+    {
+        var times = queue is null ? timer.Time([.. arms.Select(Done)]) : timer.TimeBy(queue.Seconds, arms);
+        return [.. times.Select(t => t with { Median = t.Median / calls, Least = t.Least / calls })];
+    }
 
-    private Action Calls<T>(Func<T> work, int count) => () =>
+    private static Action Calls<T>(Func<T> work, int count) => () =>
     {
         for (var i = 0; i < count; i++)
         {
             using var scope = NewDisposeScope();
             work();
         }
+    };
 
+    /// <summary>Waits for the device too.</summary>
+    private Action Done(Action calls) => () =>
+    {
+        calls();
         if (where.Device.type == DeviceType.CUDA) cuda.synchronize(where.Device);
     };
 }

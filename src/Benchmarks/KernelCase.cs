@@ -37,6 +37,7 @@ public sealed record KernelCase(string Name, ScalarType Type, Func<KernelInputs,
         .. Model("rotary bf16", ModelKernels.Rotary),
         .. Model("SwiGLU bf16", ModelKernels.SwiGlu),
         .. Model("cross-entropy bf16", ModelKernels.CrossEntropy),
+        .. Model("cross-entropy of 128256 words bf16", ModelKernels.LargeCrossEntropy),
     ];
 
     private static KernelCase Cast(string name, ScalarType type, Func<KernelInputs, Tensor[]> reads, Func<ICastKernels, KernelInputs, Tensor> run) =>

@@ -11,7 +11,7 @@ namespace Titan.Benchmarks;
 /// <param name="Plugins">The active plugins with their versions, for the head of a page.</param>
 public sealed record MeasuredJob(JobConfig Config, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Converters, IReadOnlyList<string> Plugins)
 {
-    /// <summary>The families that a job may name.</summary>
+    /// <summary>The model families that it may name.</summary>
     public ModelRegistry Models { get; init; } = ModelRegistry.CreateDefault();
 
     /// <summary>What serves the mesh of this run.</summary>

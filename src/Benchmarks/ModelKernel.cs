@@ -10,13 +10,15 @@ namespace Titan.Benchmarks;
 /// <param name="Gradient">The gradient of the output.</param>
 /// <param name="Plain">The chain.</param>
 /// <param name="Fused">The kernel.</param>
-public sealed record ModelKernel(IReadOnlyList<Tensor> Leaves, IReadOnlyList<Tensor> Constants, IReadOnlyList<Tensor> ReadAgain, Tensor Gradient, Func<Tensor> Plain, Func<Tensor> Fused)
+/// <param name="Elements">Elements of the first leaf, where they are not those of the inputs' matrix.</param>
+public sealed record ModelKernel(
+    IReadOnlyList<Tensor> Leaves, IReadOnlyList<Tensor> Constants, IReadOnlyList<Tensor> ReadAgain, Tensor Gradient, Func<Tensor> Plain, Func<Tensor> Fused, long? Elements = null)
 {
     /// <summary>The output alone.</summary>
-    public KernelWork Forward => new([.. Leaves, .. Constants], () => [Plain()], () => [Fused()]);
+    public KernelWork Forward => new([.. Leaves, .. Constants], () => [Plain()], () => [Fused()], Elements);
 
     /// <summary>The output, and the gradients of <see cref="Leaves"/>.</summary>
-    public KernelWork ForwardAndBackward => new([.. Leaves, .. Constants, .. ReadAgain, Gradient], () => Differentiate(Plain), () => Differentiate(Fused));
+    public KernelWork ForwardAndBackward => new([.. Leaves, .. Constants, .. ReadAgain, Gradient], () => Differentiate(Plain), () => Differentiate(Fused), Elements);
 
     private IReadOnlyList<Tensor> Differentiate(Func<Tensor> run)
     {

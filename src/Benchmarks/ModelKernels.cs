@@ -11,8 +11,8 @@ internal static class ModelKernels
 {
     private const long HeadWidth = 128, LongestSequence = 2048;
 
-    /// <summary>Words of the cross-entropy: X is read as rows of so many logits.</summary>
-    public const long Vocabulary = KernelInputs.Multiple;
+    /// <summary>Words of the cross-entropies: X is read as rows of so many logits, whatever its columns. The second is Llama 3's.</summary>
+    public const long Vocabulary = KernelInputs.Multiple, LargeVocabulary = 128_256;
 
     /// <summary>Over rows of X.</summary>
     public static ModelKernel RmsNorm(KernelInputs i)
@@ -45,10 +45,20 @@ internal static class ModelKernels
     }
 
     /// <summary>X as logits [R', 32768]. Backward need not read them again: their gradient may be made with the loss.</summary>
-    public static ModelKernel CrossEntropy(KernelInputs i)
+    public static ModelKernel CrossEntropy(KernelInputs i) => CrossEntropy(i, i.X.view(-1, Vocabulary));
+
+    /// <summary>As much of X as makes whole rows, as logits [R', 128256]; one row of random numbers where X has not that many.</summary>
+    public static ModelKernel LargeCrossEntropy(KernelInputs i)
     {
-        var logits = Leaf(i.X.view(-1, Vocabulary));
-        var labels = i.RandomBelow(Vocabulary, logits.shape[0]);
+        var rows = i.X.numel() / LargeVocabulary;
+        var logits = rows == 0 ? i.Random(1, LargeVocabulary) : i.X.view(-1).narrow(0, 0, rows * LargeVocabulary).view(rows, LargeVocabulary);
+        return CrossEntropy(i, logits) with { Elements = logits.numel() };
+    }
+
+    private static ModelKernel CrossEntropy(KernelInputs i, Tensor rows)
+    {
+        var logits = Leaf(rows);
+        var labels = i.RandomBelow(logits.shape[1], logits.shape[0]);
         return new([logits], [labels], [], ones([], device: i.X.device),
             () => nn.functional.cross_entropy(logits.to(ScalarType.Float32), labels, null, -100, nn.Reduction.Sum), () => FusedCrossEntropy.Sum(logits, labels));
     }

@@ -12,7 +12,11 @@ public interface IModelFamily
 /// <summary>One size of a family.</summary>
 /// <param name="Counts">Its numbers.</param>
 /// <param name="Build">Builds it with uninitialised parameters.</param>
-public sealed record ModelFlavor(ModelCounts Counts, Func<ModelContext, LanguageModel> Build);
+public sealed record ModelFlavor(ModelCounts Counts, Func<ModelContext, LanguageModel> Build)
+{
+    /// <summary>How its tensors are named and laid out in Hugging Face's checkpoints; null where the family does not say.</summary>
+    public Func<IStateDictAdapter>? HuggingFace { get; init; }
+}
 
 /// <summary>What a model is built for.</summary>
 /// <param name="Length">The longest sequence, in tokens.</param>

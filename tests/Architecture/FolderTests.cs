@@ -14,6 +14,7 @@ public sealed partial class FolderTests
     [
         ("Titan.Kernels", "Casts", "Cuda"), ("Titan.Kernels", "Cuda", "Casts"),
         ("Titan.Training", "Loop", "Parallel"), ("Titan.Training", "Parallel", "Loop"),
+        ("Titan.Distributed", "", "Mpi"), ("Titan.Distributed", "", "Nccl"), ("Titan.Distributed", "Mpi", ""), ("Titan.Distributed", "Nccl", ""), ("Titan.Distributed", "Nccl", "Mpi"),
     ];
 
     public static TheoryData<string> Projects => [.. new[] { "src", "plugins" }.SelectMany(f => Directory.EnumerateFiles(Path.Combine(Root, f), "*.csproj", SearchOption.AllDirectories)).Select(p => Path.GetRelativePath(Root, p)).Order()];
@@ -23,8 +24,10 @@ public sealed partial class FolderTests
     public void Folders_of_a_project_have_no_circles(string project)
     {
         var name = Path.GetFileNameWithoutExtension(project);
-        var circles = Circles(FoldersOf(project), Uses(Assembly(project))).Where(c => !Known.Contains((name, c.From, c.To))).ToList();
-        Assert.True(circles.Count == 0, string.Join("\n", circles.Select(c => $"{name}: {c.From} uses {c.To} ({c.Examples}), which uses {c.From} again")));
+        var circles = Circles(FoldersOf(project), Uses(Assembly(project))).ToList();
+        var unknown = circles.Where(c => !Known.Contains((name, c.From, c.To))).ToList();
+        Assert.True(unknown.Count == 0, string.Join("\n", unknown.Select(c => $"{name}: {c.From} uses {c.To} ({c.Examples}), which uses {c.From} again")));
+        Assert.Equal(Known.Where(k => k.Project == name).Order(), circles.Select(c => (name, c.From, c.To)).Order());
     }
 
     private static IEnumerable<(string From, string To, string Examples)> Circles(IReadOnlyDictionary<string, string> folders, IEnumerable<(string From, string To)> uses)

@@ -20,6 +20,10 @@ public sealed class ReferenceTests
     public void A_project_references_only_what_the_design_allows(string name, params string[] allowed) => Assert.Empty(Ours(Assembly.Load(name).GetReferencedAssemblies()).Except(allowed));
 
     [Fact]
+    public void The_contract_and_the_blocks_of_model_families_have_one_version() =>
+        Assert.Equal(Assembly.Load("Titan.Abstractions").GetName().Version, Assembly.Load("Titan.Models").GetName().Version);
+
+    [Fact]
     public void A_plugin_references_the_contract_alone()
     {
         var plugins = Directory.EnumerateDirectories(Path.Combine(Path.GetDirectoryName(SampleAssets.Root)!, "artifacts", "plugins")).SelectMany(f => Directory.EnumerateFiles(f, "Titan.Plugins.*.dll")).ToList();

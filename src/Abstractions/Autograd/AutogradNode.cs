@@ -34,7 +34,7 @@ internal sealed unsafe class AutogradNode
     private static nint* wrapped;
 
     private readonly DifferentiableCall call;
-    private readonly ModuleSlot? slot = ModuleSlot.Current;
+    private readonly FailureSite? site = FailureSite.Current;
     private readonly int inputs;
     private readonly List<nint> saved = [];
     private NodePointers pointers;
@@ -194,7 +194,7 @@ internal sealed unsafe class AutogradNode
     {
         try
         {
-            slot?.Note(exception);
+            site?.Note(exception);
         }
         catch (Exception)
         {

@@ -19,16 +19,14 @@ public sealed class ModuleSlot : IActivationBoundary
     private static readonly FieldInfo Children = typeof(nn.Module).GetField("_internal_submodules", BindingFlags.Instance | BindingFlags.NonPublic)
         ?? throw new InvalidOperationException("this version of TorchSharp keeps its submodules elsewhere");
 
-    [ThreadStatic]
-    private static ModuleSlot? current;
-
     private readonly nn.Module parent;
+    private readonly Site site;
     private ILinear? replaced;
 
     /// <summary>Registers <paramref name="module"/> as child <paramref name="name"/> of <paramref name="parent"/>.</summary>
     public ModuleSlot(nn.Module parent, string name, nn.Module<Tensor, Tensor> module)
     {
-        (this.parent, Name, Module) = (parent, name, module);
+        (this.parent, Name, Module, site) = (parent, name, module, new Site(this));
         parent.register_module(name, module);
     }
 
@@ -50,9 +48,6 @@ public sealed class ModuleSlot : IActivationBoundary
     /// <summary>The name within the whole model, once somebody has looked at it as a whole.</summary>
     internal string? Fqn { get; set; }
 
-    /// <summary>The slot whose module runs forward on this thread; what its functions fail with in backward is this layer's failure.</summary>
-    internal static ModuleSlot? Current => current;
-
     /// <summary>Whether the module looks for the amax of its input.</summary>
     public bool WantsInputAmax => Module is IActivationLayer { WantsInputAmax: true };
 
@@ -66,8 +61,8 @@ public sealed class ModuleSlot : IActivationBoundary
     /// <summary>Calls the module.</summary>
     public Activation Forward(Activation x)
     {
-        var outer = current;
-        current = this;
+        var outer = FailureSite.Current;
+        FailureSite.Current = site;
         try
         {
             using var scope = NewDisposeScope();
@@ -85,7 +80,7 @@ public sealed class ModuleSlot : IActivationBoundary
         }
         finally
         {
-            current = outer;
+            FailureSite.Current = outer;
         }
     }
 
@@ -124,10 +119,15 @@ public sealed class ModuleSlot : IActivationBoundary
     }
 
     /// <summary>Leaves the layer's name on an exception that passes, and never catches it.</summary>
-    internal bool Note(Exception exception)
+    private bool Note(Exception exception)
     {
         if (!exception.Data.Contains(FailedLayer)) exception.Data[FailedLayer] = Fqn ?? Name;
         return false;
+    }
+
+    private sealed class Site(ModuleSlot slot) : FailureSite
+    {
+        public override bool Note(Exception exception) => slot.Note(exception);
     }
 }
 

@@ -53,6 +53,20 @@ public static class ModelParameters
     public static IReadOnlyList<ModelWeight> Weights(nn.Module model) =>
         [.. from entry in Layers(model) from slot in entry.Layer.Weights select new ModelWeight($"{entry.Fqn}.{slot.Name}", entry.Module, entry.Layer, slot)];
 
+    /// <summary>All buffers, in the order of the modules.</summary>
+    public static IReadOnlyList<ModelBuffer> Buffers(nn.Module model)
+    {
+        var found = new List<ModelBuffer>();
+        Collect(model, "");
+        return found;
+
+        void Collect(nn.Module module, string prefix)
+        {
+            if (module is IBufferOwner owner) found.AddRange(owner.Buffers.Select(b => new ModelBuffer(prefix + b.Name, b)));
+            foreach (var (name, child) in module.named_children()) Collect(child, $"{prefix}{name}.");
+        }
+    }
+
     /// <summary>Gives a layer another source of its first weight.</summary>
     /// <param name="module">The layer; an <see cref="IWeightedLayer"/>.</param>
     /// <param name="source">The new source.</param>
@@ -70,7 +84,7 @@ public static class ModelParameters
     }
 
     /// <summary>
-    /// Gives every parameter that is still on the meta device memory of its own, uninitialised. The parameter that it replaces is disposed of.
+    /// Gives every parameter that is still on the meta device memory of its own, uninitialised, and every buffer its first value. The parameter that it replaces is disposed of.
     /// </summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> for a parameter that belongs to no layer of the contract.</exception>
     public static void Materialize(nn.Module model, Device device)
@@ -87,6 +101,7 @@ public static class ModelParameters
         foreach (var (name, parameter) in model.named_parameters())
             if (parameter.device_type == TorchSharp.DeviceType.META)
                 throw new TitanException(ExitCode.Plugin, $"parameter '{name}' was made on the meta device and belongs to no layer that takes its weight from a source; a converter's layer must implement ILinear");
+        foreach (var (_, buffer) in Buffers(model)) buffer.Materialize(device);
         // No layer has them any more; not before here, because two layers may have had the same.
         foreach (var parameter in replaced) parameter.Dispose();
     }

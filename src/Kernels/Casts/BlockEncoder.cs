@@ -33,6 +33,7 @@ internal static unsafe class BlockEncoder
         for (long first = 0; first < columns; first += width)
         {
             var count = Math.Min(width, columns - first);
+            new Span<float>(factors, (int)count).Clear();
             Magnitude.OfColumns<TElement>(source + first * TElement.Size, Length, stride, factors, count, path);
             for (var i = 0; i < count; i++)
             {

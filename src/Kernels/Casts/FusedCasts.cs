@@ -24,6 +24,8 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
         return parts.Aggregate(Magnitude.Larger);
     }
 
+    public bool JoinsCasts(bool blocks) => !blocks;
+
     public Tensor AmaxAlong(Tensor x, int dimension) =>
         !Covers(x) || x.dim() != 2 || x.numel() == 0 ? CastKernels.Plain.AmaxAlong(x, dimension)
         : x.dtype == ScalarType.Float32 ? AmaxAlong<Float32Element>(x, dimension) : AmaxAlong<BFloat16Element>(x, dimension);

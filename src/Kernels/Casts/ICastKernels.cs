@@ -11,6 +11,10 @@ public interface ICastKernels
     /// <summary>Name for reports.</summary>
     string Name { get; }
 
+    /// <summary>Whether casts along rows and along columns pass over the matrix once less together than one by one.</summary>
+    /// <param name="blocks">Of <see cref="CastBlocks(Tensor, int, CastTarget?, CastTarget?, bool)"/>; else of <see cref="CastRowsAndColumns"/>.</param>
+    bool JoinsCasts(bool blocks) => false;
+
     /// <summary>The largest magnitude in x: 0-d fp32. NaN if x holds one.</summary>
     Tensor Amax(Tensor x);
 

@@ -16,7 +16,7 @@ internal static unsafe class Magnitude
     /// <summary>The larger of two magnitudes, NaN if one is.</summary>
     public static float Larger(float a, float b) => BitConverter.UInt32BitsToSingle(Math.Max(BitConverter.SingleToUInt32Bits(a), BitConverter.SingleToUInt32Bits(b)));
 
-    /// <summary>Of each of <paramref name="count"/> columns over some rows, <paramref name="stride"/> elements apart, as fp32.</summary>
+    /// <summary>Of each of <paramref name="count"/> columns over some rows, <paramref name="stride"/> elements apart, and over what <paramref name="columns"/> holds of earlier ones, as fp32.</summary>
     public static void OfColumns<TElement>(byte* source, long rows, long stride, float* columns, long count, SimdPath path) where TElement : struct, IElement
     {
         long i = 0;
@@ -30,7 +30,7 @@ internal static unsafe class Magnitude
 
         for (; i < count; i++)
         {
-            var best = 0u;
+            var best = ((uint*)columns)[i];
             for (var r = 0L; r < rows; r++) best = Math.Max(best, BitConverter.SingleToUInt32Bits(TElement.Load(source, r * stride + i)) & Mask32);
             ((uint*)columns)[i] = best;
         }
@@ -40,7 +40,7 @@ internal static unsafe class Magnitude
     private static void Columns64(ushort* source, long rows, long stride, uint* columns)
     {
         var mask = Vector256.Create(Mask16);
-        Vector256<ushort> a = default, b = default, c = default, d = default;
+        Vector256<ushort> a = Load(columns), b = Load(columns + 16), c = Load(columns + 32), d = Load(columns + 48);
         for (var r = 0L; r < rows; r++, source += stride)
         {
             a = Vector256.Max(a, Vector256.Load(source) & mask);
@@ -54,6 +54,8 @@ internal static unsafe class Magnitude
         Store(c, columns + 32);
         Store(d, columns + 48);
 
+        static Vector256<ushort> Load(uint* earlier) => Vector256.Narrow(Vector256.Load(earlier) >> 16, Vector256.Load(earlier + 8) >> 16);
+
         static void Store(Vector256<ushort> best, uint* target)
         {
             var (low, high) = Vector256.Widen(best);
@@ -65,7 +67,7 @@ internal static unsafe class Magnitude
     private static void Columns32(uint* source, long rows, long stride, uint* columns)
     {
         var mask = Vector256.Create(Mask32);
-        Vector256<uint> a = default, b = default, c = default, d = default;
+        Vector256<uint> a = Vector256.Load(columns), b = Vector256.Load(columns + 8), c = Vector256.Load(columns + 16), d = Vector256.Load(columns + 24);
         for (var r = 0L; r < rows; r++, source += stride)
         {
             a = Vector256.Max(a, Vector256.Load(source) & mask);

@@ -14,6 +14,8 @@ internal sealed class CudaCastKernels(Func<CudaCasts> create) : ITransposingCast
 
     public string Name => "cuda";
 
+    public bool JoinsCasts(bool blocks) => true;
+
     public Tensor Amax(Tensor x) => casts.Value.Amax(x);
 
     public Tensor AmaxAlong(Tensor x, int dimension) => dimension == 1 ? casts.Value.AmaxRows(x) : casts.Value.AmaxColumns(x);

@@ -11,9 +11,9 @@ namespace Titan.Kernels.Cuda;
 /// </summary>
 public sealed class CudaCasts
 {
-    // As in tile.cuh, loads.cuh and cast_rows.cu.
+    // As in tile.cuh, loads.cuh, amax_columns.cu and cast_rows.cu.
     private const long TileSide = 128;
-    private const int Loads = 4, KeptElements = 32, MostThreads = 512;
+    private const int Loads = 4, ColumnLoads = 8, KeptElements = 32, MostThreads = 512;
 
     private readonly IKernelLauncher launcher;
 
@@ -148,7 +148,7 @@ public sealed class CudaCasts
                 source, parts, parts.numel(), power, x.numel(), data!, scale, inverse);
         else
             launcher.Launch(
-                "cast_tensor", $"cast_tensor_transposed_{type}_{Name8(target.Format)}", x.device, Tiles(x),
+                "cast_tensor", $"cast_tensor_transposed_{type}_{Name8(target.Format)}", x.device, Tiles(x, 4),
                 source, parts, parts.numel(), power, x.Sizes()[0], x.Sizes()[1], KernelArgument.Of(data), transposed, scale, inverse);
         return new ScaledCast(data, transposed, scale, inverse, found).MoveToOuterDisposeScope();
     }
@@ -268,7 +268,7 @@ public sealed class CudaCasts
             throw new ArgumentException(
                 $"decode of blocks: scales {scales.dtype} [{string.Join(", ", scales.shape)}] on {scales.device} do not divide x [{rows}, {columns}] on {x.device} into blocks; expected e8m0");
         launcher.Launch(
-            "decode_blocks", $"decode_blocks_{format}_{to}", x.device, Rows(x, Lanes(result)),
+            "decode_blocks", $"decode_blocks_{format}_{to}", x.device, Rows(x, Lanes(result), 8),
             x.contiguous(), scales.contiguous(), rows / scales.Sizes()[0], columns / scales.Sizes()[1], rows, columns, result);
         return result.MoveToOuterDisposeScope();
     }
@@ -313,7 +313,7 @@ public sealed class CudaCasts
         var (factor, rowStep, columnStep) = Steps(x, scale);
         if (x.numel() > 0)
             launcher.Launch(
-                "cast_transposed", $"cast_transposed_{type}_{Name8(format)}", x.device, Tiles(x),
+                "cast_transposed", $"cast_transposed_{type}_{Name8(format)}", x.device, Tiles(x, 4),
                 source, factor, rowStep, columnStep, rows, columns, KernelArgument.Of(data), transposed);
         return (data?.MoveToOuterDisposeScope(), transposed.MoveToOuterDisposeScope());
     }
@@ -344,7 +344,8 @@ public sealed class CudaCasts
     /// <summary>The largest magnitudes of columns over shares of the rows: [P, C] in x's dtype.</summary>
     private Tensor ColumnParts(Tensor x, string type)
     {
-        var grid = LaunchGrid.Matrix(Packs(x, Lanes(x)), x.Sizes()[0], Loads, launcher.BlocksToFill(x.device), rowsOfBlock: 32);
+        // Half of what else fills a device: with eight pieces of each thread under way it is enough, and leaves half as many rows of partial maxima.
+        var grid = LaunchGrid.Matrix(Packs(x, Lanes(x)), x.Sizes()[0], ColumnLoads, Math.Max(launcher.BlocksToFill(x.device) / 2, 1), rowsOfBlock: 32);
         var partial = New([grid.Y, x.Sizes()[1]], x.dtype, x);
         launcher.Launch("amax_columns", $"amax_columns_partial_{type}", x.device, grid, x, x.Sizes()[0], x.Sizes()[1], partial);
         return partial;
@@ -353,7 +354,7 @@ public sealed class CudaCasts
     /// <summary>Joins <see cref="ColumnParts"/> to amaxes or scales.</summary>
     private void Finish(Tensor partial, string type, CastTarget target, Tensor? amax, Tensor? scale, Tensor? inverse)
     {
-        const uint across = 8, down = LaunchGrid.Threads / across;
+        const uint across = 4, down = LaunchGrid.Threads / across;
         var grid = LaunchGrid.Line(Packs(partial, Lanes(partial)), across, launcher.BlocksToFill(partial.device)) with { BlockX = across, BlockY = down };
         launcher.Launch(
             "amax_columns", $"amax_columns_finish_{type}", partial.device, grid, partial, partial.Sizes()[0], partial.Sizes()[1], (float)target.Format.Max, ScaleOfZero(target.Format),
@@ -373,7 +374,7 @@ public sealed class CudaCasts
         if (x.numel() > 0)
             launcher.Launch(
                 "mx_dim0", $"mx_dim0_{type}_{Name8(target.Format)}", x.device,
-                LaunchGrid.Matrix(Packs(x, Lanes(x)), rows, Loads, launcher.BlocksToFill(x.device), least: (uint)(32 / Lanes(x))),
+                LaunchGrid.Matrix(Packs(x, Lanes(x)), rows, (int)(32 / Lanes(x)), launcher.BlocksToFill(x.device), least: (uint)(32 / Lanes(x))),
                 source, rows, columns, mode, data, KernelArgument.Of(scales), KernelArgument.Of(blocked));
         return (data, scales, blocked);
     }
@@ -392,29 +393,35 @@ public sealed class CudaCasts
             : (New([rows, columns], down.Format.Type, x), plain ? Scales(rows, columns / 32, x) : null, swizzled ? Swizzled(rows, columns / 32, x, whole) : null);
         if (x.numel() > 0)
             launcher.Launch(
-                "mx_dim1", $"mx_dim1_{type}_{Name8(down.Format)}", x.device, Tiles(x), source, rows, columns, mode, across.Data, KernelArgument.Of(across.Plain),
+                "mx_dim1", $"mx_dim1_{type}_{Name8(down.Format)}", x.device, Tiles(x, 3), source, rows, columns, mode, across.Data, KernelArgument.Of(across.Plain),
                 KernelArgument.Of(across.Swizzled), rowMode, KernelArgument.Of(own?.Data), KernelArgument.Of(own?.Plain), KernelArgument.Of(own?.Swizzled));
         return (across, own);
     }
 
-    private LaunchGrid Tiles(Tensor x) =>
-        LaunchGrid.Line((x.Sizes()[0] + TileSide - 1) / TileSide * ((x.Sizes()[1] + TileSide - 1) / TileSide), 1, launcher.BlocksToFill(x.device));
+    /// <summary>For kernels that take tiles, so many blocks of them to a multiprocessor where the next tile of bf16 comes into shared memory.</summary>
+    private LaunchGrid Tiles(Tensor x, int blocks)
+    {
+        var tiles = (x.Sizes()[0] + TileSide - 1) / TileSide * ((x.Sizes()[1] + TileSide - 1) / TileSide);
+        long fill = launcher.BlocksToFill(x.device), staged = x.element_size() * TileSide * TileSide;
+        return x.dtype == ScalarType.BFloat16 ? LaunchGrid.Line(tiles, 1, Math.Max(fill * blocks / 8, 1)) with { Shared = (uint)staged } : LaunchGrid.Line(tiles, 1, fill);
+    }
 
     /// <summary>For kernels that take the elements as they come, so many to a thread at a time.</summary>
     private LaunchGrid Flat(Tensor x, long each) => LaunchGrid.Line(x.numel(), LaunchGrid.Threads * each, launcher.BlocksToFill(x.device));
 
-    /// <summary>For kernels whose threads keep to their columns, so many to each.</summary>
-    private LaunchGrid Rows(Tensor x, long each) => LaunchGrid.Matrix(Packs(x, each), x.Sizes()[0], Loads, launcher.BlocksToFill(x.device));
+    /// <summary>For kernels whose threads keep to their columns, so many to each, and take so many rows at once.</summary>
+    private LaunchGrid Rows(Tensor x, long each, int rows = Loads) => LaunchGrid.Matrix(Packs(x, each), x.Sizes()[0], rows, launcher.BlocksToFill(x.device));
 
-    /// <summary>For kernels that keep a row in the registers of some warps.</summary>
+    /// <summary>For kernels that keep a row in the registers of some warps while the next one comes into shared memory.</summary>
     private LaunchGrid RowGrid(Tensor x, bool columns)
     {
         var across = 32u;
         while (across < MostThreads && across * KeptElements < x.Sizes()[1]) across *= 2;
         var down = Math.Max(LaunchGrid.Threads / across, 1);
-        // Amaxes of columns are left behind by every block: fewer of them, with rows enough that these stay small beside what was read.
+        // As many as run at once: their registers leave room for 768 threads, or for 512. Amaxes of columns are left behind by every block: rows enough that these stay small beside what was read.
         long fill = launcher.BlocksToFill(x.device) * LaunchGrid.Threads / (across * down), rows = columns ? Math.Max(16, down) : down;
-        return LaunchGrid.Line(x.Sizes()[0], rows, columns ? Math.Max(fill / 4, 1) : fill) with { BlockX = across, BlockY = down };
+        return LaunchGrid.Line(x.Sizes()[0], rows, Math.Max(columns || across == MostThreads ? fill / 4 : fill * 3 / 8, 1))
+            with { BlockX = across, BlockY = down, Shared = (uint)(across * down * KeptElements * x.element_size()) };
     }
 
     private static long Packs(Tensor x, long each) => (x.Sizes()[1] + each - 1) / each;

@@ -6,7 +6,10 @@ namespace Titan.Kernels.Cuda;
 /// <summary>The part of the CUDA driver API that loads and launches kernels, in the device's primary context: the one that libtorch uses.</summary>
 internal sealed unsafe class CudaDriver
 {
-    private const int ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76, Multiprocessors = 16;
+    /// <summary>Bytes of shared memory that a block may have beside what its kernel declares without <see cref="AllowShared"/>.</summary>
+    public const uint SharedWithoutAsking = 24 * 1024;
+
+    private const int ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76, Multiprocessors = 16, MaxSharedByAsking = 97, MaxDynamicShared = 8;
 
     private readonly delegate* unmanaged<out int, int, int> deviceGet;
     private readonly delegate* unmanaged<out int, int, int, int> deviceGetAttribute;
@@ -17,7 +20,12 @@ internal sealed unsafe class CudaDriver
     private readonly delegate* unmanaged<nint, int> contextSetCurrent;
     private readonly delegate* unmanaged<out nint, byte*, int> moduleLoadData;
     private readonly delegate* unmanaged<out nint, nint, byte*, int> moduleGetFunction;
+    private readonly delegate* unmanaged<nint, int, int, int> funcSetAttribute;
     private readonly delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int> launchKernel;
+    private readonly delegate* unmanaged<out nint, uint, int> eventCreate;
+    private readonly delegate* unmanaged<nint, nint, int> eventRecord;
+    private readonly delegate* unmanaged<nint, int> eventQuery, eventSynchronize;
+    private readonly delegate* unmanaged<out float, nint, nint, int> eventElapsedTime;
     private readonly delegate* unmanaged<int, out nint, int> getErrorName;
 
     private CudaDriver(nint library)
@@ -32,7 +40,13 @@ internal sealed unsafe class CudaDriver
         contextSetCurrent = (delegate* unmanaged<nint, int>)Export("cuCtxSetCurrent");
         moduleLoadData = (delegate* unmanaged<out nint, byte*, int>)Export("cuModuleLoadData");
         moduleGetFunction = (delegate* unmanaged<out nint, nint, byte*, int>)Export("cuModuleGetFunction");
+        funcSetAttribute = (delegate* unmanaged<nint, int, int, int>)Export("cuFuncSetAttribute");
         launchKernel = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)Export("cuLaunchKernel");
+        eventCreate = (delegate* unmanaged<out nint, uint, int>)Export("cuEventCreate");
+        eventRecord = (delegate* unmanaged<nint, nint, int>)Export("cuEventRecord");
+        eventQuery = (delegate* unmanaged<nint, int>)Export("cuEventQuery");
+        eventSynchronize = (delegate* unmanaged<nint, int>)Export("cuEventSynchronize");
+        eventElapsedTime = (delegate* unmanaged<out float, nint, nint, int>)Export("cuEventElapsedTime");
         getErrorName = (delegate* unmanaged<int, out nint, int>)Export("cuGetErrorName");
         var init = (delegate* unmanaged<uint, int>)Export("cuInit");
         Check(init(0), "cuInit");
@@ -75,6 +89,9 @@ internal sealed unsafe class CudaDriver
 
     /// <summary>How many multiprocessors the device has.</summary>
     public int MultiprocessorCount(int device) => Attribute(device, Multiprocessors);
+
+    /// <summary>Bytes of shared memory that a block may have at most.</summary>
+    public int SharedMemory(int device) => Attribute(device, MaxSharedByAsking);
 
     /// <summary>The device's primary context. It is never released: libtorch holds it to the end of the process too.</summary>
     public nint PrimaryContext(int device)
@@ -119,9 +136,41 @@ internal sealed unsafe class CudaDriver
         }
     }
 
+    /// <summary>Lets blocks of a kernel have so many bytes of shared memory beside what it declares.</summary>
+    public void AllowShared(nint function, string name, uint bytes) =>
+        Check(funcSetAttribute(function, MaxDynamicShared, (int)bytes), $"cuFuncSetAttribute of {name}: {bytes} bytes of shared memory");
+
     /// <summary>Queues a launch on a stream.</summary>
     public void Launch(nint function, string name, LaunchGrid grid, nint stream, void** parameters) =>
-        Check(launchKernel(function, grid.X, grid.Y, 1, grid.BlockX, grid.BlockY, 1, 0, stream, parameters, null), $"cuLaunchKernel of {name} {grid}");
+        Check(launchKernel(function, grid.X, grid.Y, 1, grid.BlockX, grid.BlockY, 1, grid.Shared, stream, parameters, null), $"cuLaunchKernel of {name} {grid}");
+
+    /// <summary>An event in the current context, for the rest of the process.</summary>
+    public nint NewEvent()
+    {
+        Check(eventCreate(out var created, 0), "cuEventCreate");
+        return created;
+    }
+
+    /// <summary>Queues an event on a stream.</summary>
+    public void Record(nint recorded, nint stream) => Check(eventRecord(recorded, stream), "cuEventRecord");
+
+    /// <summary>Whether a stream has reached an event.</summary>
+    public bool HasPassed(nint recorded)
+    {
+        const int notReady = 600;
+        var result = eventQuery(recorded);
+        if (result != notReady) Check(result, "cuEventQuery");
+        return result == 0;
+    }
+
+    /// <summary>Waits for the second of two events.</summary>
+    /// <returns>Seconds between them, on the device's clock.</returns>
+    public double SecondsBetween(nint first, nint second)
+    {
+        Check(eventSynchronize(second), "cuEventSynchronize");
+        Check(eventElapsedTime(out var milliseconds, first, second), "cuEventElapsedTime");
+        return milliseconds / 1e3;
+    }
 
     private int Attribute(int device, int attribute)
     {

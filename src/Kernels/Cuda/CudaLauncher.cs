@@ -20,6 +20,8 @@ internal sealed unsafe class CudaLauncher(CudaDriver driver, KernelCache cache, 
 
     public int BlocksToFill(Device on) => Of(on).Multiprocessors * BlocksPerMultiprocessor;
 
+    public long SharedMemory(Device on) => Of(on).SharedMemory;
+
     public void Launch(string source, string kernel, Device on, LaunchGrid grid, params ReadOnlySpan<KernelArgument> arguments)
     {
         var target = Of(on);
@@ -27,7 +29,7 @@ internal sealed unsafe class CudaLauncher(CudaDriver driver, KernelCache cache, 
         var previous = driver.Enter(target.Context);
         try
         {
-            Queue(Function(target, source, kernel), kernel, grid, stream, arguments);
+            Queue(Function(target, source, kernel, grid), kernel, grid, stream, arguments);
         }
         finally
         {
@@ -61,29 +63,42 @@ internal sealed unsafe class CudaLauncher(CudaDriver driver, KernelCache cache, 
             if (devices.TryGetValue(ordinal, out var known)) return known;
             var id = driver.Device(ordinal);
             var loaded = new LoadedDevice(
-                ordinal, driver.PrimaryContext(id), driver.MultiprocessorCount(id), Architecture.Choose(driver.ComputeCapability(id), cache.Architectures), [], []);
+                ordinal, driver.PrimaryContext(id), driver.MultiprocessorCount(id), driver.SharedMemory(id), Architecture.Choose(driver.ComputeCapability(id), cache.Architectures), [], [], []);
             devices.Add(ordinal, loaded);
             return loaded;
         }
     }
 
-    private nint Function(LoadedDevice target, string source, string kernel)
+    private nint Function(LoadedDevice target, string source, string kernel, LaunchGrid grid)
     {
         lock (gate)
         {
-            if (target.Functions.TryGetValue(kernel, out var function)) return function;
-            if (!target.Modules.TryGetValue(source, out var module))
+            var function = Function(target, source, kernel);
+            if (grid.Shared > CudaDriver.SharedWithoutAsking && target.Shared.GetValueOrDefault(function) < grid.Shared)
             {
-                module = driver.Load(cache.Image(source, CudaSources.Text(source), CudaSources.Headers, target.Architecture), source);
-                target.Modules.Add(source, module);
+                driver.AllowShared(function, kernel, grid.Shared);
+                target.Shared[function] = grid.Shared;
             }
 
-            function = driver.Function(module, kernel);
-            target.Functions.Add(kernel, function);
             return function;
         }
     }
 
+    private nint Function(LoadedDevice target, string source, string kernel)
+    {
+        if (target.Functions.TryGetValue(kernel, out var function)) return function;
+        if (!target.Modules.TryGetValue(source, out var module))
+        {
+            module = driver.Load(cache.Image(source, CudaSources.Text(source), CudaSources.Headers, target.Architecture), source);
+            target.Modules.Add(source, module);
+        }
+
+        function = driver.Function(module, kernel);
+        target.Functions.Add(kernel, function);
+        return function;
+    }
+
     private sealed record LoadedDevice(
-        int Ordinal, nint Context, int Multiprocessors, string Architecture, Dictionary<string, nint> Modules, Dictionary<string, nint> Functions);
+        int Ordinal, nint Context, int Multiprocessors, int SharedMemory, string Architecture, Dictionary<string, nint> Modules, Dictionary<string, nint> Functions,
+        Dictionary<nint, uint> Shared);
 }

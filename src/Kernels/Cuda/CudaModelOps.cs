@@ -167,11 +167,11 @@ public sealed class CudaModelOps
         }
 
         var losses = New([rows], ScalarType.Float32, logits);
-        var grid = LaunchGrid.LongRows(rows, classes, logits.element_size(), launcher.BlocksToFill(logits.device));
+        var (grid, slots) = LaunchGrid.LongRows(rows, classes, logits.element_size(), launcher.BlocksToFill(logits.device), launcher.SharedMemory(logits.device));
         var amax = Amax(wantsAmax && gradient is not null, grid, logits);
         if (logits.numel() > 0)
             launcher.Launch(
-                "cross_entropy", $"cross_entropy_{Type(logits)}", logits.device, grid, logits, labels.contiguous(), rows, classes, factor, losses, Of(gradient), Of(amax));
+                "cross_entropy", $"cross_entropy_{Type(logits)}", logits.device, grid, logits, labels.contiguous(), rows, classes, slots, factor, losses, Of(gradient), Of(amax));
         var sum = losses.sum();
         Keep(sum, amax);
         return (sum, amax);

@@ -13,6 +13,10 @@ internal interface IKernelLauncher
     /// <param name="device">A tensor's device.</param>
     int BlocksToFill(Device device);
 
+    /// <summary>Bytes of shared memory that a block may have.</summary>
+    /// <param name="device">A tensor's device.</param>
+    long SharedMemory(Device device);
+
     /// <summary>Queues a launch on the current stream of the tensors' device.</summary>
     /// <param name="source">Name of the source that holds the kernel, without <c>.cu</c>.</param>
     /// <param name="kernel">Name of the kernel.</param>

@@ -3,17 +3,23 @@ namespace Titan.Kernels.Cuda;
 /// <summary>How many blocks, and how many threads in each. Kernels stride over their work, so any grid is right; it only decides how much runs at once.</summary>
 internal readonly record struct LaunchGrid(uint X, uint Y, uint BlockX, uint BlockY)
 {
+    /// <summary>Bytes of shared memory that a block gets beside what its kernel declares.</summary>
+    public uint Shared { get; init; }
+
     /// <summary>Threads of a block, unless a kernel wants otherwise.</summary>
     public const uint Threads = 256;
 
-    /// <summary>Elements of a row that 256 threads keep in registers.</summary>
-    private const long MaxRow = 8192;
+    /// <summary>Elements of a row that a thread keeps in registers, and threads of a row at most (<c>native/rows.cuh</c>).</summary>
+    private const long KeptOfRow = 16, MostOfRow = 512;
 
     /// <summary>A slice's partial result is a row of fp32: with this many rows it stays small beside what was read.</summary>
     private const long RowsPerSlice = 16;
 
-    /// <summary>Two blocks to each multiprocessor of the GPUs that there are, roughly.</summary>
-    private const long MaxSlices = 256;
+    /// <summary>Four blocks of 256 threads to each multiprocessor of the GPUs that there are, roughly.</summary>
+    private const long MaxSlices = 512;
+
+    /// <summary>Shared memory that kernels declare, at most, where they ask for more.</summary>
+    private const long OwnShared = 2048;
 
     /// <summary>The driver's limit of blocks in the second dimension.</summary>
     private const long MaxY = 65535;
@@ -26,27 +32,42 @@ internal readonly record struct LaunchGrid(uint X, uint Y, uint BlockX, uint Blo
 
     /// <summary>
     /// Rows that stay in registers: as many warps for each as its width asks for (<c>native/rows.cuh</c>), and as many rows to a block as make 256 threads. Blocks stride
-    /// over the rest, so that each loads what all rows share once.
+    /// over the rest; there are as many as run at once, 1024 threads to a multiprocessor.
     /// </summary>
     /// <param name="rows">How many.</param>
     /// <param name="width">Elements of a row.</param>
     /// <param name="limit">Enough to fill the device.</param>
     public static LaunchGrid Rows(long rows, long width, long limit)
     {
-        var across = Threads;
-        while (across > 32 && across / 2 * (MaxRow / Threads) >= width) across /= 2;
-        return new LaunchGrid(Count(rows, Threads / across, limit), 1, across, Threads / across);
+        var across = (uint)MostOfRow;
+        while (across > 32 && across / 2 * KeptOfRow >= width) across /= 2;
+        var down = Math.Max(Threads / across, 1);
+        return new LaunchGrid(Count(rows, down, limit * Threads / 2 / (across * down)), 1, across, down);
     }
 
     /// <summary>The same, a block for each slice of the rows: their number depends on the shape alone, so that sums over slices are the same on every device.</summary>
-    public static LaunchGrid RowSlices(long rows, long width) => Rows(rows, width, 1) with { X = Count(rows, RowsPerSlice, MaxSlices) };
-
-    /// <summary>Rows longer than registers hold: as many threads for each as have four 16-byte pieces, up to 1024; 1024 threads to a multiprocessor, whose rows then fit into the L2 cache.</summary>
-    public static LaunchGrid LongRows(long rows, long width, long elementSize, long limit)
+    public static LaunchGrid RowSlices(long rows, long width)
     {
+        var block = Rows(rows, width, 1);
+        return block with { X = Count(rows, RowsPerSlice, MaxSlices * Threads / (block.BlockX * block.BlockY)) };
+    }
+
+    /// <summary>
+    /// Rows longer than registers hold: as many threads for each as have four 16-byte pieces, up to 1024; 1024 threads to a multiprocessor. A row lies in shared memory as far as that goes.
+    /// </summary>
+    /// <param name="rows">How many.</param>
+    /// <param name="width">Elements of a row.</param>
+    /// <param name="elementSize">Bytes of one.</param>
+    /// <param name="limit">Enough to fill the device.</param>
+    /// <param name="shared">Bytes of shared memory that a block may have.</param>
+    /// <returns>The grid, and how many pieces of each thread lie in shared memory.</returns>
+    public static (LaunchGrid Grid, int Slots) LongRows(long rows, long width, long elementSize, long limit, long shared)
+    {
+        const uint most = 1024;
         uint across = 128;
-        while (across < 1024 && across * 4 * (16 / elementSize) < width) across *= 2;
-        return new LaunchGrid(Count(rows, 1, limit * Threads / 2 / across), 1, across, 1);
+        while (across < most && across * 4 * (16 / elementSize) < width) across *= 2;
+        long pieces = (width * elementSize + 15) / 16, slots = Math.Min((pieces + across - 1) / across, (shared - OwnShared) * across / most / (16 * across));
+        return (new LaunchGrid(Count(rows, 1, limit * Threads / 2 / across), 1, across, 1) { Shared = (uint)(slots * 16 * across) }, (int)slots);
     }
 
     /// <summary>Columns of partial results: 32 to a block, each shared by 8 threads.</summary>
@@ -85,5 +106,5 @@ internal readonly record struct LaunchGrid(uint X, uint Y, uint BlockX, uint Blo
 
     private static uint Count(long work, long perBlock, long limit) => (uint)Math.Clamp((work + perBlock - 1) / perBlock, 1, Math.Max(limit, 1));
 
-    public override string ToString() => $"<<<({X}, {Y}), ({BlockX}, {BlockY})>>>";
+    public override string ToString() => $"<<<({X}, {Y}), ({BlockX}, {BlockY}){(Shared > 0 ? $", {Shared}" : "")}>>>";
 }

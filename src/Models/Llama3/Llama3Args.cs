@@ -51,7 +51,7 @@ public sealed record Llama3Args(
     public ModelCounts Counts => Decoder.Counts;
 
     /// <summary>The model as a flavor of its family.</summary>
-    public ModelFlavor Flavor => new(Counts, Build);
+    public ModelFlavor Flavor => new(Counts, Build) { HuggingFace = () => Llama3HuggingFace.Of(this) };
 
     /// <summary>Builds the model with uninitialised parameters.</summary>
     public Decoder Build(ModelContext context) => new("Llama3Model", Decoder, context);

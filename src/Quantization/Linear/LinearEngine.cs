@@ -171,6 +171,17 @@ public sealed class LinearEngine
     internal Operand CastWeight(string layer, string? name, Tensor w, WeightUse use, IWeightSource source, bool bothWays) =>
         Cast(layer, name, w, WeightCast(use), Contracted(use), source.PartsGroup is null ? null : source.ReduceAmax, WeightAmaxes.Of(source), bothWays);
 
+    /// <summary>Casts a layer's weight for both its matmuls in one pass less than one by one; null where that saves none.</summary>
+    internal (Operand ForOutput, Operand ForGradInput)? CastWeightTwice(string layer, IWeightSource source)
+    {
+        if (SameWeightTwice || !Kernels.JoinsCasts(Recipe.Output.Right is OperandCast.Scaled { Granularity: ScaleGranularity.Block })) return null;
+        using var w = source.Gather(source.Parameter.dtype);
+        if (CastTwice(w, Recipe.Output.Right, Recipe.GradInput.Right) is not var (rows, columns)) return null;
+        Observer?.Observe(layer, CastName.Weight, w, rows);
+        Observer?.Observe(layer, CastName.WeightForGradInput, w, columns);
+        return (rows, columns);
+    }
+
     /// <summary>Whether one cast of the weight, in the layouts that the matmuls read, serves both.</summary>
     internal bool SharesWeightCast => Recipe.GradInput.Right == Recipe.Output.Right && IsSameBothWays(Recipe.Output.Right);
 

@@ -158,6 +158,12 @@ internal sealed class QuantizedLinearFunction(Activation input, QuantizedLinear 
         if (engine.WeightCast(use) is not OperandCast.Scaled || !layer.HasResidentWeight) return Cast(use, bothWays: false);
         var form = engine.SharesWeightCast ? WeightUse.Output : use;
         if (engine.WeightCasts.Find(layer, form) is { } known) return known;
+        if (use == WeightUse.Output && BackwardFollows && NeedsGradient(X) && engine.CastWeightTwice(layer.Fqn, source) is var (forOutput, forGradInput))
+        {
+            engine.WeightCasts.Keep(layer, WeightUse.GradInput, forGradInput).Dispose();
+            return engine.WeightCasts.Keep(layer, WeightUse.Output, forOutput);
+        }
+
         // Where no backward follows, its copy of the bytes is not written, so the cast serves nobody else.
         return BackwardFollows || !engine.ReadsAlongContracted ? engine.WeightCasts.Keep(layer, form, Cast(form, engine.SharesWeightCast)) : Cast(use, bothWays: false);
 

@@ -12,14 +12,14 @@ internal sealed class ForwardBackward(ModelInputs inputs, LossFunction loss, Act
     /// <summary>Runs it.</summary>
     /// <param name="batch">This rank's share of a micro-batch.</param>
     /// <param name="count">What the sum of losses is divided by.</param>
-    /// <returns>The loss.</returns>
+    /// <returns>The loss, without what modules add to it.</returns>
     public double Run(ModelBatch batch, long count)
     {
         using var scope = NewDisposeScope();
         var logits = inputs.Forward(batch);
         var mean = loss(logits, batch.Labels.reshape(-1), count);
         logits.Dispose();
-        mean.backward();
+        inputs.WithAuxiliary(mean, batch, count).backward();
         BackwardFailure.ThrowIfAny();
         afterBackward?.Invoke();
         return mean.item<float>();

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Models;
+using Titan.Training.Data;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -10,11 +11,40 @@ namespace Titan.Training.Loop;
 /// <param name="parts">The ranks that each hold a part of the logits.</param>
 internal sealed class ModelInputs(LanguageModel model, long? endOfDocument, int parts = 1)
 {
+    private readonly IReadOnlyList<IAuxiliaryLoss> auxiliary = [.. model.named_modules().Select(m => m.module).Prepend(model).Distinct().OfType<IAuxiliaryLoss>()];
+
     /// <summary>Runs the model.</summary>
     /// <param name="batch">This rank's share of a micro-batch.</param>
     /// <returns>Logits [B, S, V].</returns>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when the model reads documents and the tokenizer ends none; with <see cref="ExitCode.Usage"/> when ranks share its sequences.</exception>
     public Tensor Forward(ModelBatch batch) => Checked(batch.Tokens, Call(batch));
+
+    /// <summary>The loss with the terms that modules add to it, each weighed by the tokens of this forward as the loss is.</summary>
+    /// <param name="loss">0-d.</param>
+    /// <param name="batch">What the forward read.</param>
+    /// <param name="count">The tokens of all forwards that are added up.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> for a term that cannot count.</exception>
+    public Tensor WithAuxiliary(Tensor loss, ModelBatch batch, long count)
+    {
+        var total = loss;
+        foreach (var module in auxiliary)
+        {
+            if (module.TakeAuxiliaryLoss() is not { } term) continue;
+            var fault = term.IsInvalid ? "is disposed" : term.numel() != 1 ? $"is [{string.Join(", ", term.shape)}]; expected one number"
+                : !term.requires_grad ? "has no gradient; if its block is computed again in backward (activation_checkpoint), make it outside of the block" : null;
+            if (fault is not null)
+                throw new TitanException(ExitCode.Plugin, $"model {model.GetName()}: the auxiliary loss of {((nn.Module)module).GetName()} {fault}") { Data = { [ModuleSlot.FailedType] = module.GetType() } };
+            total += term.reshape([]).to(ScalarType.Float32) * (batch.Labels.ne(Batch.Ignored).sum().item<long>() / (double)count);
+        }
+
+        return total;
+    }
+
+    /// <summary>Takes the terms of a forward that nobody trains on.</summary>
+    public void DropAuxiliary()
+    {
+        foreach (var module in auxiliary) module.TakeAuxiliaryLoss()?.Dispose();
+    }
 
     private Tensor Call(ModelBatch batch)
     {

@@ -51,6 +51,9 @@ internal sealed class RunCheckpoints : IDisposable
         if (section.Enable || section.CreateSeedCheckpoint) store = new CheckpointStore(root, section.KeepLatestK, writable: !section.LoadOnly, this.warn, this.world);
     }
 
+    /// <summary>The model's buffers; those that persist are saved and loaded with the weights.</summary>
+    public IReadOnlyList<ModelBuffer> Buffers { get; init; } = [];
+
     /// <summary>Where a loaded checkpoint left off.</summary>
     /// <param name="Folder">The checkpoint.</param>
     /// <param name="Step">The step to count from.</param>
@@ -109,7 +112,10 @@ internal sealed class RunCheckpoints : IDisposable
 
     public void Dispose() => store?.Dispose();
 
-    private IReadOnlyList<TensorPart> Weights => [.. parameters.Select(p => new TensorPart(p.Fqn, p.Parameter, p.Layout, p.Copies))];
+    private IReadOnlyList<TensorPart> Weights => [.. parameters.Select(p => new TensorPart(p.Fqn, p.Parameter, p.Layout, p.Copies)), .. Kept];
+
+    /// <summary>Every rank has all of each.</summary>
+    private IEnumerable<TensorPart> Kept => Buffers.Where(b => b.Slot.IsPersistent).Select(b => TensorPart.Whole(b.Fqn, b.Slot.Tensor, world.Size));
 
     private IReadOnlyList<TensorPart> Moments
     {
@@ -128,13 +134,13 @@ internal sealed class RunCheckpoints : IDisposable
     /// </summary>
     private TensorPart Random(Tensor state) => TensorPart.Whole("torch", state, world.Size);
 
-    /// <summary>The weights alone, in the dtype to export; in their own where that cannot hold them, since there is nothing else of them.</summary>
+    /// <summary>The weights alone, in the dtype to export, and buffers in their own; in their own where that cannot hold them, since there is nothing else of them.</summary>
     private void SaveModel(long step)
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
         var type = ModelBuilder.TypeOf(section.ExportDtype);
-        IReadOnlyList<TensorPart> weights = Weights, exported = [.. weights.Select(w => w with { Tensor = w.Tensor.to(type) })];
+        IReadOnlyList<TensorPart> weights = Weights, exported = [.. weights.SkipLast(Kept.Count()).Select(w => w with { Tensor = w.Tensor.to(type) }), .. Kept];
         var tooLarge = Agreement.All(world, () => Finiteness.FirstNonFinite(weights) is null ? Finiteness.FirstNonFinite(exported) : null).FirstOrDefault(t => t is not null);
         if (tooLarge is not null) warn($"checkpoint.export_dtype = {section.ExportDtype} cannot hold the values of {tooLarge}: step-{step} is saved in the dtype of the weights");
         store!.Save(step, new CheckpointContents(

@@ -26,6 +26,7 @@ public sealed class Trainer : IDisposable
     private readonly Func<DeviceMemory>? deviceMemory;
     private readonly LanguageModel model;
     private readonly ModelInputs inputs;
+    private readonly IReadOnlyList<IStepHooks> hooks;
     private readonly TrainingRanks ranks;
     private readonly AppliedParallelisms parallelisms;
     private readonly CommunicationReport? communication;
@@ -85,6 +86,7 @@ public sealed class Trainer : IDisposable
         parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
         ModelParameters.Materialize(model, device);
+        hooks = [.. model.named_modules().Select(m => m.module).Prepend(model).Distinct().OfType<IStepHooks>()];
         inputs = new ModelInputs(model, tokenizer.EosId, parallelisms.VocabularyGroup?.Size ?? 1);
         counts = flavor.Counts;
         Seed = config.Debug.Seed ?? ranks.OfFirst(Random.Shared.NextInt64());
@@ -102,7 +104,7 @@ public sealed class Trainer : IDisposable
                 batch => parallelisms.ShareOf(batch, device), ranks);
         sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
-        checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World);
+        checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World) { Buffers = ModelParameters.Buffers(model) };
     }
 
     /// <summary>What the converters did.</summary>
@@ -241,7 +243,10 @@ public sealed class Trainer : IDisposable
         LastLoss = sum;
         Gradients.Clip(parameters, norm, config.Training.MaxNorm);
         if (!double.IsFinite(sum) || !double.IsFinite(norm)) throw NonFinite(batches, sum, norm);
+        var context = new StepContext(step + 1, ranks.Mesh.Loss);
+        foreach (var module in hooks) module.BeforeOptimizerStep(context);
         optimizer.Step(lr);
+        foreach (var module in hooks) module.AfterOptimizerStep(context);
         WeightsChanged();
         if (step++ == firstStep) ranks.FirstStepDone();
         Observe(ranks.Counter?.Take());

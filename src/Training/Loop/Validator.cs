@@ -32,6 +32,7 @@ internal sealed class Validator(ValidationSection section, Func<DataLoader> open
             using var scope = NewDisposeScope();
             var own = share(batch);
             sum += loss(inputs.Forward(own), own.Labels.reshape(-1), 1).item<float>();
+            inputs.DropAuxiliary();
             batches++;
             tokens += batch.Counted;
         }

@@ -42,6 +42,8 @@ public sealed class EmulatedGpu
 
         public int BlocksToFill(Device device) => launcher.BlocksToFill(device);
 
+        public long SharedMemory(Device device) => launcher.SharedMemory(device);
+
         public void Launch(string source, string kernel, Device device, LaunchGrid grid, params ReadOnlySpan<KernelArgument> arguments)
         {
             names[kernel] = 0;

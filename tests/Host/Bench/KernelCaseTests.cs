@@ -55,6 +55,7 @@ public sealed class KernelCaseTests
     [InlineData("SwiGLU bf16, forward and backward", 2 * 8 * Small)]
     [InlineData("cross-entropy bf16, forward", 2 * Small + 8 * 8 + 4)]
     [InlineData("cross-entropy bf16, forward and backward", 2 * 2 * Small + 8 * 8 + 4 + 4)]
+    [InlineData("cross-entropy of 128256 words bf16, forward", 2 * 2 * 128256 + 2 * 8 + 4)]
     public void Bytes_are_those_that_must_be_moved(string name, long bytes)
     {
         using var inputs = new KernelInputs(Small, Case(name).Type, TrainingDevice.Cpu);
@@ -72,6 +73,15 @@ public sealed class KernelCaseTests
         Assert.Equal(table.Columns.Count, row.Count);
         // 98,308 bytes for each call, and a microsecond for all calls of a timing.
         Assert.Equal(["0.10", rate, rate, "100 %"], new[] { "MB moved at least", "fused, GB/s", "copy, GB/s", "fused / copy" }.Select(c => row[table.Columns.ToList().IndexOf(c)]));
+    }
+
+    [Fact]
+    public void Logits_that_are_not_all_of_the_matrix_count_by_themselves()
+    {
+        using var progress = new BenchProgress(1);
+        var table = new KernelBench(new InterleavedTimer(new MicrosecondPerReading(), 1, 3), TrainingDevice.Cpu).Fused([Case("cross-entropy of 128256 words bf16, forward")], [KernelInputs.Multiple], progress);
+        // One row in a microsecond.
+        Assert.Equal(["128", "128"], new[] { "ATen chain, Gelem/s", "fused, Gelem/s" }.Select(c => table.Rows.Single()[table.Columns.ToList().IndexOf(c)]));
     }
 
     [Fact]

@@ -9,16 +9,7 @@ namespace Titan.Kernels.Tests.Cuda;
 /// <summary>How many elements the casts read from memory: counted where the sources fetch a pack. The rows of docs/cuda.md follow from these.</summary>
 public sealed unsafe class CastReadTests : IDisposable
 {
-    private readonly AlteredNative native = new(
-        "access.cuh", "template <int N, typename T> DEVICE Raw<T, N> fetch(const T* p, bool whole, i64 count)\n{\n",
-        """
-        static i64 fetched;
-        extern "C" __attribute__((used)) i64 emulation_fetched() { const i64 all = fetched; fetched = 0; return all; }
-        template <int N, typename T> DEVICE Raw<T, N> fetch(const T* p, bool whole, i64 count)
-        {
-            fetched += whole || count > N ? N : count;
-
-        """);
+    private readonly AlteredNative native = AlteredNative.CountingReads();
 
     private readonly ICastKernels kernels;
     private readonly delegate* unmanaged<long> fetched;
@@ -26,7 +17,7 @@ public sealed unsafe class CastReadTests : IDisposable
     public CastReadTests()
     {
         var library = NativeBuild.Build("library.cpp", "libemulation.so", "-O1 -shared -fPIC", native.Folder);
-        fetched = (delegate* unmanaged<long>)NativeLibrary.GetExport(NativeLibrary.Load(library), "emulation_fetched");
+        fetched = (delegate* unmanaged<long>)NativeLibrary.GetExport(NativeLibrary.Load(library), "emulation_loaded");
         kernels = new CudaCastKernels(() => new CudaCasts(new EmulatedLauncher(library).In(ThreadOrder.Forward)));
     }
 

@@ -39,7 +39,7 @@ public sealed unsafe class CudaLauncherTests : IDisposable
         string[] expected =
         [
             "cuInit 0",
-            "cuDeviceGet 0", "cuDevicePrimaryCtxRetain 100", "cuDeviceGetAttribute 16 of 100", "cuDeviceGetAttribute 75 of 100", "cuDeviceGetAttribute 76 of 100",
+            "cuDeviceGet 0", "cuDevicePrimaryCtxRetain 100", "cuDeviceGetAttribute 16 of 100", "cuDeviceGetAttribute 97 of 100", "cuDeviceGetAttribute 75 of 100", "cuDeviceGetAttribute 76 of 100",
             "cuCtxSetCurrent 1600",
             "cuModuleLoadData image 1 of cast_rowmajor.cu for sm_90", "cuModuleGetFunction cast_rowmajor_bf16_e5m2",
             "cuLaunchKernel cast_rowmajor_bf16_e5m2 grid 1 1 1 block 256 1 1 shared 0 stream 4711",
@@ -51,6 +51,40 @@ public sealed unsafe class CudaLauncherTests : IDisposable
             "cuLaunchKernel cast_transposed_bf16_e5m2 grid 1 1 1 block 256 1 1 shared 0 stream 4711",
         ];
         Assert.Equal(expected, Calls());
+    }
+
+    [FactWithTools("g++")]
+    public void A_kernel_that_wants_more_shared_memory_than_any_block_has_is_allowed_it_once()
+    {
+        using var scope = NewDisposeScope();
+        var launcher = Launcher();
+        Assert.Equal(232448, launcher.SharedMemory(CPU));
+        var ops = new CudaModelOps(launcher);
+        Tensor labels = zeros(2, dtype: ScalarType.Int64);
+        // 40,960 logits are five pieces of each of 1024 threads, 512 are one of each of 128.
+        foreach (var classes in new long[] { 512, 40960, 40960 })
+        {
+            var logits = randn(2, classes).to(ScalarType.BFloat16);
+            var expected = nn.functional.cross_entropy(logits.to(ScalarType.Float64), labels, null, -100, nn.Reduction.Sum).item<double>();
+            Assert.Equal(expected, ops.CrossEntropy(logits, labels, 1, empty_like(logits)).Sum.item<float>(), 1e-5 * expected);
+        }
+
+        Assert.Equal(["cuFuncSetAttribute 8 of cross_entropy_bf16: 81920"], Calls().Where(c => c.StartsWith("cuFuncSetAttribute", StringComparison.Ordinal)));
+        Assert.Equal(["shared 2048", "shared 81920", "shared 81920"], Calls().Where(c => c.Contains("cuLaunchKernel cross", StringComparison.Ordinal)).Select(c => c[c.IndexOf("shared", StringComparison.Ordinal)..c.IndexOf(" stream", StringComparison.Ordinal)]));
+    }
+
+    [FactWithTools("g++")]
+    public void A_stopwatch_takes_its_time_from_two_events_of_torchs_stream_and_leaves_the_context_alone()
+    {
+        var driver = CudaDriver.Open(library);
+        driver.Enter(777);
+        var watch = new CudaStopwatch(driver, 0, () => 4711);
+        watch.Start();
+        Assert.False(watch.IsRunning);
+        Assert.Equal(0.0125, watch.Stop(), 1e-9);
+        Assert.True(watch.IsRunning);
+        Assert.Equal(["cuEventRecord on stream 4711", "cuEventRecord on stream 4711"], Calls().Where(c => c.StartsWith("cuEventRecord", StringComparison.Ordinal)));
+        Assert.Equal("cuCtxSetCurrent 777", Calls().Last(c => c.StartsWith("cuCtxSetCurrent", StringComparison.Ordinal)));
     }
 
     [FactWithTools("g++")]

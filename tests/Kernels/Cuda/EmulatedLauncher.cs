@@ -38,6 +38,9 @@ internal sealed unsafe class EmulatedLauncher : IKernelLauncher
     /// <summary>Few, so that kernels stride.</summary>
     public int BlocksToFill(Device device) => 5;
 
+    /// <summary>Little, so that rows reach beyond it.</summary>
+    public long SharedMemory(Device device) => 20 * 1024;
+
     public EmulatedLauncher In(ThreadOrder threads) => new(this, threads);
 
     public void Launch(string source, string kernel, Device device, LaunchGrid grid, params ReadOnlySpan<KernelArgument> arguments)

@@ -23,6 +23,16 @@ public sealed partial class EmulationTests
     }
 
     [FactWithTools("g++")]
+    public void What_is_read_from_shared_memory_before_it_was_waited_for_gives_wrong_bytes()
+    {
+        using var scope = NewDisposeScope();
+        using var native = new AlteredNative("tile.cuh", "        if (staged) await_groups<1>();\n", "        if (staged) await_groups<2>();\n");
+        var casts = new CudaCasts(new EmulatedLauncher(NativeBuild.Build("library.cpp", "libemulation.so", "-O1 -shared -fPIC", native.Folder)));
+        var x = Samples.Matrix(2000, 128, ScalarType.BFloat16, 1, special: false);
+        Assert.NotEqual(Samples.Bytes(CastKernels.Plain.Cast(x.t(), tensor(1f), Float8Format.E4M3)), Samples.Bytes(casts.CastTransposed(x, tensor(1f), Float8Format.E4M3)));
+    }
+
+    [FactWithTools("g++")]
     public void A_barrier_that_some_threads_never_reach_is_reported()
     {
         using var scope = NewDisposeScope();

@@ -149,6 +149,8 @@ public sealed class ScaledCastKernelTests(NativeBuild build)
 
         public int BlocksToFill(Device device) => own.BlocksToFill(device);
 
+        public long SharedMemory(Device device) => own.SharedMemory(device);
+
         public void Launch(string source, string kernel, Device device, LaunchGrid grid, params ReadOnlySpan<KernelArgument> arguments)
         {
             launched.Add(kernel);

@@ -77,6 +77,40 @@ public class ActivationCastTests
         }
     }
 
+    [Fact]
+    public void Two_casts_of_a_weight_are_made_together_where_that_saves_a_pass_and_both_are_needed()
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(6);
+        var weight = randn(64, 48);
+        var (apart, together) = (new CountingCasts(), new CountingCasts { Joins = true });
+        var (first, second) = (Layer(apart), Layer(together));
+        for (var batch = 0; batch < 2; batch++)
+            foreach (var (one, other) in Run(first).Zip(Run(second))) Assert.Equal(0, one.ne(other).sum().item<long>());
+        // Once for both micro-batches.
+        Assert.Equal((0, 2), (apart.Joined(64, 48), apart.Casts(64, 48)));
+        Assert.Equal((1, 2), (together.Joined(64, 48), together.Casts(64, 48)));
+        // Where no gradient of the input follows, the cast for it would serve nobody.
+        var alone = new CountingCasts { Joins = true };
+        var layer = Layer(alone);
+        using (no_grad()) layer.call(Input).Dispose();
+        layer.call(Input).sum().backward();
+        Assert.Equal((0, 1), (alone.Joined(64, 48), alone.Casts(64, 48)));
+
+        QuantizedLinear Layer(CountingCasts kernels) => new(
+            Numbers.Layer(weight),
+            new LinearEngine("test", Numbers.Rowwise, kernels, k => new Titan.Quantization.Matmuls.DecodedMatmul(k), new Titan.Quantization.Matmuls.MatmulCounter()));
+
+        static Tensor[] Run(QuantizedLinear layer)
+        {
+            var x = Input.detach().requires_grad_();
+            var y = layer.call(x);
+            y.backward([ones_like(y)]);
+            BackwardFailure.ThrowIfAny();
+            return [y.detach(), x.grad!, layer.Weight.Parameter.grad!];
+        }
+    }
+
     private static Tensor Input { get; } = arange(32 * 48, dtype: ScalarType.Float32).cos().reshape(32, 48).DetachFromDisposeScope();
 
     [Fact]

@@ -7,11 +7,25 @@ namespace Titan.Quantization.Tests.Linear;
 /// <summary>The plain casts, which count the matrices of each shape that they cast.</summary>
 internal sealed class CountingCasts : ICastKernels
 {
-    private readonly List<(long, long)> shapes = [];
+    private readonly List<(long, long)> shapes = [], joined = [];
 
     public string Name => "counting";
 
+    public bool Joins { get; init; }
+
+    public bool JoinsCasts(bool blocks) => Joins;
+
     public int Casts(long rows, long columns) => shapes.Count(s => s == (rows, columns));
+
+    /// <summary>Casts along rows and along columns that were asked for together.</summary>
+    public int Joined(long rows, long columns) => joined.Count(s => s == (rows, columns));
+
+    public (ScaledCast Rows, ScaledCast Columns) CastRowsAndColumns(Tensor x, CastTarget rows, CastTarget columns, OperandLayout columnLayout)
+    {
+        joined.Add((x.shape[0], x.shape[1]));
+        ICastKernels one = this;
+        return (one.CastRows(x, rows), one.CastColumns(x, columns, columnLayout));
+    }
 
     public Tensor Amax(Tensor x) => CastKernels.Plain.Amax(x);
 

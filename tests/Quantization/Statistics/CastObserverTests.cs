@@ -9,7 +9,7 @@ public class CastObserverTests
 {
     [Theory]
     [InlineData("tensorwise", "input,weight,grad_output")]
-    [InlineData("rowwise", "input,weight,input_for_grad_weight,grad_output,grad_output_for_grad_weight,weight_for_grad_input")]
+    [InlineData("rowwise", "input,weight,weight_for_grad_input,input_for_grad_weight,grad_output,grad_output_for_grad_weight")]
     [InlineData("rowwise_with_gw_hp", "input,weight,grad_output,weight_for_grad_input")]
     [InlineData("mxfp8_rceil_wgrad_with_hp", "input,weight,grad_output,weight_for_grad_input")]
     public void The_casts_that_differ_are_shown_under_the_layers_name(string recipe, string operands)

@@ -1,4 +1,4 @@
-namespace Titan.Training.Tests;
+namespace Titan.Tests.Kit;
 
 /// <summary>A folder that goes when the test does.</summary>
 internal sealed class TestFolder : IDisposable

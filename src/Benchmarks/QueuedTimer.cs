@@ -1,0 +1,52 @@
+using Titan.Kernels.Cuda;
+using static TorchSharp.torch;
+
+namespace Titan.Benchmarks;
+
+/// <summary>
+/// Times what a device does, not how fast the host asks for it: first the device is kept busy, until all calls are queued behind that; then it runs them one after the other, between two points whose distance its own
+/// clock tells.
+/// </summary>
+/// <param name="keepBusy">Queues some work that is not timed.</param>
+/// <param name="start">Queues the first point.</param>
+/// <param name="isRunning">Whether the device has come to the first point.</param>
+/// <param name="stop">Queues the second point, waits for it and tells the seconds between the two.</param>
+public sealed class QueuedTimer(Action keepBusy, Action start, Func<bool> isRunning, Func<double> stop)
+{
+    /// <summary>Pieces of other work at first, and at most: these keep a large GPU busy for about a millisecond and for a quarter of a second.</summary>
+    public const int First = 16, Most = 4096;
+
+    private int pieces = First;
+
+    /// <summary>How many timings began before all their calls were queued, although the device was kept busy for as long as it may be.</summary>
+    public int Overtaken { get; private set; }
+
+    /// <summary>On a GPU, kept busy by copies of 128 MB that lie in the current dispose scope.</summary>
+    public static QueuedTimer On(Device device)
+    {
+        var watch = CudaStopwatch.Of(Math.Max(device.index, 0));
+        Tensor from = ones(1 << 25, device: device), to = empty_like(from);
+        return new QueuedTimer(() => to.copy_(from).Dispose(), watch.Start, () => watch.IsRunning, watch.Stop);
+    }
+
+    /// <summary>Seconds that the device takes for what <paramref name="work"/> queues.</summary>
+    public double Seconds(Action work)
+    {
+        while (true)
+        {
+            for (var i = 0; i < pieces; i++) keepBusy();
+            start();
+            work();
+            var early = isRunning();
+            var seconds = stop();
+            if (!early) return seconds;
+            if (pieces >= Most)
+            {
+                Overtaken++;
+                return seconds;
+            }
+
+            pieces *= 2;
+        }
+    }
+}
