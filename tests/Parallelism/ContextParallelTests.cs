@@ -38,6 +38,27 @@ public sealed class ContextParallelTests : IDisposable
         foreach (var rank in Over(new ParallelDimensions(replicate, shard, context, tensor), method, Job)) Equal(OneRank, rank, 1e-5);
     }
 
+    /// <summary>Summed over the ranks, each parameter's gradient is that of whole sequences; queries and keys with norms of their own, windows and biases are among them.</summary>
+    [Theory]
+    [InlineData(RotateMethod.Allgather)]
+    [InlineData(RotateMethod.Alltoall)]
+    public void Gradients_of_all_parameters_are_those_of_whole_sequences(RotateMethod method)
+    {
+        using var scope = NewDisposeScope();
+        var expected = Gradients(null, method);
+        foreach (var rank in ThreadRanks.Run(new ParallelDimensions(ContextParallel: 2), mesh => Gradients(mesh, method)))
+        {
+            Assert.Equal(expected.Keys, rank.Keys);
+            foreach (var (fqn, gradient) in expected)
+            {
+                var largest = gradient.abs().max().item<float>();
+                Assert.True(largest > 0, fqn);
+                var difference = (gradient - rank[fqn]).abs().max().item<float>();
+                Assert.True(difference <= 5e-5 * largest, $"{fqn}: {difference} of {largest}");
+            }
+        }
+    }
+
     [Theory]
     [InlineData("full", false)]
     [InlineData("none", true)]
@@ -45,6 +66,21 @@ public sealed class ContextParallelTests : IDisposable
     {
         JobConfig Other() => Job() with { ActivationCheckpoint = new ActivationCheckpointSection { Mode = checkpointing }, Compile = new CompileSection { Enable = fused } };
         foreach (var rank in Over(new ParallelDimensions(ContextParallel: 2), RotateMethod.Alltoall, Other)) Equal(OneRank, rank, 1e-5);
+    }
+
+    [Theory]
+    [InlineData(RotateMethod.Allgather)]
+    [InlineData(RotateMethod.Alltoall)]
+    public void In_bf16_the_losses_stay_near_one_ranks(RotateMethod method)
+    {
+        JobConfig Narrow()
+        {
+            var job = Job();
+            return job with { Training = job.Training with { MixedPrecisionParam = "bfloat16" } };
+        }
+
+        var expected = Train(Narrow(), TrainingRanks.Single, []);
+        foreach (var rank in Over(new ParallelDimensions(ContextParallel: 2), method, Narrow)) Equal(expected, rank, 2e-3, printed: 0.02);
     }
 
     /// <summary>A rank scales its own part of the activations, as every rank does that reads other data: the bound is that between data-parallel ranks and one rank.</summary>
@@ -109,6 +145,36 @@ public sealed class ContextParallelTests : IDisposable
         trainer.Run(CancellationToken.None);
         Assert.Equal((4, 4 + 3), (losses.Count, values.Count));
         return (losses, values);
+    }
+
+    private static SortedDictionary<string, Tensor> Gradients(DeviceMesh? mesh, RotateMethod method)
+    {
+        using var scope = NewDisposeScope();
+        var plain = new Llama3Args(64, 2, 4, 2, 160, MultipleOf: 64).Decoder;
+        var block = plain.Block(0);
+        var attention = new AttentionArgs(4, 2, 16) { Bias = true, QueryKeyNorm = new NormArgs.Rms(1e-5), Window = 11 };
+        var args = plain with { Block = i => i == 0 ? block : block with { Attention = attention }, Initialization = fqn => new Waves(fqn) };
+        var model = new Decoder("Llama3Model", args, new ModelContext(32, META, ScalarType.Float32));
+        model.SetComputeType(ScalarType.Float32);
+        var applied = mesh is null ? null : new ContextParallel().Apply(
+            new ParallelizationContext(model, model.Blocks, mesh, MeshAxis.ContextParallel, new ContextParallelOptions { ContextParallelRotateMethod = method }) { ParamType = ScalarType.Float32 });
+        ModelParameters.Materialize(model, CPU);
+        model.InitializeWeights(1);
+        var ids = (arange(2 * 32, dtype: ScalarType.Int64) * 37 % 160).reshape(2, 32);
+        var whole = new ModelBatch(ids, (ids * 5 + 3) % 160);
+        var own = applied?.ShareOf(whole) ?? whole;
+        var logits = model.call(new ModelInput(own.Tokens, own.Positions));
+        nn.functional.cross_entropy(logits.reshape(-1, 160), own.Labels.reshape(-1), reduction: nn.Reduction.Sum).backward();
+        BackwardFailure.ThrowIfAny();
+        var gradients = new SortedDictionary<string, Tensor>(StringComparer.Ordinal);
+        foreach (var parameter in ModelParameters.Of(model))
+        {
+            var sum = parameter.Parameter.grad!.clone();
+            mesh?.Group(MeshAxis.ContextParallel).AllReduce(sum, ReduceOperation.Sum);
+            gradients[parameter.Fqn] = sum.DetachFromDisposeScope();
+        }
+
+        return gradients;
     }
 
     private static IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Converters(string? name)
