@@ -19,6 +19,16 @@ internal sealed class BlockAttention(AttentionShape shape, long tileScores = Blo
 
     private const long TileKeys = 1024;
 
+    /// <summary>Scores of the largest tile of pieces.</summary>
+    /// <param name="batch">Sequences.</param>
+    /// <param name="heads">Heads.</param>
+    /// <param name="piece">Tokens of a piece.</param>
+    public static long ScoresOf(long batch, long heads, long piece)
+    {
+        var row = batch * heads * Math.Min(piece, TileKeys);
+        return row * Height(TileScores, row, piece);
+    }
+
     /// <summary>Stands for minus infinity, so that a row of a tile that sees nothing gives numbers that weigh nothing, and no NaN.</summary>
     private const float Hidden = -1e30f;
 
@@ -98,7 +108,7 @@ internal sealed class BlockAttention(AttentionShape shape, long tileScores = Blo
     private IEnumerable<Tile> Tiles(Tensor q, long at, Tensor k, long from)
     {
         long count = q.shape[2], keys = k.shape[2], width = Math.Min(keys, TileKeys);
-        var height = Math.Clamp(tileScores / (q.shape[0] * shape.Heads * width), 1, count);
+        var height = Height(tileScores, q.shape[0] * shape.Heads * width, count);
         for (long query = 0; query < count; query += height)
         {
             for (long key = 0; key < keys; key += width)
@@ -108,6 +118,9 @@ internal sealed class BlockAttention(AttentionShape shape, long tileScores = Blo
             }
         }
     }
+
+    /// <summary>The queries of a tile: at least one.</summary>
+    private static long Height(long scores, long row, long queries) => Math.Clamp(scores / row, 1, queries);
 
     /// <summary>Whether the last query reaches the first key, and the first query still the last key.</summary>
     private bool SeesAny(Tile tile) => (!shape.Causal || tile.Ahead + tile.Queries - 1 >= 0) && (shape.Window is not { } window || tile.Ahead - (tile.Keys - 1) < window);

@@ -26,12 +26,13 @@ public sealed class ContextParallel : IParallelism
             Add(rotation.PlanForward(elements, context.ParamType), StepPhase.Forward);
             if (step.IsRecomputed(fqn)) Add(rotation.PlanForward(elements, context.ParamType), StepPhase.Backward);
             Add(rotation.PlanBackward(elements, context.ParamType), StepPhase.Backward);
-            held = Math.Max(held, rotation.HeldBytes(elements, context.ParamType));
+            var tile = BlockAttention.ScoresOf(step.LocalBatchSize, layer.Shape.Heads, step.SequenceLength / 2);
+            held = Math.Max(held, rotation.HeldBytes(elements, context.ParamType) + BlockAttention.TileTensors * 4 * tile);
         }
 
         return new ParallelismPlan(sent)
         {
-            Memory = new Dictionary<string, long> { ["context"] = held + BlockAttention.TileTensors * 4 * BlockAttention.TileScores },
+            Memory = new Dictionary<string, long> { ["context"] = held },
             MemoryNotes = ["context: keys and values of other ranks and their gradients, for one layer, and a tile of scores"],
         };
 

@@ -18,9 +18,9 @@ internal sealed class RingOfKeys(IProcessGroup group) : Rotation(group)
         var held = own.alias();
         for (var step = 0; step < Group.Size; step++)
         {
-            (Tensor Received, IWork Work)? coming = step + 1 < Group.Size ? Pass(held, Keys) : null;
+            var passing = PassOn(held, step);
             visit(Owner(step), held);
-            held = Take(held, coming);
+            held = passing?.Arrived() ?? held;
         }
     }
 
@@ -29,28 +29,23 @@ internal sealed class RingOfKeys(IProcessGroup group) : Rotation(group)
     {
         using var scope = NewDisposeScope();
         var held = own.alias();
-        (Tensor Sum, IWork Work)? sums = null;
-        var sent = zeros(0);
+        Passing? gradient = null;
         for (var step = 0; step < Group.Size; step++)
         {
-            (Tensor Received, IWork Work)? coming = step + 1 < Group.Size ? Pass(held, Keys) : null;
+            var passing = PassOn(held, step);
             var part = zeros(own.shape, dtype: ScalarType.Float32, device: own.device);
             visit(Owner(step), held, part);
-            held = Take(held, coming);
-            if (sums is { } before)
+            held = passing?.Arrived() ?? held;
+            if (gradient is not null)
             {
-                before.Work.Wait();
-                sent.Dispose();
-                part.add_(before.Sum);
-                before.Sum.Dispose();
+                using var before = gradient.Arrived();
+                part.add_(before);
             }
 
-            sent = part;
-            sums = Pass(part, Gradients);
+            gradient = Pass(part, Gradients);
         }
 
-        sums!.Value.Work.Wait();
-        return sums.Value.Sum.MoveToOuterDisposeScope();
+        return gradient!.Arrived().MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc />
@@ -67,19 +62,26 @@ internal sealed class RingOfKeys(IProcessGroup group) : Rotation(group)
     /// <summary>Whose keys are here after so many steps.</summary>
     private int Owner(int step) => (Group.Rank - step + Group.Size) % Group.Size;
 
+    /// <summary>Passes keys and values on, where a rank is left that has not had them.</summary>
+    private Passing? PassOn(Tensor held, int step) => step + 1 < Group.Size ? Pass(held, Keys) : null;
+
     /// <summary>Begins to send a tensor to the next rank, and to receive one like it from the rank before.</summary>
-    private (Tensor Received, IWork Work) Pass(Tensor tensor, int tag)
+    private Passing Pass(Tensor tensor, int tag)
     {
         var received = empty_like(tensor);
         int next = (Group.Rank + 1) % Group.Size, before = Owner(1);
-        return (received, Group.BatchSendReceiveAsync([PointToPoint.Send(tensor, next, tag), PointToPoint.Receive(received, before, tag)]));
+        return new Passing(tensor, received, Group.BatchSendReceiveAsync([PointToPoint.Send(tensor, next, tag), PointToPoint.Receive(received, before, tag)]));
     }
 
-    /// <summary>Waits for what comes, and lets go of what was here.</summary>
-    private static Tensor Take(Tensor held, (Tensor Received, IWork Work)? coming)
+    /// <summary>A tensor on its way to the next rank, and one on its way from the rank before.</summary>
+    private sealed record Passing(Tensor Sent, Tensor Received, IWork Work)
     {
-        coming?.Work.Wait();
-        held.Dispose();
-        return coming?.Received ?? zeros(0);
+        /// <summary>Waits, and lets go of what was sent.</summary>
+        public Tensor Arrived()
+        {
+            Work.Wait();
+            Sent.Dispose();
+            return Received;
+        }
     }
 }

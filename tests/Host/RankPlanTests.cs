@@ -119,7 +119,7 @@ public sealed class RankPlanTests
         var plan = Of(4, job);
         Equal(plan, "cp", CollectiveTraffic.AllGather, 14 + 12, 2 * (Table + Head + 12 * (Block + Norms)) + 12 * 4 * own * 2);
         Equal(plan, "cp", CollectiveTraffic.ReduceScatter, 8 + 6, 4 * 6_163_712 + 6 * 4 * own * 4);
-        Assert.Equal(4 * own * (2 + 4) + 4 * 4 * (1 << 22), plan.Memory["context"]);
+        Assert.Equal(4 * own * (2 + 4) + 4 * 4 * 2 * 16 * 16 * 16, plan.Memory["context"]);
         // Computed again, a block also gathers again.
         Equal(Of(4, [.. job[1..], "--activation_checkpoint.mode=full"]), "cp", CollectiveTraffic.AllGather, 14 + 18, 2 * (Table + Head + 12 * (Block + Norms)) + 18 * 4 * own * 2);
     }
@@ -131,8 +131,8 @@ public sealed class RankPlanTests
         var plan = Of(4, NoRecomputation, "--parallelism.context_parallel_degree=4", "--parallelism.context_parallel_rotate_method=alltoall", "--training.seq_len=128", "--training.local_batch_size=2");
         Equal(plan, "cp", CollectiveVerb.BatchSendReceive, 6 * (3 + 3 + 4), 6 * (6 * own * 2 + 4 * own * 4));
         Equal(plan, "cp", CollectiveTraffic.AllGather, 14, 2 * (Table + Head + 12 * (Block + Norms)));
-        // However many ranks there are.
-        Assert.Equal(own * (2 * 2 + 3 * 4) + 4 * 4 * (1 << 22), plan.Memory["context"]);
+        // However many ranks there are; four tensors of two sequences, 16 heads and pieces of 16.
+        Assert.Equal(own * (2 * 2 + 3 * 4) + 4 * 4 * 2 * 16 * 16 * 16, plan.Memory["context"]);
         // All that a rank sends leaves it.
         var ring = plan.Collectives.Single(c => c.Traffic.Verb == CollectiveVerb.BatchSendReceive);
         Assert.Equal(ring.Traffic.PayloadBytes / 450e9, ring.Seconds, 9);
