@@ -33,7 +33,7 @@ internal static class GatherPlan
                 if (context.Step.IsRecomputed(units[i][w].Fqn)) schedule.Ask(i, w, WeightUse.Output, backward: true);
             // Only matmuls ask again.
             for (var w = units[i].Count - 1; w >= 0; w--)
-                if (units[i][w].IsOperand) schedule.Ask(i, w, rehearsed[i].Shards[w].Codec is null ? WeightUse.Output : WeightUse.GradInput, backward: true);
+                if (units[i][w].IsOperand && context.Step.NeedsInputGradient(units[i][w].Fqn)) schedule.Ask(i, w, rehearsed[i].Shards[w].Codec is null ? WeightUse.Output : WeightUse.GradInput, backward: true);
         }
     }
 

@@ -34,17 +34,22 @@ internal sealed record RegionExchange(SequenceRegion Region, long InputFeatures,
     }
 
     /// <summary>Counts it: backward does the opposite of forward, and a region that is computed again does forward's again.</summary>
-    public void Plan(SequenceTraffic traffic, bool gathersLogits, bool again)
+    /// <param name="traffic">Counts.</param>
+    /// <param name="gathersLogits">Whether the head's output is gathered too.</param>
+    /// <param name="step">What a step computes.</param>
+    /// <param name="isTrained">Whether a layer has a trainable weight.</param>
+    public void Plan(SequenceTraffic traffic, bool gathersLogits, StepShape step, Func<string, bool> isTrained)
     {
+        var again = step.IsRecomputed(Region.Fqn);
         // Computed again, the first pass keeps nothing for backward.
         traffic.Gather(1, InputFeatures, Input, forBackward: !again, StepPhase.Forward);
         if (again) traffic.Gather(1, InputFeatures, Input, forBackward: true, StepPhase.Backward);
-        traffic.Scatter(1, InputFeatures, StepPhase.Backward);
-        if (Region.Writer is not null)
+        if (step.NeedsInputGradient(Region.Readers[0])) traffic.Scatter(1, InputFeatures, StepPhase.Backward);
+        if (Region.Writer is { } writer)
         {
             traffic.Scatter(1, OutputFeatures, StepPhase.Forward);
             if (again) traffic.Scatter(1, OutputFeatures, StepPhase.Backward);
-            traffic.Gather(1, OutputFeatures, Gradient, forBackward: true, StepPhase.Backward);
+            if (step.NeedsInputGradient(writer) || isTrained(writer)) traffic.Gather(1, OutputFeatures, Gradient, forBackward: true, StepPhase.Backward);
         }
         else if (gathersLogits) traffic.GatherLogits(OutputFeatures / traffic.Ranks);
     }

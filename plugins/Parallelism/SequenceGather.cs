@@ -20,7 +20,10 @@ internal sealed class SequenceGather(IProcessGroup group, IActivationCodec? code
         return whole;
     }
 
-    protected override Tensor Forward(Tensor[] inputs) => EncodedGather.Run(inputs[0], amaxParts, group, codec, BackwardFollows, arrived);
+    // A reader may need what it read for the gradient of its weight, though nobody needs that of the input.
+    private readonly bool forBackward = is_grad_enabled();
+
+    protected override Tensor Forward(Tensor[] inputs) => EncodedGather.Run(inputs[0], amaxParts, group, codec, forBackward, arrived);
 
     protected override Tensor?[] Backward(Tensor gradient) => [group.ReduceScatter(gradient)];
 }

@@ -23,6 +23,7 @@ internal static class Units
     /// <summary>The weights, unit by unit, in the order of forward.</summary>
     public static IReadOnlyList<IReadOnlyList<UnitWeight>> Of(ParallelizationContext context)
     {
+        ModelParameters.ThrowIfOwnerless(context.Model, "data parallelism over several ranks");
         var blocks = context.Blocks.Select(b => b.Fqn).ToHashSet();
         var units = new List<(string Fqn, List<UnitWeight> Weights)>();
         foreach (var (fqn, module, layer) in ModelParameters.Layers(context.Model))

@@ -25,8 +25,15 @@ public sealed class QueuedTimer(Action keepBusy, Action start, Func<bool> isRunn
     public static QueuedTimer On(Device device)
     {
         var watch = CudaStopwatch.Of(Math.Max(device.index, 0));
-        Tensor from = ones(1 << 25, device: device), to = empty_like(from);
-        return new QueuedTimer(() => to.copy_(from).Dispose(), watch.Start, () => watch.IsRunning, watch.Stop);
+        return new QueuedTimer(Copies(device, 1 << 25), watch.Start, () => watch.IsRunning, watch.Stop);
+    }
+
+    /// <summary>Queues a copy of so many fp32 numbers that lie in the current dispose scope, each time it is called.</summary>
+    internal static Action Copies(Device device, long elements)
+    {
+        Tensor from = ones(elements, device: device), to = empty_like(from);
+        // copy_ returns the tensor itself.
+        return () => to.copy_(from);
     }
 
     /// <summary>Seconds that the device takes for what <paramref name="work"/> queues.</summary>

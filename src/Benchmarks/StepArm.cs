@@ -5,7 +5,6 @@ using Titan.Quantization.Measurement;
 using Titan.Training.Loop;
 using Titan.Training.Metrics;
 using Titan.Models;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Titan.Benchmarks;
@@ -31,7 +30,7 @@ public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double 
         var (device, capability) = where;
         var (model, _, conversions) = ModelBuilder.Build(config, size.Registry(), job.Converters, new ParallelDimensions(), device, capability);
         ModelBuilder.ThrowIfNothingConverted([.. conversions.Select(c => c.Report)], job.Converters);
-        Draw(model, device);
+        Draw(model, capability);
         using var random = new SeededNumbers(Seed, device);
         var tokens = random.Below(size.Vocabulary, size.Batch, size.Length + 1);
         var step = new TrainingStep(model, config, conversions);
@@ -61,17 +60,22 @@ public sealed record StepArm(IReadOnlyList<double> Seconds, double Loss, double 
     /// <summary>
     /// Weights as a run has them; on a GPU normal numbers that are drawn there, the same in every arm, since drawing two billion on the CPU takes longer than all steps.
     /// </summary>
-    private static void Draw(LanguageModel model, Device device)
+    private static void Draw(LanguageModel model, DeviceCapability capability)
     {
-        if (device.type != DeviceType.CUDA)
+        if (!capability.IsCuda)
         {
             model.InitializeWeights((long)Seed);
             return;
         }
 
         using var none = no_grad();
+        using var scope = NewDisposeScope();
         manual_seed((long)Seed);
-        foreach (var (_, parameter, _, _) in ModelParameters.Of(model)) (parameter.dim() == 1 ? parameter.fill_(1) : parameter.normal_(0, 0.02)).Dispose();
+        foreach (var (_, parameter, _, _) in ModelParameters.Of(model))
+        {
+            if (parameter.dim() == 1) parameter.fill_(1);
+            else parameter.normal_(0, 0.02);
+        }
     }
 
     /// <summary>For the process that asked.</summary>

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using TorchSharp;
 using Titan.Abstractions;
 using static TorchSharp.torch;
@@ -22,6 +24,9 @@ public abstract class LanguageModel(string name) : nn.Module<ModelInput, Tensor>
     /// <summary>Dtype of activations; parameters keep theirs.</summary>
     public abstract void SetComputeType(ScalarType type);
 
+    /// <summary>The parameters that converters added, by FQN: their converters fill them.</summary>
+    public IReadOnlyDictionary<string, IModelConversion> Added { get; set; } = new Dictionary<string, IModelConversion>();
+
     /// <summary>The activation checkpointing of block <paramref name="index"/>.</summary>
     public abstract void SetCheckpointing(int index, BlockCheckpointing mode);
 
@@ -43,16 +48,25 @@ public abstract class LanguageModel(string name) : nn.Module<ModelInput, Tensor>
         // TorchSharp's initialisers ignore a generator that is passed to them: seed the global one, and leave it afterwards as it was.
         var state = get_rng_state();
         manual_seed(seed);
-        foreach (var (fqn, parameter, layout, _) in ModelParameters.Of(this))
+        var parameters = ModelParameters.Of(this);
+        foreach (var parameter in parameters.Where(p => !Added.ContainsKey(p.Fqn))) Fill(parameter, InitializerOf(parameter.Fqn).Fill);
+        // Each from a stream of its own: what is added changes nothing else.
+        foreach (var parameter in parameters.Where(p => Added.ContainsKey(p.Fqn)))
         {
-            // Drawn whole and on the CPU: the same seed gives the same weights on every device, and however many ranks share them.
-            using var one = NewDisposeScope();
-            var direct = layout.IsWhole && parameter.device_type == DeviceType.CPU;
-            var drawn = direct ? parameter : empty([.. layout.GlobalShape], dtype: parameter.dtype);
-            InitializerOf(fqn).Fill(drawn);
-            if (!direct) parameter.copy_(layout.Of(drawn));
+            manual_seed(BitConverter.ToInt64(SHA256.HashData(Encoding.UTF8.GetBytes($"{seed} {parameter.Fqn}"))));
+            Fill(parameter, whole => Added[parameter.Fqn].Initialize(parameter.Fqn, whole));
         }
 
         set_rng_state(state);
+    }
+
+    /// <summary>Drawn whole and on the CPU: the same seed gives the same weights on every device, and however many ranks share them.</summary>
+    private static void Fill(ModelParameter to, Action<Tensor> fill)
+    {
+        using var scope = NewDisposeScope();
+        var direct = to.Layout.IsWhole && to.Parameter.device_type == DeviceType.CPU;
+        var drawn = direct ? to.Parameter : empty([.. to.Layout.GlobalShape], dtype: to.Parameter.dtype);
+        fill(drawn);
+        if (!direct) to.Parameter.copy_(to.Layout.Of(drawn));
     }
 }

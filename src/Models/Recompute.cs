@@ -11,8 +11,13 @@ public sealed class Recompute(Func<Tensor[], Tensor[]> part) : GuardedMultiFunct
 {
     /// <summary>Runs <paramref name="part"/> on <paramref name="inputs"/>.</summary>
     /// <param name="part">The part; run once now and once in backward, so it must compute the same both times.</param>
-    /// <param name="inputs">Its inputs. One must require a gradient, else backward would never reach the part.</param>
-    public static Tensor[] Apply(Func<Tensor[], Tensor[]> part, params ReadOnlySpan<Tensor> inputs) => new Recompute(part).Apply(inputs);
+    /// <param name="inputs">Its inputs. Where none requires a gradient, because all parameters before the part are frozen, the part runs as it is: backward would not come back to compute it again.</param>
+    public static Tensor[] Apply(Func<Tensor[], Tensor[]> part, params ReadOnlySpan<Tensor> inputs)
+    {
+        var reaches = !is_grad_enabled();
+        foreach (var input in inputs) reaches |= input.requires_grad;
+        return reaches ? new Recompute(part).Apply(inputs) : part(inputs.ToArray());
+    }
 
     /// <inheritdoc />
     protected override Tensor[] Forward(Tensor[] inputs)

@@ -55,6 +55,9 @@ internal static class TinyJob
 
         public int Dimension { get; init; } = 64;
 
+        /// <summary>Whether the model is frozen, with adapters.</summary>
+        public bool Adapters { get; init; }
+
         /// <summary>Runs a step of a rank, which may have to wait until it is its run's turn.</summary>
         public Action<Action> Turn { get; init; } = step => step();
     }
@@ -77,6 +80,13 @@ internal static class TinyJob
                     new QuantizeLinearOptions { RecipeName = name, FilterFqns = ["output"], EnableFsdpFloat8AllGather = options.Float8Gather, PrecomputeFloat8DynamicScaleForFsdp = options.Precompute },
                     new Dictionary<string, object> { [name] = Activator.CreateInstance(recipe.OptionsType)! }),
                 new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.ParamType }));
+        }
+
+        if (options.Adapters)
+        {
+            var before = model.named_parameters().Select(p => p.name).ToHashSet();
+            conversions.Add(new Adapters().Convert(new ModelSlots(model), new NoOptions(), new ConversionContext(DeviceCapability.Cpu, true, dimensions)));
+            model.Added = model.named_parameters().Where(p => !before.Contains(p.name)).ToDictionary(p => p.name, _ => conversions[^1]);
         }
 
         model.SetComputeType(options.ParamType);
@@ -120,7 +130,7 @@ internal static class TinyJob
         lock (Random) model.InitializeWeights(7);
         foreach (var parallelism in parallelisms) parallelism.AfterOptimizerStep();
         var parameters = ModelParameters.Of(model);
-        var optimizer = new FusedAdam([.. parameters.Select(p => (p.Fqn, p.Parameter))], 0.9, 0.95, 1e-8, 0.1, true);
+        var optimizer = new FusedAdam([.. parameters.Where(p => p.Parameter.requires_grad).Select(p => (p.Fqn, p.Parameter))], 0.9, 0.95, 1e-8, 0.1, true);
         var losses = new List<double>();
         var replicate = mesh?.Group(MeshAxis.DataParallelReplicate);
         var shard = mesh?.Group(MeshAxis.DataParallelShard);

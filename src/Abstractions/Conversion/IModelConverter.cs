@@ -34,6 +34,15 @@ public interface IModelConversion
     /// <param name="step">What a step computes.</param>
     IReadOnlyList<PlannedCollective> Plan(StepShape step) => [];
 
+    /// <summary>
+    /// Fills a parameter that this converter added to the model. The same on every rank and whichever part of it a rank has: it is filled whole, and libtorch's global generator was
+    /// seeded for it alone, from the run's seed and its name, so that nothing else is drawn otherwise because of it.
+    /// </summary>
+    /// <param name="fqn">The parameter's name.</param>
+    /// <param name="whole">Of the whole shape, on the CPU, to be filled in place.</param>
+    void Initialize(string fqn, Tensor whole) =>
+        throw new TitanException(ExitCode.Plugin, $"converter '{Report.Converter}' added parameter '{fqn}' and does not initialise it; implement IModelConversion.Initialize");
+
     /// <summary>Runs after each optimizer step and after a checkpoint was loaded.</summary>
     void AfterOptimizerStep() { }
 }
@@ -49,6 +58,9 @@ public sealed record ConversionContext(DeviceCapability Device, bool Fused, Para
 
     /// <summary>Whether the model will never run: a converter may use what it knows, and measure nothing.</summary>
     public bool IsPlan { get; init; }
+
+    /// <summary>The run's seed, the same on every rank. What a converter draws from it itself must not touch libtorch's global generator; parameters that it adds are filled by <see cref="IModelConversion.Initialize"/>.</summary>
+    public long Seed { get; init; }
 
     /// <summary>Dtype of activations.</summary>
     public ScalarType ComputeType { get; init; } = ScalarType.BFloat16;

@@ -25,6 +25,16 @@ public sealed class ModelSlots
     public IEnumerable<(string Fqn, ModuleSlot Slot, ILinear Linear)> Linears =>
         from entry in slots where entry.Slot.Module is ILinear select (entry.Fqn, entry.Slot, (ILinear)entry.Slot.Module);
 
+    /// <summary>Freezes parameters that the model has now: they get no gradient and no optimizer state, and stay as they are loaded or initialised.</summary>
+    /// <param name="which">Told the FQN of each; null for all.</param>
+    /// <returns>How many.</returns>
+    public int Freeze(Func<string, bool>? which = null)
+    {
+        var frozen = Model.named_parameters().Where(p => which is null || which(p.name)).ToList();
+        foreach (var (_, parameter) in frozen) parameter.requires_grad = false;
+        return frozen.Count;
+    }
+
     private void Collect(nn.Module module, string prefix)
     {
         if (module is ISlotOwner owner) slots.AddRange(owner.Slots.Select(s => (prefix + s.Name, s)));

@@ -36,7 +36,7 @@ public sealed class ModuleSlot : IActivationBoundary
     /// <summary>The module that is in the slot now.</summary>
     public nn.Module<Tensor, Tensor> Module { get; private set; }
 
-    /// <summary>The converter that replaced the module, or null.</summary>
+    /// <summary>The converters that replaced or wrapped the module, in their order, with commas between; null for none.</summary>
     public string? ReplacedBy { get; private set; }
 
     /// <inheritdoc />
@@ -90,10 +90,34 @@ public sealed class ModuleSlot : IActivationBoundary
     /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when another converter already replaced it, naming both, or when a linear layer would take the place of one of another shape.</exception>
     public void Replace(nn.Module<Tensor, Tensor> module, string converter)
     {
-        if (module is null) throw new TitanException(ExitCode.Plugin, $"converter '{converter}' puts null into layer '{Fqn ?? Name}'");
+        if (IsWrapped)
+            throw new TitanException(ExitCode.Plugin,
+                $"converter '{converter}' would replace layer '{Fqn ?? Name}', around which '{ReplacedBy}' has put a layer; list '{converter}' first in model.converters, or exclude the layer from one of them");
         if (ReplacedBy is not null)
             throw new TitanException(ExitCode.Plugin,
                 $"converters '{ReplacedBy}' and '{converter}' both claim layer '{Fqn ?? Name}'; exclude it from one of them (filter_fqns) or drop one from model.converters");
+        Put(module, converter);
+    }
+
+    /// <summary>
+    /// Puts a module around the one that is in the slot, whoever put it there: the new one runs the old one. A converter that wraps comes after those that replace
+    /// in <c>model.converters</c>.
+    /// </summary>
+    /// <param name="module">The new module, usually a <see cref="LinearWrapper"/> of <see cref="Module"/>.</param>
+    /// <param name="converter">Who wraps it, for messages.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when a linear layer would become one of another shape.</exception>
+    public void Wrap(nn.Module<Tensor, Tensor> module, string converter)
+    {
+        Put(module, ReplacedBy is null ? converter : $"{ReplacedBy}, {converter}");
+        IsWrapped = true;
+    }
+
+    /// <summary>Whether a converter wrapped the module.</summary>
+    private bool IsWrapped { get; set; }
+
+    private void Put(nn.Module<Tensor, Tensor> module, string converter)
+    {
+        if (module is null) throw new TitanException(ExitCode.Plugin, $"converter '{converter}' puts null into layer '{Fqn ?? Name}'");
         if (module is ILinear next && Module is ILinear now && next.Shape != now.Shape)
             throw new TitanException(ExitCode.Plugin, $"converter '{converter}' puts a linear layer of {next.Shape} into layer '{Fqn ?? Name}', which is of {now.Shape}");
         replaced = Module as ILinear;

@@ -106,6 +106,23 @@ public static class ModelParameters
         foreach (var parameter in replaced) parameter.Dispose();
     }
 
+    /// <summary>Throws where a parameter that is to be trained belongs to no layer that gives it out: ranks could neither share it nor sum its gradient.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="parallelism">Who asks, for the message.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/>, naming the parameter and the converter that put it there.</exception>
+    public static void ThrowIfOwnerless(nn.Module model, string parallelism)
+    {
+        var owned = Weights(model).Select(w => w.Slot.Source.Parameter).ToHashSet<Parameter>(ReferenceEqualityComparer.Instance);
+        foreach (var (name, parameter) in model.named_parameters())
+        {
+            if (!parameter.requires_grad || owned.Contains(parameter)) continue;
+            var converter = new ModelSlots(model).All.FirstOrDefault(s => s.Slot.ReplacedBy is not null && name.StartsWith(s.Fqn + ".", StringComparison.Ordinal)).Slot?.ReplacedBy;
+            throw new TitanException(ExitCode.Plugin,
+                $"{parallelism} cannot share parameter '{name}'{(converter is null ? "" : $", which converter '{converter}' put there")}: it belongs to no layer that gives it out (IWeightedLayer.Weights); " +
+                "put it into a layer of the contract, for example a Linear, or freeze it");
+        }
+    }
+
     private static Parameter New(Parameter like, Device device)
     {
         using var none = no_grad();

@@ -9,6 +9,13 @@ public sealed record StepShape(long LocalBatchSize, long SequenceLength, int Mic
     /// <summary>The parts of the model whose forward runs again in backward, by FQN: blocks, or modules in them.</summary>
     public IReadOnlyList<string> Recomputed { get; init; } = [];
 
+    /// <summary>The first layers in forward, by FQN, up to the first that has a trainable weight: backward computes no gradient of their input.</summary>
+    public IReadOnlySet<string> Leading { get; init; } = new HashSet<string>();
+
+    /// <summary>Whether backward computes the gradient of a layer's input.</summary>
+    /// <param name="fqn">The layer's FQN.</param>
+    public bool NeedsInputGradient(string fqn) => !Leading.Contains(fqn);
+
     /// <summary>Tokens of a micro-batch.</summary>
     public long Tokens => LocalBatchSize * SequenceLength;
 

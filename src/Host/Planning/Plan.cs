@@ -26,6 +26,12 @@ public sealed record Plan(
 {
     private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>Parameters that are trained; the others are frozen.</summary>
+    public long Trainable { get; private init; }
+
+    /// <summary>All parameters, those that converters added with them.</summary>
+    public long Total { get; private init; }
+
     /// <summary>The plan for many ranks; null where none was asked for.</summary>
     public RankPlan? Ranks { get; init; }
 
@@ -63,9 +69,10 @@ public sealed record Plan(
         var linears = new ModelSlots(own.Model).Linears
             .Select(l => decided.GetValueOrDefault(l.Fqn) ?? new LayerConversion(l.Fqn, l.Linear.Shape, null, "no converter", "high precision")).ToList();
         var ranks = request is null ? null : RankPlan.Of(own, Planned(converters, false), WithFloat8Gathers(converters) is { } asking ? Planned(asking, true) : null, config, dimensions, request);
+        var (all, trained) = ModelTotals.Of(ModelParameters.Of(own.Model));
         var wholeLogits = own.Parallelisms.VocabularyGroup is null;
         return new Plan($"{config.Model.Name}/{config.Model.Flavor}", flavor.Counts, flavor.Counts.FlopsPerToken(config.Training.SeqLen), linears, reports,
-            MemoryOf(config, flavor.Counts, out var assumptions), assumptions) { Ranks = ranks, Warnings = WarningsOf(config, flavor.Counts, request is null ? new ParallelDimensions() : dimensions, request, wholeLogits) };
+            MemoryOf(config, flavor.Counts, trained < all ? trained : flavor.Counts.Parameters, out var assumptions), assumptions) { Ranks = ranks, Warnings = WarningsOf(config, flavor.Counts, request is null ? new ParallelDimensions() : dimensions, request, wholeLogits), Trainable = trained, Total = all };
 
         PlannedModel Planned(IReadOnlyList<(string Name, IModelConverter Converter, object Options)> others, bool encodesWeights) =>
             PlannedModel.Of(config, models, others, parallelisms, dimensions, encodesWeights);
@@ -80,6 +87,7 @@ public sealed record Plan(
         var text = new StringBuilder();
         text.AppendLine($"model            {Model}");
         text.AppendLine($"parameters       {Counts.Parameters:N0} ({Counts.Parameters - Counts.EmbeddingParameters:N0} without the token embedding)");
+        if (Trainable < Total || Total != Counts.Parameters) text.AppendLine($"trainable        {Trainable:N0} of {Total:N0}, with what converters added");
         text.AppendLine($"FLOPs per token  {FlopsPerToken:N0}");
         text.AppendLine($"linears          {Linears.Count}, converted {Linears.Count(l => l.Recipe is not null)}, skipped {Linears.Count(l => l.Recipe is null)}");
         if (Ranks is not null) text.Append(RankPlanText.Render(Ranks));
@@ -101,6 +109,7 @@ public sealed record Plan(
         {
             model = Model,
             parameters = Counts.Parameters,
+            trainable_parameters = Trainable,
             flops_per_token = FlopsPerToken,
             linears = new { total = Linears.Count, converted = Linears.Count(l => l.Recipe is not null), skipped = Linears.Count(l => l.Recipe is null) },
             layers = Linears.Select(l => l.Recipe is not null
@@ -121,14 +130,14 @@ public sealed record Plan(
         return [.. needs.Problem(machine, "on one rank alone") is { } problem ? new[] { problem } : [], .. needs.Warnings(machine)];
     }
 
-    private static Dictionary<string, long> MemoryOf(JobConfig config, ModelCounts c, out IReadOnlyList<string> assumptions)
+    private static Dictionary<string, long> MemoryOf(JobConfig config, ModelCounts c, long trained, out IReadOnlyList<string> assumptions)
     {
         long parameterBytes = config.Training.Dtype == "float32" ? 4 : 2;
         var (activations, why) = ActivationMemory.Of(config, c);
         assumptions = [why, "one rank holds all parameters; float8 copies of weights live only within a layer"];
         var memory = new Dictionary<string, long>
         {
-            ["weights"] = c.Parameters * parameterBytes, ["gradients"] = c.Parameters * parameterBytes, ["optimizer"] = 2 * c.Parameters * parameterBytes, ["activations"] = activations,
+            ["weights"] = c.Parameters * parameterBytes, ["gradients"] = trained * parameterBytes, ["optimizer"] = 2 * trained * parameterBytes, ["activations"] = activations,
         };
         memory["total"] = memory.Values.Sum();
         return memory;

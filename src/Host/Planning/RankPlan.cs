@@ -80,9 +80,9 @@ public sealed record RankPlan(
     /// <summary>Of the first rank; no rank has more.</summary>
     private static Dictionary<string, long> MemoryOf(PlannedModel own, JobConfig config, ParallelDimensions dimensions, out IReadOnlyList<string> notes)
     {
-        long size = config.Training.Dtype == "float32" ? 4 : 2, elements = ModelParameters.Of(own.Model).Sum(p => p.Parameter.numel());
+        long size = config.Training.Dtype == "float32" ? 4 : 2, elements = ModelParameters.Of(own.Model).Sum(p => p.Parameter.numel()), trained = ModelParameters.Of(own.Model).Where(p => p.Parameter.requires_grad).Sum(p => p.Parameter.numel());
         var (activations, why) = ActivationMemory.Of(config, own.Flavor.Counts, dimensions.TensorParallel, dimensions.ContextParallel, own.Parallelisms.VocabularyGroup is null);
-        var memory = new Dictionary<string, long> { ["weights"] = elements * size, ["gradients"] = elements * size, ["optimizer"] = 2 * elements * size };
+        var memory = new Dictionary<string, long> { ["weights"] = elements * size, ["gradients"] = trained * size, ["optimizer"] = 2 * trained * size };
         var plans = own.Parallelisms.Plans.Select(p => p.Plan).ToList();
         foreach (var (name, bytes) in plans.SelectMany(p => p.Memory)) memory[name] = memory.GetValueOrDefault(name) + bytes;
         memory["activations"] = activations;

@@ -32,8 +32,9 @@ internal sealed record RunNeeds(IReadOnlyList<(string What, string Keys, double 
         double tensor = dimensions.TensorParallel, size = config.Training.Dtype == "float32" ? 4 : 2, compute = config.Training.MixedPrecisionParam == "float32" ? 4 : 2;
         // Ranks that share a micro-batch: each has a part of its sequences, or of its blocks.
         double sharing = (double)dimensions.ContextParallel * dimensions.PipelineParallel;
-        // Weights, gradients and two moments of the optimizer.
-        var states = 4 * size * c.Parameters / (dimensions.FullyShard * tensor * dimensions.PipelineParallel);
+        // Weights, gradients and two moments of the optimizer; of what is frozen the weights alone, and nobody knows yet what a converter freezes.
+        var mayFreeze = config.Model.FrozenFqns.Count > 0 || config.Model.Converters.Any(n => !n.StartsWith("quantize.", StringComparison.Ordinal));
+        var states = (mayFreeze ? 1 : 4) * size * c.Parameters / (dimensions.FullyShard * tensor * dimensions.PipelineParallel);
         double tokens = (double)config.Training.LocalBatchSize * config.Training.SeqLen, accumulation = GradientAccumulation.Steps(config.Training, dimensions);
         var logits = compute * c.Vocabulary / (wholeLogits ? 1 : tensor);
         // However much is recomputed, the input of each block is kept.

@@ -31,6 +31,8 @@ internal sealed class CheckedConverter(string plugin, string name, IModelConvert
     {
         public IReadOnlyList<PlannedCollective> Plan(StepShape step) => Own.Plan(step);
 
+        public void Initialize(string fqn, TorchSharp.torch.Tensor whole) => Own.Initialize(fqn, whole);
+
         public void AfterOptimizerStep() => Own.AfterOptimizerStep();
     }
 

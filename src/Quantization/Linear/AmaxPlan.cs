@@ -30,24 +30,25 @@ internal static class AmaxPlan
     private static IEnumerable<PlannedCollective> Of(QuantizedLinear layer, LinearRecipe recipe, IProcessGroup group, StepShape step)
     {
         int forward = 0, backward = 0, again = step.IsRecomputed(layer.Fqn) ? 1 : 0;
+        bool needsInput = step.NeedsInputGradient(layer.Fqn), isTrained = layer.Weight.Parameter.requires_grad;
         if (layer.SplitsInput)
         {
             forward += One(recipe.Output.Left);
             backward += again * One(recipe.Output.Left);
-            if (recipe.GradWeight.Right != recipe.Output.Left) backward += One(recipe.GradWeight.Right);
+            if (isTrained && recipe.GradWeight.Right != recipe.Output.Left) backward += One(recipe.GradWeight.Right);
         }
 
         if (layer.SplitsOutput)
         {
-            backward += One(recipe.GradInput.Left);
-            if (recipe.GradWeight.Left != recipe.GradInput.Left) backward += One(recipe.GradWeight.Left);
+            if (needsInput || isTrained && recipe.GradWeight.Left == recipe.GradInput.Left) backward += One(recipe.GradInput.Left);
+            if (isTrained && recipe.GradWeight.Left != recipe.GradInput.Left) backward += One(recipe.GradWeight.Left);
         }
 
         // A weight that is gathered in high precision is looked at for each cast.
         if (layer is { HasResidentWeight: false, Weight.IsEncoded: false })
         {
             forward += One(recipe.Output.Right);
-            backward += again * One(recipe.Output.Right) + One(recipe.GradInput.Right);
+            backward += again * One(recipe.Output.Right) + (needsInput ? One(recipe.GradInput.Right) : 0);
         }
 
         if (forward > 0) yield return PlannedCollective.AllReduce(group, 1, forward * step.MicroBatches, StepPhase.Forward, "amaxes of casts");

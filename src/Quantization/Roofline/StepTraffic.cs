@@ -36,7 +36,7 @@ public static class StepTraffic
             new("gradients: added to what was zeroed", 12 * all, 0),
             new("gradients of linears: bf16 to fp32", 6 * (weights + head), 0),
             new("weights: amax and casts for two uses", 2 * (4 + 5) * weights, (4 + 6) * weights),
-            new("weight of the head: bf16 for two uses", 2 * 6 * head, 2 * 6 * head),
+            new("weight of the head: bf16 for two uses", 2 * 6 * head, 6 * head),
             new("inputs of linears: amax and casts", b * 6 * (normed + attended + hidden), b * (4 * (normed + hidden) + 6 * attended)),
             new("gradients of outputs: amax and casts", b * 6 * gradients, b * (4 * (gradients - unknown) + 6 * unknown)),
             new("residual additions and RMSNorm, forward", b * 2 * (6 + 4) * m * d, b * 2 * 8 * m * d),

@@ -25,6 +25,10 @@ public sealed record ModelSection
     [Description("Model converters, applied in this order.")]
     public IReadOnlyList<string> Converters { get; init; } = [];
 
+    /// <summary>Parameters that stay as they are, by FQN: a parameter, or a module with all that is in it. They get no gradient and no optimizer state.</summary>
+    [Description("Parameters that stay as they are, by FQN: a parameter, or a module with all that is in it, for example tok_embeddings,layers.0. They get no gradient and no optimizer state.")]
+    public IReadOnlyList<string> FrozenFqns { get; init; } = [];
+
     /// <summary>Log the module tree after conversion.</summary>
     [Description("Log the module tree after conversion.")]
     public bool PrintAfterConversion { get; init; }

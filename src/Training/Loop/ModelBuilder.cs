@@ -14,21 +14,41 @@ public static class ModelBuilder
     /// <summary>Builds the job's model and applies its converters.</summary>
     public static (LanguageModel Model, ModelFlavor Flavor, IReadOnlyList<IModelConversion> Conversions) Build(
         JobConfig config, ModelRegistry models, IReadOnlyList<(string Name, IModelConverter Converter, object Options)> converters, ParallelDimensions dimensions, Device device,
-        DeviceCapability capability = default, bool isPlan = false)
+        DeviceCapability capability = default, bool isPlan = false, long seed = 0)
     {
         var flavor = models.Find(config.Model.Name, config.Model.Flavor);
         var model = flavor.Build(new ModelContext(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype)));
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         var context = new ConversionContext(capability, fused, dimensions)
         {
-            Tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / dimensions.ContextParallel, ComputeType = TypeOf(config.Training.MixedPrecisionParam), IsPlan = isPlan,
+            Tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / dimensions.ContextParallel, ComputeType = TypeOf(config.Training.MixedPrecisionParam), IsPlan = isPlan, Seed = seed,
         };
-        var conversions = converters.Select(c => Convert(c.Name, c.Converter, c.Options, new ModelSlots(model), context)).ToList();
+        var conversions = new List<IModelConversion>();
+        var added = new Dictionary<string, IModelConversion>();
+        foreach (var (name, converter, options) in converters)
+        {
+            var before = model.named_parameters().Select(p => p.name).ToHashSet();
+            conversions.Add(Convert(name, converter, options, new ModelSlots(model), context));
+            foreach (var (fqn, _) in model.named_parameters().Where(p => !before.Contains(p.name))) added[fqn] = conversions[^1];
+        }
+
+        model.Added = added;
+        Freeze(model, config.Model.FrozenFqns);
 
         model.UseKernels(ModelKernels.For(fused, capability.IsCuda));
         model.SetComputeType(TypeOf(config.Training.MixedPrecisionParam));
         SetCheckpointing(model, config.ActivationCheckpoint);
         return (model, flavor, conversions);
+    }
+
+    /// <summary>Freezes what the job names, and checks that something is left to train.</summary>
+    private static void Freeze(LanguageModel model, IReadOnlyList<string> fqns)
+    {
+        var slots = new ModelSlots(model);
+        foreach (var fqn in fqns)
+            if (slots.Freeze(name => name == fqn || name.StartsWith(fqn + ".", StringComparison.Ordinal)) == 0)
+                throw new TitanException(ExitCode.Usage, $"model.frozen_fqns: no parameter is called '{fqn}' or lies in it; its first parts are {string.Join(", ", model.named_children().Select(c => c.name))}");
+        if (!model.named_parameters().Any(p => p.parameter.requires_grad)) throw new TitanException(ExitCode.Usage, "all parameters are frozen: nothing is left to train; shorten model.frozen_fqns, or see what model.converters freeze");
     }
 
     /// <summary>Throws when a converter changed nothing: a run that was asked for float8 and gets none must not start.</summary>
@@ -90,11 +110,20 @@ public static class ModelBuilder
         _ => BlockCheckpointing.None,
     };
 
-    /// <summary>The parts of a model that are computed again in backward.</summary>
-    internal static IReadOnlyList<string> RecomputedParts(LanguageModel model, ActivationCheckpointSection section) =>
+    /// <summary>The parts of a model that are computed again in backward; not one whose input needs no gradient.</summary>
+    internal static IReadOnlyList<string> RecomputedParts(LanguageModel model, ActivationCheckpointSection section, IReadOnlySet<string> leading) =>
     [
-        .. model.Blocks.Select((b, i) => CheckpointingOf(section, i) switch { BlockCheckpointing.Full => b.Fqn, BlockCheckpointing.FeedForward => b.Fqn + ".feed_forward", _ => null }).OfType<string>(),
+        .. model.Blocks.Select((b, i) => CheckpointingOf(section, i) switch { BlockCheckpointing.Full => b.Fqn, BlockCheckpointing.FeedForward => b.Fqn + ".feed_forward", _ => null }).OfType<string>()
+            .Where(part => !leading.Any(l => l.StartsWith(part + ".", StringComparison.Ordinal))),
     ];
+
+    /// <summary>The layers whose input needs no gradient: those up to the first, in the order of forward, that has a trainable weight.</summary>
+    internal static IReadOnlySet<string> LeadingLayers(LanguageModel model)
+    {
+        var layers = ModelParameters.Layers(model);
+        var first = layers.Index().FirstOrDefault(l => l.Item.Layer.Weights.Any(w => w.Source.Parameter.requires_grad)).Index;
+        return layers.Take(first + 1).Select(l => l.Fqn).ToHashSet();
+    }
 
     private static void SetCheckpointing(LanguageModel model, ActivationCheckpointSection section)
     {

@@ -54,13 +54,20 @@ internal sealed class RunCheckpoints : IDisposable
     /// <summary>The model's buffers; those that persist are saved and loaded with the weights.</summary>
     public IReadOnlyList<ModelBuffer> Buffers { get; init; } = [];
 
+    /// <summary>The parameters that converters added: weights that are loaded as a start need not have them.</summary>
+    public IReadOnlySet<string> Added { get; init; } = new HashSet<string>();
+
     /// <summary>Where a loaded checkpoint left off.</summary>
     /// <param name="Folder">The checkpoint.</param>
     /// <param name="Step">The step to count from.</param>
     /// <param name="TokensSeen">The tokens to count from.</param>
     /// <param name="SchedulerSteps">Steps of the learning rate's schedule that are behind.</param>
     /// <param name="Without">The parts that were not loaded.</param>
-    public sealed record Loaded(string Folder, long Step, long TokensSeen, long SchedulerSteps, IReadOnlyList<string> Without);
+    public sealed record Loaded(string Folder, long Step, long TokensSeen, long SchedulerSteps, IReadOnlyList<string> Without)
+    {
+        /// <summary>Parameters that are not in it and keep what they were initialised with.</summary>
+        public IReadOnlyList<string> New { get; init; } = [];
+    }
 
     /// <summary>Loads the run's own newest checkpoint, else <c>initial_load_path</c>; null for a fresh start.</summary>
     public Loaded? Load(DataLoader data)
@@ -161,12 +168,13 @@ internal sealed class RunCheckpoints : IDisposable
 
         // All that is wanted is read and checked; then it is taken.
         var take = new List<Action>();
-        if (Wants("model")) take.Add(checkpoint.Prepare(ModelFile, Weights));
+        IReadOnlyList<string> fresh = modelOnly && Wants("model") && Added.Count > 0 ? Agreement.OnFirst(world, () => Added.Except(checkpoint.Tensors(ModelFile).Keys).Order(StringComparer.Ordinal).ToArray()) : [];
+        if (Wants("model")) take.Add(checkpoint.Prepare(ModelFile, [.. Weights.Where(w => !fresh.Contains(w.Name))]));
         CheckpointOrigin.Compare(checkpoint.Folder, checkpoint.Manifest.Metadata, metadata, modelOnly, warn);
         if (modelOnly)
         {
             take.ForEach(t => t());
-            return new Loaded(checkpoint.Folder, 0, 0, 0, [.. section.ExcludeFromLoading.Where(e => e == "model")]);
+            return new Loaded(checkpoint.Folder, 0, 0, 0, [.. section.ExcludeFromLoading.Where(e => e == "model")]) { New = fresh };
         }
 
         var state = Parse(checkpoint, StateFile, text => TrainState.Parse(text, checkpoint.Manifest.Step));

@@ -81,7 +81,8 @@ public sealed class Trainer : IDisposable
             throw new TitanException(ExitCode.Data,
                 $"the tokenizer in '{config.Model.HfAssetsPath}' has {tokenizer.VocabularySize} entries, model {config.Model.Name}/{config.Model.Flavor} only {vocabulary}; use a tokenizer or a flavor that fits");
         var heldOut = config.Validation.Enable ? Datasets.Open(config.Validation.Dataset, config.Validation.DatasetPath, "validation") : null;
-        (model, var flavor, conversions) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability);
+        Seed = config.Debug.Seed ?? ranks.OfFirst(Random.Shared.NextInt64());
+        (model, var flavor, conversions) = ModelBuilder.Build(config, given.Models, given.Converters, dimensions, META, given.Device.Capability, seed: Seed);
         ModelBuilder.ThrowIfNothingConverted(Reports, given.Converters);
         parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
@@ -89,11 +90,10 @@ public sealed class Trainer : IDisposable
         hooks = [.. model.named_modules().Select(m => m.module).Prepend(model).Distinct().OfType<IStepHooks>()];
         inputs = new ModelInputs(model, tokenizer.EosId, parallelisms.VocabularyGroup?.Size ?? 1);
         counts = flavor.Counts;
-        Seed = config.Debug.Seed ?? ranks.OfFirst(Random.Shared.NextInt64());
         model.InitializeWeights(Seed);
 
         parameters = ModelParameters.Of(model);
-        var named = parameters.Select(p => (p.Fqn, p.Parameter)).ToList();
+        var named = parameters.Where(p => p.Parameter.requires_grad).Select(p => (p.Fqn, p.Parameter)).ToList();
         var o = config.Optimizer;
         optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
         var loss = CrossEntropy.For(config.Compile, parallelisms.VocabularyGroup);
@@ -104,7 +104,10 @@ public sealed class Trainer : IDisposable
                 batch => parallelisms.ShareOf(batch, device), ranks);
         sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
-        checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World) { Buffers = ModelParameters.Buffers(model) };
+        checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World)
+        {
+            Buffers = ModelParameters.Buffers(model), Added = model.Added.Keys.ToHashSet(),
+        };
     }
 
     /// <summary>What the converters did.</summary>
@@ -190,13 +193,17 @@ public sealed class Trainer : IDisposable
         scheduleAhead = (loaded?.SchedulerSteps ?? 0) - step;
         var s = config.LrScheduler;
         schedule = new LrSchedule(s.TotalSteps ?? Math.Max(1, config.Training.Steps + scheduleAhead), s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
+        ParameterAgreement.Check(parameters, ranks.World, fqn => model.Added.GetValueOrDefault(fqn)?.Report.Converter);
         if (loaded is not null) given.Log($"Loaded the checkpoint {loaded.Folder}{(loaded.Without.Count > 0 ? $" without {string.Join(", ", loaded.Without)}" : "")}");
+        if (loaded is { New.Count: > 0 }) given.Log($"New parameters are initialised, for the checkpoint has none: {loaded.New.Count} ({string.Join(", ", loaded.New.Take(3))}{(loaded.New.Count > 3 ? ", ..." : "")})");
     }
 
     private void Announce()
     {
         var t = config.Training;
         given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
+        var (all, trained) = ModelTotals.Of(parameters);
+        if (trained < all || model.Added.Count > 0) given.Log($"Trainable: {trained:N0} of {all:N0} parameters; {(trained < all ? $"{all - trained:N0} are frozen, without gradients and optimizer states" : "none is frozen")}{(model.Added.Count > 0 ? $"; converters added {model.Added.Count} weights" : "")}");
         if (ranks.World.Size > 1)
         {
             var own = parameters.Sum(p => p.Parameter.numel());

@@ -24,9 +24,10 @@ public sealed class AppliedParallelisms
     public AppliedParallelisms(LanguageModel model, JobConfig config, DeviceMesh mesh, IReadOnlyList<JobParallelism> available, Device device, bool encodesWeights = true)
     {
         var sizes = mesh.Sizes;
+        var leading = ModelBuilder.LeadingLayers(model);
         Step = new StepShape(config.Training.LocalBatchSize, config.Training.SeqLen / sizes.ContextParallel, GradientAccumulation.Steps(config.Training, sizes))
         {
-            Recomputed = ModelBuilder.RecomputedParts(model, config.ActivationCheckpoint),
+            Recomputed = ModelBuilder.RecomputedParts(model, config.ActivationCheckpoint, leading), Leading = leading,
         };
         foreach (var axis in MeshAxes.All.Where(a => sizes.Over(a) > 1))
         {

@@ -28,6 +28,14 @@ public sealed class QueuedTimerTests
         Assert.Equal(1, timer.Overtaken);
     }
 
+    [Fact]
+    public void What_keeps_the_device_busy_may_be_queued_as_often_as_it_takes()
+    {
+        using var scope = TorchSharp.torch.NewDisposeScope();
+        var copy = QueuedTimer.Copies(TorchSharp.torch.CPU, 16);
+        for (var i = 0; i < 3; i++) copy();
+    }
+
     private void Queue(int calls)
     {
         for (var i = 0; i < calls; i++)

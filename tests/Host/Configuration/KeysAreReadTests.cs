@@ -3,7 +3,6 @@ using System.Reflection.Emit;
 using Titan.Abstractions;
 using Titan.Host.Configuration;
 using Titan.Host.Jobs;
-using Titan.Host.Plugins;
 using Titan.Training.Configuration;
 
 namespace Titan.Host.Tests.Configuration;
@@ -59,7 +58,7 @@ public sealed class KeysAreReadTests
         }
 
         foreach (var converter in session.Catalog.Exports<IModelConverter, ConverterMetadata>()) Add(converter.Metadata.Name, converter.Part.OptionsType);
-        foreach (var parallelism in session.Catalog.Exports<IParallelism, ParallelismMetadata>()) Add(ExportKinds.ParallelismSection, parallelism.Part.OptionsType);
+        foreach (var parallelism in session.Catalog.Exports<IParallelism, ParallelismMetadata>()) Add("parallelism", parallelism.Part.OptionsType);
         return found;
 
         void Add(string section, Type record)

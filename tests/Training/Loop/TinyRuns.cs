@@ -24,6 +24,12 @@ public abstract class TinyRuns : IDisposable
     /// <summary>Whether the linears are float8.</summary>
     protected bool IsFloat8 { get; set; }
 
+    /// <summary>Further converters of the runs.</summary>
+    protected List<(string Name, IModelConverter Converter, object Options)> Converters { get; } = [];
+
+    /// <summary>What the runs logged.</summary>
+    protected List<string> Logged { get; } = [];
+
     /// <summary>Plugins and options of the runs.</summary>
     protected Dictionary<string, string> Metadata { get; set; } = [];
 
@@ -63,7 +69,7 @@ public abstract class TinyRuns : IDisposable
             ["tiny"] = new(32, 1, 2, 2, 2048, MultipleOf: 32), ["wide"] = new(64, 1, 2, 2, 2048, MultipleOf: 32), ["deep"] = new(32, 2, 2, 2, 2048, MultipleOf: 32),
             ["turned"] = new(32, 1, 2, 2, 2048, MultipleOf: 32, RopeTheta: 1000),
         }.ToDictionary(f => f.Key, f => f.Value.Flavor));
-        return new Trainer(new TrainerDependencies(job, registry, IsFloat8 ? [TensorwiseConverter.Create()] : [], Metadata, _ => { }, Warnings.Add, false));
+        return new Trainer(new TrainerDependencies(job, registry, IsFloat8 ? [TensorwiseConverter.Create(), .. Converters] : Converters, Metadata, Logged.Add, Warnings.Add, false));
     }
 
     /// <summary>The losses of a run that is asked to stop after a step.</summary>
