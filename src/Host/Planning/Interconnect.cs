@@ -11,13 +11,14 @@ public sealed record Interconnect(double Intra = 450e9, double Inter = 50e9, int
 {
     /// <summary>
     /// Seconds of a step's calls of one collective. What crosses between hosts comes in once for all members on a host, by all their adapters; what stays inside goes by a
-    /// ring. The slower of the two counts; latency does not.
+    /// ring. The slower of the two counts; latency does not. Of messages the rank counts whose neighbour is farthest.
     /// </summary>
     /// <param name="traffic">The collective.</param>
     /// <param name="dimensions">The mesh.</param>
     public double Seconds(CollectiveTraffic traffic, ParallelDimensions dimensions)
     {
         var members = MembersPerHost(traffic, dimensions);
+        if (CollectiveVerb.IsMessage(traffic.Verb)) return traffic.WireBytes / (members < traffic.Size ? Inter : Intra);
         var twice = traffic.Verb == CollectiveTraffic.AllReduce ? 2.0 : 1;
         var hosts = Math.Ceiling((double)traffic.Size / members);
         var inside = members == 1 ? 0 : traffic.PayloadBytes * twice * (traffic.Size - 1) / traffic.Size / Intra;

@@ -48,6 +48,7 @@ internal static class RankPlanText
         world = plan.Dimensions.World,
         dp_replicate = plan.Dimensions.DataParallelReplicate,
         dp_shard = plan.Dimensions.DataParallelShard,
+        cp = plan.Dimensions.ContextParallel,
         tp = plan.Dimensions.TensorParallel,
         memory = plan.Memory,
         collectives = plan.Collectives.Select(c => new

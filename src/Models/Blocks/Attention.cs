@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Titan.Models;
 
 /// <summary>Attention: x [B, S, dim] to [B, S, dim].</summary>
-internal sealed class Attention : Sublayer, IKernelUser
+internal sealed class Attention : Sublayer, IKernelUser, IAttentionLayer
 {
     private readonly AttentionArgs args;
     private readonly ModuleSlot wq;
@@ -30,6 +30,11 @@ internal sealed class Attention : Sublayer, IKernelUser
 
     public IModelKernels Kernels { get; set; } = PlainModelKernels.Instance;
 
+    public Func<Tensor, Tensor, Tensor, Tensor>? AttendOverRanks { get; set; }
+
+    // As many heads as this rank's part of the weights makes.
+    public AttentionShape Shape => new(HeadsOf(wq, args.Heads), HeadsOf(wk, args.KvHeads), args.HeadDimension, args.Causal, args.Window);
+
     public override IReadOnlyList<ModuleSlot> Slots => [wq, wk, wv, wo];
 
     public override SublayerSplit Split => new(
@@ -40,14 +45,14 @@ internal sealed class Attention : Sublayer, IKernelUser
     protected override Activation Compute(Activation x, BlockContext context)
     {
         long b = x.Values.shape[0], s = x.Values.shape[1], d = args.HeadDimension;
-        // Where bf16 products are slow, attention's are computed in fp32 as well.
-        var (own, type) = (x.Values.dtype, Matmul.ComputeType(x.Values.dtype, x.Values.device_type));
+        // Where bf16 products are slow, attention's are computed in fp32 as well. What travels stays narrow.
+        var (own, type) = (x.Values.dtype, AttendOverRanks is null ? Matmul.ComputeType(x.Values.dtype, x.Values.device_type) : x.Values.dtype);
         // As many heads as this rank's part of the weights makes.
         var q = Heads(wq.Forward(x), q_norm).to(type).transpose(1, 2);
         var k = Heads(wk.Forward(x), k_norm).to(type).transpose(1, 2);
         var v = wv.Forward(x).Values.view(b, s, -1, d).to(type).transpose(1, 2);
-        var mask = context.Masks.Of(args.Causal, args.Window);
-        using var mixed = new Activation(Kernels.Attend(q, k, v, mask, args.Causal).transpose(1, 2).reshape(b, s, -1).to(own));
+        var attended = AttendOverRanks is { } attend ? attend(q, k, v) : Kernels.Attend(q, k, v, context.Masks.Of(args.Causal, args.Window), args.Causal);
+        using var mixed = new Activation(attended.transpose(1, 2).reshape(b, s, -1).to(own));
         return wo.Forward(mixed);
 
         Tensor Heads(Activation projected, INorm? norm)
@@ -62,4 +67,6 @@ internal sealed class Attention : Sublayer, IKernelUser
             return context.Angles is { } angles && args.Rotates ? Kernels.Rotate(projected, heads, angles) : heads;
         }
     }
+
+    private long HeadsOf(ModuleSlot projection, int whole) => projection.Module is ILinear linear ? linear.LocalShape.N / args.HeadDimension : whole;
 }

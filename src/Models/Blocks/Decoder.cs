@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Titan.Models;
 
 /// <summary>A decoder-only transformer, with upstream's FQNs.</summary>
-public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
+public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, IContextParallelModel
 {
     private readonly DecoderArgs args;
     private readonly int length;
@@ -81,6 +81,19 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel
                 [new("tok_embeddings", VocabularyParallel), .. split.SelectMany(s => s.Layers), new("norm", SequenceParallel), new("output", Colwise)],
                 embeddings, [.. split.SelectMany(s => s.Regions), new("output", output, ["output"], null)],
                 [("heads", Counts.Heads), ("key and value heads", Counts.KvHeads), ("sequence length", length)]);
+        }
+    }
+
+    /// <inheritdoc />
+    public IReadOnlyList<(string Fqn, IAttentionLayer Layer)> AttentionLayers
+    {
+        get
+        {
+            // A rank that sees a part of a sequence does not see where its documents end.
+            if (args.DocumentMask) throw Whole("its attention stops at document borders; use the plain flavor, or");
+            return [.. blocks.Select((b, i) => ($"layers.{i}.attention", b.Attention ?? throw Whole($"layers.{i}.attention mixes the tokens of a sequence in a way of its own (it is no IAttentionLayer);")))];
+
+            TitanException Whole(string why) => new(ExitCode.Usage, $"model {GetName()} needs whole sequences: {why} set {MeshAxis.ContextParallel.DegreeKey()} = 1");
         }
     }
 

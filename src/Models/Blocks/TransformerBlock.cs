@@ -33,6 +33,9 @@ internal sealed class TransformerBlock : nn.Module<ResidualStream, BlockContext,
 
     public BlockCheckpointing Checkpointing { get; set; }
 
+    /// <summary>The first half, where ranks can share its sequences; null where it mixes tokens in a way of its own.</summary>
+    public IAttentionLayer? Attention => attention as IAttentionLayer;
+
     /// <summary>How tensor parallelism splits the block.</summary>
     /// <param name="fqn">The block's name.</param>
     public (IEnumerable<TensorParallelLayer> Layers, IEnumerable<SequenceRegion> Regions) Split(string fqn)

@@ -78,16 +78,6 @@ public sealed record ParallelismSection
     [Range(1, ParallelDimensions.MostRanks)]
     public int ContextParallelDegree { get; init; } = 1;
 
-    /// <summary>Balance of the sequence shards.</summary>
-    [Description("Balance of the sequence shards.")]
-    [NotServedYet("context parallelism is not served yet")]
-    public string? ContextParallelLoadBalancer { get; init; } = "headtail";
-
-    /// <summary>How keys and values travel.</summary>
-    [Description("How keys and values travel.")]
-    [NotServedYet("context parallelism is not served yet")]
-    public string ContextParallelRotateMethod { get; init; } = "allgather";
-
     /// <summary>Ranks that share experts.</summary>
     [Description("Ranks that share experts.")]
     [Range(1, ParallelDimensions.MostRanks)]

@@ -139,7 +139,8 @@ internal sealed class RankJob : IDisposable
         foreach (var line in File.ReadLines(Path.Combine(Folder, "metrics.jsonl")))
         {
             using var row = JsonDocument.Parse(line);
-            losses[row.RootElement.GetProperty("step").GetInt32()] = row.RootElement.GetProperty("loss_metrics/global_avg_loss").GetDouble();
+            // Rows of a validation have another loss.
+            if (row.RootElement.TryGetProperty("loss_metrics/global_avg_loss", out var loss)) losses[row.RootElement.GetProperty("step").GetInt32()] = loss.GetDouble();
         }
 
         return losses;

@@ -10,17 +10,19 @@ public sealed class SharedCheckpointTests(SharedCheckpointTests.Saved saved) : I
     private static readonly string[] Checkpointing = ["--checkpoint.enable", "--checkpoint.interval", "4", "--checkpoint.no-last_save_model_only"];
 
     [TheoryWithTools("mpirun.openmpi")]
-    [InlineData(4, 4, 1, 0)]
-    [InlineData(4, 1, 1, 1e-4)]
-    [InlineData(4, 2, 1, 1e-4)]
-    [InlineData(4, 2, 2, 1e-4)]
-    [InlineData(1, 4, 1, 1e-4)]
-    public void What_some_ranks_saved_others_continue(int savedBy, int ranks, int tensorParallel, double bound)
+    [InlineData(4, 1, 4, 1, 1, 0)]
+    [InlineData(4, 1, 1, 1, 1, 1e-4)]
+    [InlineData(4, 1, 2, 1, 1, 1e-4)]
+    [InlineData(4, 1, 2, 2, 1, 1e-4)]
+    [InlineData(1, 1, 4, 1, 1, 1e-4)]
+    [InlineData(4, 1, 2, 1, 2, 1e-4)]
+    [InlineData(2, 2, 1, 1, 1, 1e-4)]
+    public void What_some_ranks_saved_others_continue(int savedBy, int savedContexts, int ranks, int tensorParallel, int contextParallel, double bound)
     {
-        var before = saved.By(savedBy);
+        var before = saved.By(savedBy, savedContexts);
         using var job = new RankJob { Ranks = ranks };
         Copy(before.Folder, job.Folder);
-        var end = job.Run(Job(8, ranks / tensorParallel, "--parallelism.tensor_parallel_degree", $"{tensorParallel}"));
+        var end = job.Run(Job(8, ranks / tensorParallel / contextParallel, "--parallelism.tensor_parallel_degree", $"{tensorParallel}", "--parallelism.context_parallel_degree", $"{contextParallel}"));
         Assert.True(end.ExitCode == 0, end.Output);
         Assert.Contains("Training starts at step 5", end.Output, StringComparison.Ordinal);
         Equal(new(before.Losses.Where(l => l.Key > 4).ToDictionary()), job.Losses(), bound);
@@ -50,7 +52,7 @@ public sealed class SharedCheckpointTests(SharedCheckpointTests.Saved saved) : I
     /// <summary>Runs of eight steps that were not interrupted, with the checkpoint of step 4.</summary>
     public sealed class Saved : IDisposable
     {
-        private readonly Dictionary<int, (RankJob Job, SortedDictionary<int, double> Losses)> runs = [];
+        private readonly Dictionary<(int Ranks, int Contexts), (RankJob Job, SortedDictionary<int, double> Losses)> runs = [];
 
         /// <inheritdoc />
         public void Dispose()
@@ -58,14 +60,14 @@ public sealed class SharedCheckpointTests(SharedCheckpointTests.Saved saved) : I
             foreach (var (job, _) in runs.Values) job.Dispose();
         }
 
-        internal (string Folder, SortedDictionary<int, double> Losses) By(int ranks)
+        internal (string Folder, SortedDictionary<int, double> Losses) By(int ranks, int contexts)
         {
-            if (!runs.TryGetValue(ranks, out var run))
+            if (!runs.TryGetValue((ranks, contexts), out var run))
             {
                 var job = new RankJob { Ranks = ranks };
-                var end = job.Run(Job(8, ranks));
+                var end = job.Run(Job(8, ranks / contexts, "--parallelism.context_parallel_degree", $"{contexts}"));
                 Assert.True(end.ExitCode == 0, end.Output);
-                runs[ranks] = run = (job, job.Losses());
+                runs[(ranks, contexts)] = run = (job, job.Losses());
             }
 
             return (run.Job.Folder, run.Losses);
