@@ -10,11 +10,12 @@ left_out=".Cuda. .Signals. .Ranks. .Launch. .ManyRanksTests. .FaultTests. .BadIn
 usage() {
     cat <<END
 usage: ./run_tests.sh [--quick] [ARGUMENTS OF dotnet test]
-Builds everything and runs every test that a machine without a GPU can run: about 20 minutes on two cores.
+Builds everything and runs every test that a machine without a GPU can run: Distributed, Host and Plugins, whose tests start ranks and programs, one after
+the other, then the other projects two at a time.
 Ends with "N passed, N failed", and ", N skipped" where a test's tools are missing.
 
-  --quick   Every project, without the tests that start ranks, kill programs, build kernels with g++ or train for long:
-            under 3 minutes on two cores once everything is built. Left out is each test whose full name contains one of
+  --quick   Builds everything too, then runs every project, two at a time, without the tests that start ranks, kill programs, build kernels with g++
+            or train for long. Left out is each test whose full name contains one of
             $left_out
   --help    This text.
   Other arguments go to dotnet test, for example --filter FullyQualifiedName~Tokenizer; --quick has a filter of its own.

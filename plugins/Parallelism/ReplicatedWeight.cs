@@ -16,7 +16,7 @@ internal sealed class ReplicatedWeight : IReducedWeight
         using var none = no_grad();
         Parameter = new Parameter(empty(inner.Parameter.shape, dtype: inner.Parameter.dtype, device: context.Device), inner.Parameter.requires_grad);
         Rows = new RowShards(Parameter.shape[0], Parameter.shape[0]);
-        Copies = inner.Copies * context.Group.Size;
+        Replicas = inner.Replicas * context.Group.Size;
     }
 
     public Parameter Parameter { get; }
@@ -25,7 +25,7 @@ internal sealed class ReplicatedWeight : IReducedWeight
 
     public ShardLayout Layout => inner.Layout;
 
-    public int Copies { get; }
+    public int Replicas { get; }
 
     public bool IsTied => inner.IsTied;
 

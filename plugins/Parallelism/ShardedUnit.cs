@@ -58,9 +58,9 @@ internal sealed class ShardedUnit(IReadOnlyList<ShardedWeight> weights, IProcess
             var weight = weights[index];
             var amax = weight.Codec is null ? null : amaxes.Of(weight, form);
             var planes = weight.Encode(form, amax);
-            var room = ShardedWeight.Room(planes, group.Size);
+            var buffers = ShardedWeight.Buffers(planes, group.Size);
             inputs.AddRange(planes);
-            parts.Add((weight, form, amax, room));
+            parts.Add((weight, form, amax, buffers));
         }
 
         // They wait for the collective longer than this scope, or the caller's, lasts.

@@ -21,7 +21,7 @@ internal sealed class ShardedWeight : IReducedWeight
         Layout = Rows.OfRank(inner.Layout, context.Group.Rank);
         using var none = no_grad();
         Parameter = new Parameter(empty([.. Layout.Shape], dtype: parameter.dtype, device: context.Device), parameter.requires_grad);
-        Copies = inner.Copies;
+        Replicas = inner.Replicas;
     }
 
     /// <inheritdoc />
@@ -31,7 +31,7 @@ internal sealed class ShardedWeight : IReducedWeight
     public ShardLayout Layout { get; }
 
     /// <inheritdoc />
-    public int Copies { get; private set; }
+    public int Replicas { get; private set; }
 
     /// <summary>How the weight is shared out and travels.</summary>
     public WeightShards Shards { get; }
@@ -52,7 +52,7 @@ internal sealed class ShardedWeight : IReducedWeight
     public GradientReduction Gradients { get; private set; } = null!;
 
     /// <summary>Says that <paramref name="replicas"/> ranks hold what this one was thought to hold alone.</summary>
-    public void Replicate(int replicas) => Copies *= replicas;
+    public void Replicate(int replicas) => Replicas *= replicas;
 
     /// <summary>Gives the weight the objects that all weights share, and its place among them.</summary>
     public void Connect(GatherSchedule schedule, GradientReduction gradients, ShardedUnit unit, (int Unit, int Weight) place) =>
@@ -90,8 +90,8 @@ internal sealed class ShardedWeight : IReducedWeight
         return [.. (Codec is null ? [shard] : Codec.Encode(shard, amax, use)).Select(p => p.MoveToOuterDisposeScope())];
     }
 
-    /// <summary>Room for the same part of every rank.</summary>
-    public static IReadOnlyList<Tensor> Room(IReadOnlyList<Tensor> planes, int ranks) =>
+    /// <summary>Buffers for the same part of every rank.</summary>
+    public static IReadOnlyList<Tensor> Buffers(IReadOnlyList<Tensor> planes, int ranks) =>
         [.. planes.Select(p => empty([p.shape[0] * ranks, .. p.shape[1..]], dtype: p.dtype, device: p.device))];
 
     /// <summary>The whole weight from the parts of all ranks: a tensor, or what the codec makes.</summary>

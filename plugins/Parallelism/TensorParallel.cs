@@ -70,7 +70,7 @@ public sealed class TensorParallel : IParallelism
         if (style == TensorParallelStyle.SequenceParallel)
         {
             foreach (var slot in layer.Weights)
-                ModelParameters.SetWeight(module, slot, new SequenceParallelWeight(slot.Source.Parameter, slot.Source.Layout, slot.Source.Copies * group.Size, group));
+                ModelParameters.SetWeight(module, slot, new SequenceParallelWeight(slot.Source.Parameter, slot.Source.Layout, slot.Source.Replicas * group.Size, group));
             return;
         }
 
@@ -82,11 +82,11 @@ public sealed class TensorParallel : IParallelism
         if (layer is ILinear linear)
         {
             linear.Narrow(TensorParallelPlan.Local(linear.Shape, style, group.Size));
-            ModelParameters.SetWeight(module, new SplitWeight(part, layout, whole.Copies, group));
+            ModelParameters.SetWeight(module, new SplitWeight(part, layout, whole.Replicas, group));
         }
         else
         {
-            ModelParameters.SetWeight(module, new ParameterSource(part, layout, whole.Copies));
+            ModelParameters.SetWeight(module, new ParameterSource(part, layout, whole.Replicas));
         }
     }
 

@@ -5,15 +5,15 @@ using static TorchSharp.torch;
 namespace Titan.Plugins.Parallelism;
 
 /// <summary>A weight that stays where it is: the activations travel.</summary>
-internal abstract class ResidentWeight(Parameter parameter, ShardLayout layout, int copies) : IWeightSource
+internal abstract class ResidentWeight(Parameter parameter, ShardLayout layout, int replicas) : IWeightSource
 {
-    private readonly ParameterSource own = new(parameter, layout, copies);
+    private readonly ParameterSource own = new(parameter, layout, replicas);
 
     public Parameter Parameter => own.Parameter;
 
     public ShardLayout Layout => own.Layout;
 
-    public int Copies => own.Copies;
+    public int Replicas => own.Replicas;
 
     public Tensor Gather(ScalarType type) => own.Gather(type);
 
@@ -25,15 +25,15 @@ internal abstract class ResidentWeight(Parameter parameter, ShardLayout layout, 
 }
 
 /// <summary>A part of a weight, of a layer that is split: a scale for the whole tensor needs the amax of all parts.</summary>
-internal sealed class SplitWeight(Parameter parameter, ShardLayout layout, int copies, IProcessGroup group) : ResidentWeight(parameter, layout, copies)
+internal sealed class SplitWeight(Parameter parameter, ShardLayout layout, int replicas, IProcessGroup group) : ResidentWeight(parameter, layout, replicas)
 {
     public override IProcessGroup PartsGroup => group;
 
-    public override IWeightSource Over(Parameter other) => new SplitWeight(other, Layout, Copies, group);
+    public override IWeightSource Over(Parameter other) => new SplitWeight(other, Layout, Replicas, group);
 }
 
 /// <summary>A whole weight, of a layer that sees a part of the sequence: its gradient is the sum over the parts.</summary>
-internal sealed class SequenceParallelWeight(Parameter parameter, ShardLayout layout, int copies, IProcessGroup group) : ResidentWeight(parameter, layout, copies)
+internal sealed class SequenceParallelWeight(Parameter parameter, ShardLayout layout, int replicas, IProcessGroup group) : ResidentWeight(parameter, layout, replicas)
 {
     public override Tensor ReduceGradient(Tensor gradient)
     {
@@ -44,5 +44,5 @@ internal sealed class SequenceParallelWeight(Parameter parameter, ShardLayout la
         return sum;
     }
 
-    public override IWeightSource Over(Parameter other) => new SequenceParallelWeight(other, Layout, Copies, group);
+    public override IWeightSource Over(Parameter other) => new SequenceParallelWeight(other, Layout, Replicas, group);
 }

@@ -5,6 +5,7 @@ using Titan.Quantization.Measurement;
 using Titan.Training.Loop;
 using Titan.Training.Metrics;
 using Titan.Models;
+using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Benchmarks;

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 
 namespace Titan.Distributed;
 

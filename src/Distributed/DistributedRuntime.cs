@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 using Titan.Distributed.Launch;
 using Titan.Distributed.Mpi;
 using static TorchSharp.torch;

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 using static TorchSharp.torch;
 
 namespace Titan.Distributed;

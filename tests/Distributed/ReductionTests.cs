@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using CsCheck;
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 using static TorchSharp.torch;
 
 namespace Titan.Distributed.Tests;

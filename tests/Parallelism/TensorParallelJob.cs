@@ -5,7 +5,7 @@ using Titan.Plugins.Parallelism;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
-using Titan.Training.Loop;
+using Titan.Training.Losses;
 using Titan.Training.Models;
 using Titan.Models.Llama3;
 using static TorchSharp.torch;
@@ -47,7 +47,7 @@ internal static class TensorParallelJob
     }
 
     /// <summary>What a rank has in the end.</summary>
-    public sealed record Result(double Loss, Tensor Logits, IReadOnlyDictionary<string, (ShardLayout Layout, int Copies, Tensor Gradient)> Gradients, CountingGroup? Group, IReadOnlyList<string> Notes);
+    public sealed record Result(double Loss, Tensor Logits, IReadOnlyDictionary<string, (ShardLayout Layout, int Replicas, Tensor Gradient)> Gradients, CountingGroup? Group, IReadOnlyList<string> Notes);
 
     public static Result Alone(Options options) => Run(options, null);
 
@@ -126,7 +126,7 @@ internal static class TensorParallelJob
         }
 
         return new Result(loss.item<float>(), Keep(logits.detach()),
-            ModelParameters.Of(model).Where(p => p.Parameter.grad is not null).ToDictionary(p => p.Fqn, p => (p.Layout, p.Copies, Keep(p.Parameter.grad!))), group, split?.Notes ?? []);
+            ModelParameters.Of(model).Where(p => p.Parameter.grad is not null).ToDictionary(p => p.Fqn, p => (p.Layout, p.Replicas, Keep(p.Parameter.grad!))), group, split?.Notes ?? []);
     }
 
     private static Tensor Keep(Tensor x) => x.clone().DetachFromDisposeScope();

@@ -71,10 +71,10 @@ public sealed class TensorParallelTests
     public void Norms_are_on_every_rank_and_all_else_is_on_one()
     {
         var ranks = TensorParallelJob.Over(2, new TensorParallelJob.Options());
-        foreach (var (fqn, (layout, copies, _)) in ranks[1].Gradients)
+        foreach (var (fqn, (layout, replicas, _)) in ranks[1].Gradients)
         {
             var norm = fqn.EndsWith("norm.weight", StringComparison.Ordinal);
-            Assert.Equal(norm ? 2 : 1, copies);
+            Assert.Equal(norm ? 2 : 1, replicas);
             Assert.Equal(norm, layout.IsWhole);
         }
 

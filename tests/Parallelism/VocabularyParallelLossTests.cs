@@ -1,6 +1,6 @@
 using CsCheck;
 using Titan.Abstractions;
-using Titan.Training.Loop;
+using Titan.Training.Losses;
 using static TorchSharp.torch;
 
 namespace Titan.Parallelism.Tests;

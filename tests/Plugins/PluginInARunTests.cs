@@ -4,6 +4,7 @@ using Titan.Host.Planning;
 using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
+using Titan.Training.Models;
 
 namespace Titan.Plugins.Tests;
 
@@ -88,7 +89,7 @@ public sealed class PluginInARunTests : IClassFixture<BuiltFixtures>, IDisposabl
         {
             var session = JobSession.Open(["--plugins.path", BuiltFixtures.Folder(project), "--model.flavor", "debugmodel", "--model.converters", converter]);
             var plan = Plan.Of(session.Job.Config, session.Models, session.Converters.Choose(session.Job, session.Schema), []);
-            Titan.Training.Loop.ModelBuilder.ThrowIfNothingConverted(plan.Reports, session.Converters.Choose(session.Job, session.Schema));
+            ModelBuilder.ThrowIfNothingConverted(plan.Reports, session.Converters.Choose(session.Job, session.Schema));
         });
         Assert.Equal(ExitCode.Plugin, failure.Code);
         Assert.Contains(message, failure.Message, StringComparison.Ordinal);

@@ -17,7 +17,7 @@ public interface IWeightSource
     ShardLayout Layout => ShardLayout.Whole(Parameter.shape);
 
     /// <summary>Number of ranks that hold this same part, so that norms over all ranks count it once.</summary>
-    int Copies => 1;
+    int Replicas => 1;
 
     /// <summary>Whether another layer reads the weight too, early and late in forward: a parallelism that gathers it keeps it in between.</summary>
     bool IsTied => false;
@@ -56,14 +56,14 @@ public interface IWeightSource
     }
 
     /// <summary>The same source over another parameter of the same shape, as when one on the meta device gets memory. It may not keep this one's parameter, which is disposed of then.</summary>
-    IWeightSource Over(Parameter parameter) => new ParameterSource(parameter, Layout, Copies);
+    IWeightSource Over(Parameter parameter) => new ParameterSource(parameter, Layout, Replicas);
 }
 
 /// <summary>The plain case: the layer multiplies with the parameter itself.</summary>
 /// <param name="parameter">The parameter.</param>
 /// <param name="layout">Which part of the model's weight it is; null for all of it.</param>
-/// <param name="copies">Number of ranks that hold this same part.</param>
-public sealed class ParameterSource(Parameter parameter, ShardLayout? layout = null, int copies = 1) : IWeightSource
+/// <param name="replicas">Number of ranks that hold this same part.</param>
+public sealed class ParameterSource(Parameter parameter, ShardLayout? layout = null, int replicas = 1) : IWeightSource
 {
     /// <inheritdoc />
     public Parameter Parameter => parameter;
@@ -72,7 +72,7 @@ public sealed class ParameterSource(Parameter parameter, ShardLayout? layout = n
     public ShardLayout Layout { get; } = layout ?? ShardLayout.Whole(parameter.shape);
 
     /// <inheritdoc />
-    public int Copies => copies;
+    public int Replicas => replicas;
 
     /// <inheritdoc />
     public Tensor Gather(ScalarType type)

@@ -8,8 +8,8 @@ namespace Titan.Abstractions;
 /// <param name="Fqn">Fully qualified name, for example <c>layers.0.attention.wq.weight</c>.</param>
 /// <param name="Parameter">What the optimizer updates.</param>
 /// <param name="Layout">Which part of the whole parameter it is.</param>
-/// <param name="Copies">Number of ranks that hold this same part.</param>
-public sealed record ModelParameter(string Fqn, Parameter Parameter, ShardLayout Layout, int Copies);
+/// <param name="Replicas">Number of ranks that hold this same part.</param>
+public sealed record ModelParameter(string Fqn, Parameter Parameter, ShardLayout Layout, int Replicas);
 
 /// <summary>A weight in its place in a model.</summary>
 /// <param name="Fqn">Fully qualified name of the parameter.</param>
@@ -30,7 +30,7 @@ public static class ModelParameters
         var sources = new Dictionary<Parameter, IWeightSource>(ReferenceEqualityComparer.Instance);
         foreach (var (_, _, _, slot) in Weights(model)) sources.TryAdd(slot.Source.Parameter, slot.Source);
         return [.. model.named_parameters().Select(p => sources.TryGetValue(p.parameter, out var source)
-            ? new ModelParameter(p.name, p.parameter, source.Layout, source.Copies)
+            ? new ModelParameter(p.name, p.parameter, source.Layout, source.Replicas)
             : new ModelParameter(p.name, p.parameter, ShardLayout.Whole(p.parameter.shape), 1))];
     }
 

@@ -19,7 +19,7 @@ public sealed class TiedWeight(IWeightSource inner) : IWeightSource
     public ShardLayout Layout => inner.Layout;
 
     /// <inheritdoc />
-    public int Copies => inner.Copies;
+    public int Replicas => inner.Replicas;
 
     /// <inheritdoc />
     public bool IsTied => true;

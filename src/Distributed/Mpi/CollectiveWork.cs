@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 
 namespace Titan.Distributed.Mpi;
 

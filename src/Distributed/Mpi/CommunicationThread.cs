@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 using Titan.Distributed.Launch;
 
 namespace Titan.Distributed.Mpi;

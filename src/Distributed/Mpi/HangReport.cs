@@ -1,3 +1,5 @@
+using Titan.Distributed.Collectives;
+
 namespace Titan.Distributed.Mpi;
 
 /// <summary>Says who keeps a collective waiting, from what the other ranks have answered.</summary>

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 using static TorchSharp.torch;
 
 namespace Titan.Distributed.Mpi;

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Titan.Distributed.Collectives;
 
 namespace Titan.Distributed.Mpi;
 

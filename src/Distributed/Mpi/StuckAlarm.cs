@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 
 namespace Titan.Distributed.Mpi;
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Titan.Distributed.Collectives;
 
 namespace Titan.Distributed.Mpi;
 

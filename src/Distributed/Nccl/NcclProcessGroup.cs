@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 using Titan.Distributed.Mpi;
 using static TorchSharp.torch;
 

@@ -4,6 +4,7 @@ using Titan.Host.Plugins;
 using Titan.Quantization.Conversion;
 using Titan.Training.Loop;
 using Titan.Training.Models;
+using Titan.Training.Parallel;
 
 namespace Titan.Host.Jobs;
 

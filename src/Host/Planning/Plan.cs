@@ -5,6 +5,7 @@ using Titan.Abstractions;
 using Titan.Models;
 using Titan.Quantization.Conversion;
 using Titan.Training.Configuration;
+using Titan.Training.Data;
 using Titan.Training.Loop;
 using Titan.Training.Models;
 using Titan.Training.Parallel;

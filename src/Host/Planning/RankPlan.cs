@@ -3,7 +3,7 @@ using Titan.Models;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Roofline;
 using Titan.Training.Configuration;
-using Titan.Training.Loop;
+using Titan.Training.Models;
 using Titan.Training.Parallel;
 
 namespace Titan.Host.Planning;

@@ -2,7 +2,7 @@ using System.Globalization;
 using Titan.Abstractions;
 using Titan.Models;
 using Titan.Training.Configuration;
-using Titan.Training.Loop;
+using Titan.Training.Data;
 
 namespace Titan.Host.Planning;
 

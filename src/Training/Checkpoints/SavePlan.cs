@@ -39,7 +39,7 @@ internal sealed partial record SavePlan(IReadOnlyList<(string Name, IReadOnlyLis
             // Nothing at all is a file too.
             if (writers.Count == 0) writers.Add(0);
             if (writers.IndexOf(world.Rank) is var at and >= 0)
-                files.Add((FileName(name, at, writers.Count), [.. parts.Where(p => p.IsStored && (p.Copies == 1 || mine.Contains(Key(p))))]));
+                files.Add((FileName(name, at, writers.Count), [.. parts.Where(p => p.IsStored && (p.Replicas == 1 || mine.Contains(Key(p))))]));
             total += bytes;
             if (bytes < parts.Sum(p => p.Layout.GlobalShape.Aggregate(p.Tensor.element_size(), (a, b) => a * b))) lacking ??= name;
         }
@@ -66,7 +66,7 @@ internal sealed partial record SavePlan(IReadOnlyList<(string Name, IReadOnlyLis
     {
         public static Claim Of(IReadOnlyList<TensorPart> parts)
         {
-            var stored = parts.Where(p => p.IsStored).ToLookup(p => p.Copies > 1);
+            var stored = parts.Where(p => p.IsStored).ToLookup(p => p.Replicas > 1);
             return new Claim(stored[false].Count(), stored[false].Sum(p => p.Bytes), stored[true].ToDictionary(Key, p => p.Bytes), Finiteness.FirstNonFinite(parts));
         }
     }

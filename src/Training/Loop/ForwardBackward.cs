@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Training.Losses;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;

@@ -4,6 +4,7 @@ using Titan.Distributed;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
+using Titan.Training.Models;
 using Titan.Training.Optimization;
 using static TorchSharp.torch;
 
@@ -119,7 +120,7 @@ internal sealed class RunCheckpoints : IDisposable
 
     public void Dispose() => store?.Dispose();
 
-    private IReadOnlyList<TensorPart> Weights => [.. parameters.Select(p => new TensorPart(p.Fqn, p.Parameter, p.Layout, p.Copies)), .. Kept];
+    private IReadOnlyList<TensorPart> Weights => [.. parameters.Select(p => new TensorPart(p.Fqn, p.Parameter, p.Layout, p.Replicas)), .. Kept];
 
     /// <summary>Every rank has all of each.</summary>
     private IEnumerable<TensorPart> Kept => Buffers.Where(b => b.Slot.IsPersistent).Select(b => TensorPart.Whole(b.Fqn, b.Slot.Tensor, world.Size));
@@ -131,7 +132,7 @@ internal sealed class RunCheckpoints : IDisposable
             var of = parameters.ToDictionary(p => p.Fqn);
             return [.. optimizer.Moments.Select(m => Like(of[m.Name[(m.Name.IndexOf('.') + 1)..]], m))];
 
-            static TensorPart Like(ModelParameter parameter, (string Name, Tensor Tensor) moment) => new(moment.Name, moment.Tensor, parameter.Layout, parameter.Copies);
+            static TensorPart Like(ModelParameter parameter, (string Name, Tensor Tensor) moment) => new(moment.Name, moment.Tensor, parameter.Layout, parameter.Replicas);
         }
     }
 

@@ -1,10 +1,12 @@
 using System.Diagnostics;
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Distributed.Collectives;
 using Titan.Models;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
+using Titan.Training.Losses;
 using Titan.Training.Metrics;
 using Titan.Training.Models;
 using Titan.Training.Optimization;

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Distributed.Collectives;
 using Titan.Training.Configuration;
 using static TorchSharp.torch;
 

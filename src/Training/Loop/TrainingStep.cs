@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Models;
 using Titan.Training.Configuration;
+using Titan.Training.Losses;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;

@@ -3,6 +3,7 @@ using Titan.Abstractions;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
+using Titan.Training.Losses;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;

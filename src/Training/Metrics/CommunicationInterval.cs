@@ -1,4 +1,5 @@
 using Titan.Distributed;
+using Titan.Distributed.Collectives;
 
 namespace Titan.Training.Metrics;
 

@@ -19,7 +19,7 @@ public static class Gradients
         var squares = from p in parameters
             let gradient = p.Parameter.grad
             where gradient is not null && gradient.numel() > 0
-            group RowNorms(gradient) by p.Copies into rows
+            group RowNorms(gradient) by p.Replicas into rows
             select cat([.. rows]).to(ScalarType.Float64).square().sum(dim: 0L) / rows.Key;
         var sums = squares.ToList();
         return sums.Count == 0 ? 0 : stack(sums).sum(dim: 0L).item<double>();

@@ -1,8 +1,8 @@
 using Titan.Abstractions;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
-using Titan.Training.Loop;
 using Titan.Models;
+using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Parallel;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Titan.Distributed;
+using Titan.Distributed.Collectives;
 
 namespace Titan.Training.Parallel;
 

@@ -1,6 +1,5 @@
 using Titan.Abstractions;
 using Titan.Training.Configuration;
-using Titan.Training.Loop;
 using Titan.Models;
 using Titan.Training.Models;
 using static TorchSharp.torch;

@@ -1,5 +1,5 @@
 using Titan.Abstractions;
-using Titan.Training.Loop;
+using Titan.Training.Losses;
 
 namespace Titan.Training.Parallel;
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Titan.Distributed.Collectives;
 using Titan.Distributed.Mpi;
 using Titan.Distributed.Nccl;
 using static TorchSharp.torch;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 using Titan.Distributed.Mpi;
 using static TorchSharp.torch;
 

@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Distributed.Collectives;
 using Titan.Distributed.Worker;
 
 // One rank of a multi-process test: Titan.Distributed.Worker SCENARIO[+SCENARIO...] [ARGUMENT...]. Exit code 0 when everything was as expected.

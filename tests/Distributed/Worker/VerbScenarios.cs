@@ -1,5 +1,6 @@
 using TorchSharp;
 using Titan.Abstractions;
+using Titan.Distributed.Collectives;
 using Titan.Distributed.Mpi;
 using static TorchSharp.torch;
 

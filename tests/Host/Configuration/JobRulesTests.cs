@@ -3,7 +3,7 @@ using Titan.Host.Configuration;
 using Titan.Host.Jobs;
 using Titan.Quantization.Matmuls;
 using Titan.Training.Configuration;
-using Titan.Training.Loop;
+using Titan.Training.Data;
 using Titan.Training.Models;
 
 namespace Titan.Host.Tests.Configuration;

@@ -6,6 +6,7 @@ using Titan.Training.Configuration;
 using Titan.Training.Data;
 using Titan.Training.Loop;
 using Titan.Models.Llama3;
+using Titan.Training.Losses;
 using Titan.Training.Tests.Data;
 using static TorchSharp.torch;
 

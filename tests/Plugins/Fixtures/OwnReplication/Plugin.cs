@@ -36,7 +36,7 @@ public sealed class Plugin : IParallelism
 
         public Parameter Parameter => own.Parameter;
 
-        public int Copies => group.Size;
+        public int Replicas => group.Size;
 
         public Tensor Gather(ScalarType type) => own.Gather(type);
 

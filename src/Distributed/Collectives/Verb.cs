@@ -1,6 +1,6 @@
 using Titan.Abstractions;
 
-namespace Titan.Distributed;
+namespace Titan.Distributed.Collectives;
 
 /// <summary>The collectives, as numbers that ranks can compare.</summary>
 internal enum Verb

@@ -1,7 +1,7 @@
 using Titan.Abstractions;
 using static TorchSharp.torch;
 
-namespace Titan.Training.Loop;
+namespace Titan.Training.Losses;
 
 /// <summary>
 /// The sum of the tokens' cross-entropies where each rank holds a part of the vocabulary: logits [B, S, V / ranks], labels [B * S] int64 in the whole vocabulary, the same on

@@ -4,7 +4,7 @@ using Titan.Training.Configuration;
 using Titan.Training.Data;
 using static TorchSharp.torch;
 
-namespace Titan.Training.Loop;
+namespace Titan.Training.Losses;
 
 /// <summary>A loss: the sum of the tokens' cross-entropies divided by a count, 0-d fp32.</summary>
 /// <param name="logits">[B, S, V], or this rank's part of the vocabulary. May be overwritten: nobody else reads them.</param>

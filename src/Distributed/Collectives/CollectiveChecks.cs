@@ -2,7 +2,7 @@ using TorchSharp;
 using Titan.Abstractions;
 using static TorchSharp.torch;
 
-namespace Titan.Distributed;
+namespace Titan.Distributed.Collectives;
 
 /// <summary>What a group refuses before anything is sent: wrong shapes, types, devices, memory layouts.</summary>
 /// <param name="name">The group's name.</param>

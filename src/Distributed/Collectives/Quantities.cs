@@ -2,7 +2,7 @@ using System.Globalization;
 using Titan.Abstractions;
 using static TorchSharp.torch;
 
-namespace Titan.Distributed;
+namespace Titan.Distributed.Collectives;
 
 /// <summary>Numbers as messages show them.</summary>
 internal static class Quantities

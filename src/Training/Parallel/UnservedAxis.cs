@@ -1,6 +1,6 @@
 using Titan.Abstractions;
 
-namespace Titan.Training.Loop;
+namespace Titan.Training.Parallel;
 
 /// <summary>What a user is told of an axis that a job asks for and no plugin serves.</summary>
 public static class UnservedAxis

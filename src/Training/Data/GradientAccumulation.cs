@@ -1,7 +1,7 @@
 using Titan.Abstractions;
 using Titan.Training.Configuration;
 
-namespace Titan.Training.Loop;
+namespace Titan.Training.Data;
 
 /// <summary>The micro-batches of an optimizer step: <c>global_batch_size / (local_batch_size * data-parallel ranks)</c>.</summary>
 public static class GradientAccumulation

@@ -6,7 +6,7 @@ using Titan.Training.Configuration;
 using Titan.Training.Models;
 using static TorchSharp.torch;
 
-namespace Titan.Training.Loop;
+namespace Titan.Training.Models;
 
 /// <summary>Builds and converts a model. The same for a run and for a plan, where the device is meta and nothing is allocated.</summary>
 public static class ModelBuilder

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace Titan.Distributed;
+namespace Titan.Distributed.Collectives;
 
 /// <summary>What one verb of one group has moved.</summary>
 /// <param name="Verb">c10d's name of the collective.</param>

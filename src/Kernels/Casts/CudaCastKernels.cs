@@ -1,8 +1,8 @@
 using Titan.Abstractions;
-using Titan.Kernels.Casts;
+using Titan.Kernels.Cuda;
 using static TorchSharp.torch;
 
-namespace Titan.Kernels.Cuda;
+namespace Titan.Kernels.Casts;
 
 /// <summary>
 /// <see cref="CudaCasts"/> as the engine sees them. They are made when the first tensor comes, so that a recipe can be described where there is no GPU.

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 using Titan.Abstractions;
 using static TorchSharp.torch;
 
-namespace Titan.Distributed;
+namespace Titan.Distributed.Collectives;
 
 /// <summary>Combines the ranks' values in rank order: ((rank 0 + rank 1) + rank 2) ..., so the result depends on nothing but the values.</summary>
 internal static unsafe class Reduction

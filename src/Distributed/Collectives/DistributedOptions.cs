@@ -1,4 +1,4 @@
-namespace Titan.Distributed;
+namespace Titan.Distributed.Collectives;
 
 /// <summary>How a process joins the others of its job.</summary>
 public sealed record DistributedOptions

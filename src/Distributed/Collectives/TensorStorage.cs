@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
-namespace Titan.Distributed;
+namespace Titan.Distributed.Collectives;
 
 /// <summary>A tensor's memory, held while a collective reads or writes it, whatever happens to the handle that the caller has.</summary>
 internal sealed partial class TensorStorage : IDisposable
