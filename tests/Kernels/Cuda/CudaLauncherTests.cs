@@ -48,7 +48,9 @@ public sealed unsafe class CudaLauncherTests : IDisposable
             "cuLaunchKernel amax_parts_bf16 grid 1 1 1 block 256 1 1 shared 0 stream 4711",
             "cuModuleGetFunction amax_finish", "cuLaunchKernel amax_finish grid 1 1 1 block 256 1 1 shared 0 stream 4711",
             "cuModuleLoadData image 3 of cast_transposed.cu for sm_90", "cuModuleGetFunction cast_transposed_bf16_e5m2",
-            "cuLaunchKernel cast_transposed_bf16_e5m2 grid 1 1 1 block 256 1 1 shared 0 stream 4711",
+            // A tile of bf16 is staged.
+            "cuFuncSetAttribute 8 of cast_transposed_bf16_e5m2: 32768",
+            "cuLaunchKernel cast_transposed_bf16_e5m2 grid 1 1 1 block 256 1 1 shared 32768 stream 4711",
         ];
         Assert.Equal(expected, Calls());
     }
