@@ -85,7 +85,7 @@ internal static class TinyJob
         if (options.Adapters)
         {
             var before = model.named_parameters().Select(p => p.name).ToHashSet();
-            conversions.Add(new Adapters().Convert(new ModelSlots(model), new NoOptions(), new ConversionContext(DeviceCapability.Cpu, true, dimensions)));
+            conversions.Add(new Lora().Convert(new ModelSlots(model), new LoraOptions(), new ConversionContext(DeviceCapability.Cpu, true, dimensions)));
             model.Added = model.named_parameters().Where(p => !before.Contains(p.name)).ToDictionary(p => p.name, _ => conversions[^1]);
         }
 

@@ -17,7 +17,7 @@ public sealed class AdaptedRunTests : TinyRuns
         Run(Weights, "base");
         var started = new CheckpointSection { Enable = true, Interval = 2, LastSaveModelOnly = false, InitialLoadPath = At("base", $"step-{Steps}") };
         var plain = Run(started, "plain", stop: 1);
-        Converters.Add((Adapters.Name, new Adapters(), new NoOptions()));
+        Converters.Add(("lora", new Lora(), new LoraOptions()));
         Logged.Clear();
         var adapted = Run(started, "adapted");
         // B is zero at first: the same model.
@@ -52,19 +52,25 @@ public sealed class AdaptedRunTests : TinyRuns
     [Fact]
     public void A_converter_that_replaces_after_one_that_wraps_is_told_the_order()
     {
-        Converters.Add((Adapters.Name, new Adapters(), new NoOptions()));
+        Converters.Add(("lora", new Lora(), new LoraOptions()));
         Converters.Add(TensorwiseConverter.Create());
         var refusal = Assert.Throws<TitanException>(() => Create(Job("order", Full)));
         Assert.Equal(ExitCode.Plugin, refusal.Code);
-        Assert.Contains($"around which '{Adapters.Name}' has put a layer; list 'quantize.linear.float8' first in model.converters", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("around which 'lora' has put a layer; list 'quantize.linear.float8' first in model.converters", refusal.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void New_weights_that_nobody_fills_are_named()
     {
-        Converters.Add((Adapters.Name, new Adapters { ForgetsInitialisation = true }, new NoOptions()));
+        Converters.Add(("lora", new Forgetful(), new LoraOptions()));
         var refusal = Assert.Throws<TitanException>(() => Create(Job("unfilled", Full)));
         Assert.Equal(ExitCode.Plugin, refusal.Code);
-        Assert.Contains($"converter '{Adapters.Name}' added parameter 'layers.0.attention.w", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("converter 'lora' added parameter 'layers.0.attention.w", refusal.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Does not say how its weights are filled.</summary>
+    private sealed class Forgetful : IModelConverter
+    {
+        public IModelConversion Convert(ModelSlots model, object options, ConversionContext context) => new Lora().Convert(model, options, context).Report;
     }
 }
