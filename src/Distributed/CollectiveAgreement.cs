@@ -10,12 +10,12 @@ public static class CollectiveAgreement
 
     /// <summary>Compares facts of this rank with those of all others. Every rank calls it.</summary>
     /// <param name="world">All ranks, for tensors in CPU memory.</param>
-    /// <param name="facts">What must be the same everywhere: configuration key to value, plugin to version and hash.</param>
+    /// <param name="facts">What must be the same everywhere: plugin to version and hash, configuration key to value. What explains other differences comes first, as differences are told in this order.</param>
     /// <exception cref="TitanException">On every rank, with <see cref="ExitCode.Usage"/>, naming ranks, keys and both values, when one differs from rank 0.</exception>
     public static void Agree(IProcessGroup world, IReadOnlyDictionary<string, string> facts)
     {
         var all = world.AllGatherObject(facts);
-        var differences = all[0].Keys.Union(all.Skip(1).SelectMany(f => f.Keys)).Order(StringComparer.Ordinal).SelectMany(key => Differences(key, all)).ToList();
+        var differences = all[0].Keys.Union(all.Skip(1).SelectMany(f => f.Keys)).SelectMany(key => Differences(key, all)).ToList();
         if (differences.Count == 0) return;
         var more = differences.Count > Shown ? $"; and {differences.Count - Shown} more" : "";
         throw new TitanException(ExitCode.Usage,

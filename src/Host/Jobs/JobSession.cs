@@ -54,7 +54,8 @@ public sealed class JobSession
 
     /// <summary>What must be the same on every rank: the job, and the plugins with their hashes.</summary>
     public IReadOnlyDictionary<string, string> Facts =>
-        Schema.All.DistinctBy(k => k.FullName).ToDictionary(k => k.FullName, k => KeyType.Show(Job.Values[k.FullName])).Concat(PluginVersions).ToDictionary(StringComparer.Ordinal);
+        PluginVersions.Concat(Schema.All.DistinctBy(k => k.FullName).OrderBy(k => k.FullName, StringComparer.Ordinal).Select(k => KeyValuePair.Create(k.FullName, KeyType.Show(Job.Values[k.FullName]))))
+            .ToDictionary(StringComparer.Ordinal);
 
     /// <summary>What a checkpoint says made it, besides the model: the plugins, and the options of the job's converters.</summary>
     public IReadOnlyDictionary<string, string> Origin =>
