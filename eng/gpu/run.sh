@@ -150,13 +150,6 @@ step linear 15 60 "$titan" bench linear --family float8 --shapes 8192x4096x4096,
 # Each kernel's results first: one that differs from ATen's chain ends the step.
 step kernels 40 100 "$titan" bench kernels --sizes 64M --columns 4096 --matmuls none --out results/kernels
 
-# The same program on the CPU of this machine, beside the same PyTorch.
-step cpu_step 20 60 env TITAN_DEVICE=cpu "$titan" bench step "${cpu_blocks[@]}" --without-plain --recipe float8/tensorwise --rounds 1 --repetitions 7 --warm-ups 3 --out results/step_cpu
-for arm in eager compiled tensorwise; do
-    [ "$arm" != tensorwise ] || [ -n "$TORCHAO" ] || { skip pytorch_cpu_tensorwise "torchao's sources are not here (TORCHAO)"; continue; }
-    step "pytorch_cpu_$arm" 15 60 "$PYTHON" reference.py --device cpu --arm "$arm" ${TORCHAO:+--torchao "$TORCHAO"} "${cpu_blocks[@]}" --steps 7
-done
-
 # GPU time by the kernels' names, where CUPTI is at hand.
 cupti=$("$PYTHON" -c '
 import glob, os, site
@@ -199,6 +192,12 @@ for recipe in none tensorwise rowwise rowwise_with_gw_hp mxfp8_cublas mxfp8_rcei
             --job.dump_folder "results/small_${device}_$recipe"
     done
     echo "| $recipe | $(loss_of "small_cuda_$recipe") | $(loss_of "small_cpu_$recipe") |" >>results/small.md
+done
+# The same program on the CPU of this machine, beside the same PyTorch, whose compiler takes more than a minute there: last.
+step cpu_step 20 60 env TITAN_DEVICE=cpu "$titan" bench step "${cpu_blocks[@]}" --without-plain --recipe float8/tensorwise --rounds 1 --repetitions 7 --warm-ups 3 --out results/step_cpu
+for arm in eager compiled tensorwise; do
+    [ "$arm" != tensorwise ] || [ -n "$TORCHAO" ] || { skip pytorch_cpu_tensorwise "torchao's sources are not here (TORCHAO)"; continue; }
+    step "pytorch_cpu_$arm" 15 90 "$PYTHON" reference.py --device cpu --arm "$arm" ${TORCHAO:+--torchao "$TORCHAO"} "${cpu_blocks[@]}" --steps 7
 done
 write_page
 trap - EXIT
