@@ -22,6 +22,10 @@ public interface IWeightSource
     /// <summary>Whether another layer reads the weight too, early and late in forward: a parallelism that gathers it keeps it in between.</summary>
     bool IsTied => false;
 
+    /// <summary>Whether <see cref="Parameter"/> is all that the layer multiplies with, so that a cast of it may be kept; else it is gathered on use, and let go.</summary>
+    /// <param name="elements">How many the layer multiplies with.</param>
+    bool HoldsAll(long elements) => Parameter.numel() == elements;
+
     /// <summary>The weight that the layer multiplies with, in <paramref name="type"/>.</summary>
     /// <returns>A tensor that the caller may dispose; it must not be written to.</returns>
     Tensor Gather(ScalarType type);

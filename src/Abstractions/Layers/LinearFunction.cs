@@ -24,8 +24,7 @@ internal sealed class LinearFunction(IWeightSource source, MatrixProduct multipl
         var x = inputs[X];
         if (NeedsGradient(Weight)) SaveForBackward(x);
         using var weight = source.Gather(x.dtype);
-        // A gathered weight is larger than what lies here.
-        if (NeedsGradient(X) && source.Parameter.dtype != x.dtype && source.Parameter.numel() == weight.numel())
+        if (NeedsGradient(X) && source.Parameter.dtype != x.dtype && source.HoldsAll(weight.numel()))
         {
             cast = NeedsGradient(Weight) ? 1 : 0;
             SaveForBackward(weight);

@@ -8,7 +8,7 @@ namespace Titan.Kernels.Aten;
 /// </summary>
 public static unsafe class TensorLayout
 {
-    /// <summary>The sizes: memory of the tensor itself, valid as long as nobody disposes or resizes it.</summary>
+    /// <summary>The sizes: memory of the tensor itself, valid as long as the tensor is in use and nobody disposes or resizes it.</summary>
     public static ReadOnlySpan<long> Sizes(this Tensor tensor)
     {
         var handle = tensor.Handle;

@@ -49,7 +49,7 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear, IActiv
     internal bool SplitsInput => LocalShape.K != Shape.K;
 
     /// <summary>Whether the weight that the layer multiplies with lies here as it is, not gathered on use.</summary>
-    internal bool HasResidentWeight => Weight.Parameter.numel() == LocalShape.K * LocalShape.N;
+    internal bool HasResidentWeight => Weight.HoldsAll(LocalShape.K * LocalShape.N);
 
     /// <summary>Whether the output is split over ranks as the weight is.</summary>
     internal bool SplitsOutput => LocalShape.N != Shape.N;

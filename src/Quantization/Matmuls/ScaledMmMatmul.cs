@@ -30,6 +30,7 @@ internal sealed class ScaledMmMatmul(ICastKernels kernels, RowScales? rowScales 
         long rows = left.Data.Sizes()[0], columns = right.Data.Sizes()[1];
         var (a, b) = Oriented(left, right);
         if (rows == 0 || columns == 0 || a.Sizes()[1] == 0) return zeros([rows, columns], dtype: type, device: left.Data.device).MoveToOuterDisposeScope();
+        // Where the cast wrote them, without handles of their own.
         Tensor inverseA = left.Inverse ?? left.FactorOutside(), inverseB = right.Inverse ?? right.FactorOutside();
         if (inverseA.numel() == 1 && inverseB.numel() == 1)
             return AtenGateway.ScaledMm(a, b, inverseA, inverseB, type, fastAccumulation).MoveToOuterDisposeScope();
