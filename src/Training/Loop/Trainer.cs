@@ -29,6 +29,7 @@ public sealed class Trainer : IDisposable
     private readonly LanguageModel model;
     private readonly ModelInputs inputs;
     private readonly IReadOnlyList<IStepHooks> hooks;
+    private readonly IReadOnlyList<IMetricSource> sources;
     private readonly TrainingRanks ranks;
     private readonly AppliedParallelisms parallelisms;
     private readonly CommunicationReport? communication;
@@ -89,7 +90,7 @@ public sealed class Trainer : IDisposable
         parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
         ModelParameters.Materialize(model, device);
-        hooks = [.. model.named_modules().Select(m => m.module).Prepend(model).Distinct().OfType<IStepHooks>()];
+        (hooks, sources) = (ModulesWith.Interface<IStepHooks>(model), ModulesWith.Interface<IMetricSource>(model));
         inputs = new ModelInputs(model, tokenizer.EosId, parallelisms.VocabularyGroup?.Size ?? 1);
         counts = flavor.Counts;
         model.InitializeWeights(Seed);
@@ -307,7 +308,10 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
         var metrics = new StepMetrics(step, sum, largest, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            conversions.Count > 0 ? float8Stats.TakeMatmuls() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond());
+            conversions.Count > 0 ? float8Stats.TakeMatmuls() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond())
+        {
+            OfModel = [.. sources.SelectMany(s => s.Metrics)],
+        };
         (tokensSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
         sinks.Write(step, [.. metrics.Named(), .. talk?.Take() ?? []]);
