@@ -1,0 +1,17 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
+
+namespace Titan.Plugins.ExpertParallel;
+
+/// <summary>Keys of <c>[parallelism]</c> that concern <see cref="ExpertParallel"/>.</summary>
+public sealed record ExpertParallelOptions
+{
+    /// <summary>How tokens travel to experts.</summary>
+    [Description("How tokens travel to experts: by all-to-all with splits.")]
+    [AllowedValues("standard")]
+    public string ExpertParallelCommBackend { get; init; } = "standard";
+
+    /// <summary>Whether rows travel as the experts' recipe casts them, where it can.</summary>
+    [Description("Send rows to experts as the bytes that their recipe makes of them, where it casts rows one by one; otherwise, and back, in the compute dtype.")]
+    public bool LowPrecisionDispatch { get; init; } = true;
+}
