@@ -18,9 +18,10 @@ internal sealed record WeightShards(IWeightSource Source, int Dimension, RowShar
     {
         var codec = context.EncodesWeights && weight.IsOperand ? (weight.Layer as ILinear)?.WeightCodec : null;
         var whole = weight.Source.Parameter.shape;
+        var wire = weight.Slot.TravelsWhole ? weight.Source.Parameter.dtype : context.ParamType;
         var group = weight.ShardGroup(context);
         var dimension = weight.Layer is IGroupedLayer && group.Size > whole[0] ? 1 : 0;
-        return new WeightShards(weight.Source, dimension, RowShards.Of(whole[dimension], group.Size, codec), [.. whole.Where((_, d) => d != dimension)], codec, context.ParamType, group);
+        return new WeightShards(weight.Source, dimension, RowShards.Of(whole[dimension], group.Size, codec), [.. whole.Where((_, d) => d != dimension)], codec, wire, group);
     }
 
     /// <summary>Number of ranks that share it.</summary>
