@@ -31,7 +31,7 @@ public sealed class PaddedRows : IExpertExchange
         var sizes = counts.sum([0]);
         if (multiple > 1) sizes = sizes.clamp_min(1).add(multiple - 1).div(multiple, RoundingMode.floor).mul(multiple);
         var ends = sizes.cumsum(0);
-        var groups = new RowGroups(ends.to(ScalarType.Int32).MoveToOuterDisposeScope());
+        var groups = new RowGroups(ends.to(ScalarType.Int32).MoveToOuterDisposeScope(), multiple);
         if (multiple == 1 && counts.shape[0] == 1) return (groups, null);
         // A run's part of a group lies behind those of the runs before it.
         var there = (ends - sizes).unsqueeze(0) + counts.cumsum(0) - counts;

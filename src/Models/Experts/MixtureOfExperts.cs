@@ -68,11 +68,11 @@ internal sealed class MixtureOfExperts : Sublayer, IExpertLayer, IBufferOwner
         if (args.ScoreBeforeExperts) rows = (rows.to(ScalarType.Float32) * routed.Sorted(routing.Scores)).to(tokens.dtype);
         var exchange = Exchange ?? PaddedRows.Instance;
         var dispatched = exchange.Dispatch(rows, routed.Counts, experts.Matmul.RowMultiple);
-        // The shared experts compute while rows travel.
+        // They compute while rows travel.
         var shared = shared_experts?.Forward(x, context).Values;
-        using (dispatched.Rows)
+        using (var here = dispatched.Rows)
         {
-            var results = routed.Unsort(exchange.Combine(experts.Forward(dispatched.Rows, dispatched.Groups), dispatched));
+            var results = routed.Unsort(exchange.Combine(experts.Forward(here, dispatched.Groups), dispatched));
             var sum = !args.ScoreBeforeExperts ? WeightedSum.Of(results, routing.Scores) : TopK == 1 ? results.squeeze(1) : results.sum(1);
             sum = sum.view(shape);
             return new Activation(shared is null ? sum : shared + sum);
