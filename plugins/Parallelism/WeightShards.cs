@@ -17,7 +17,7 @@ internal sealed record WeightShards(IWeightSource Source, RowShards Rows, IReadO
     {
         var codec = context.EncodesWeights && weight.IsOperand ? ((ILinear)weight.Layer).WeightCodec : null;
         var whole = weight.Source.Parameter.shape;
-        return new WeightShards(weight.Source, RowShards.Of(whole[0], context.Group.Size, codec), whole[1..], codec, context.ParamType, context.Group.Size);
+        return new WeightShards(weight.Source, RowShards.Of(whole[0], context.Group.Size, codec), whole[1..], codec, weight.Slot.TravelsWhole ? weight.Source.Parameter.dtype : context.ParamType, context.Group.Size);
     }
 
     /// <summary>Elements of a full shard.</summary>

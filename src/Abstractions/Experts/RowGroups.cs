@@ -45,6 +45,10 @@ public sealed class RowGroups
     public static RowGroups Of(IReadOnlyList<long> ends, Device device, int multiple = 1) =>
         new(tensor(ends.Select(e => (int)e).ToArray(), dtype: ScalarType.Int32, device: device), multiple) { host = [.. ends] };
 
+    /// <summary>The same groups in backward, where the tensor of forward is gone: a function saves <see cref="Ends"/> with its inputs.</summary>
+    /// <param name="saved">The ends as they were saved.</param>
+    public RowGroups Over(Tensor saved) => new(saved, Multiple) { host = host };
+
     /// <summary>Rows of a group: the first, and how many.</summary>
     /// <param name="group">0 to E - 1.</param>
     public (long Begin, long Length) this[int group]

@@ -6,7 +6,8 @@ namespace Titan.Models;
 /// <summary>What every block needs besides the residual stream.</summary>
 /// <param name="Angles">Of the rotary embedding, for the positions of this batch; null for none.</param>
 /// <param name="Masks">Where attention may look.</param>
-public sealed record BlockContext(RotaryAngles? Angles, AttentionMasks Masks);
+/// <param name="Choices">Which experts the routers chose.</param>
+public sealed record BlockContext(RotaryAngles? Angles, AttentionMasks Masks, ExpertChoices Choices);
 
 /// <summary>The masks of a batch. Until the forward ends, each is made once for all layers that ask for it; what is computed again in backward makes its own.</summary>
 /// <param name="length">S.</param>

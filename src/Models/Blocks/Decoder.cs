@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Titan.Models;
 
 /// <summary>A decoder-only transformer, with upstream's FQNs.</summary>
-public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, IContextParallelModel
+public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, IContextParallelModel, IExpertModel, IStepHooks
 {
     private readonly DecoderArgs args;
     private readonly int length;
@@ -98,6 +98,9 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
     }
 
     /// <inheritdoc />
+    public IReadOnlyList<(string Fqn, IExpertLayer Layer)> ExpertLayers => [.. blocks.Select((b, i) => ($"layers.{i}.moe", (IExpertLayer?)b.Mixture)).Where(m => m.Item2 is not null).Select(m => (m.Item1, m.Item2!))];
+
+    /// <inheritdoc />
     public override void SetComputeType(ScalarType type)
     {
         embeddings.ComputeType = type;
@@ -112,7 +115,7 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
     {
         using var scope = NewDisposeScope();
         using var masks = Masks(input);
-        var context = new BlockContext(Angles(input), masks);
+        var context = new BlockContext(Angles(input), masks, new ExpertChoices(is_grad_enabled()));
         var stream = new ResidualStream(Embed(input), null);
         Probe?.Invoke("tok_embeddings", stream.Sum);
         for (var i = 0; i < blocks.Count; i++)
@@ -133,6 +136,14 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
             Probe?.Invoke("output", logits);
             return logits.MoveToOuterDisposeScope();
         }
+    }
+
+    /// <summary>Balances the experts.</summary>
+    public void BeforeOptimizerStep(StepContext context)
+    {
+        var mixtures = blocks.Select(b => b.Mixture).OfType<MixtureOfExperts>().ToList();
+        if (mixtures.Count == 0) return;
+        foreach (var counts in ExpertLoad.Step([.. mixtures.Select(m => m.Load)], context.Tokens)) counts.Dispose();
     }
 
     /// <inheritdoc />

@@ -17,7 +17,7 @@ public static class ModelBuilder
         DeviceCapability capability = default, bool isPlan = false, long seed = 0)
     {
         var flavor = models.Find(config.Model.Name, config.Model.Flavor);
-        var model = flavor.Build(new ModelContext(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype)));
+        var model = flavor.Build(new ModelContext(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype)) { ForceLoadBalance = config.Debug.MoeForceLoadBalance });
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         var context = new ConversionContext(capability, fused, dimensions)
         {
@@ -114,7 +114,7 @@ public static class ModelBuilder
     /// <summary>The parts of a model that are computed again in backward; not one whose input needs no gradient.</summary>
     internal static IReadOnlyList<string> RecomputedParts(LanguageModel model, ActivationCheckpointSection section, IReadOnlySet<string> leading) =>
     [
-        .. model.Blocks.Select((b, i) => CheckpointingOf(section, i) switch { BlockCheckpointing.Full => b.Fqn, BlockCheckpointing.FeedForward => b.Fqn + ".feed_forward", _ => null }).OfType<string>()
+        .. model.Blocks.Select((b, i) => CheckpointingOf(section, i) switch { BlockCheckpointing.Full => b.Fqn, BlockCheckpointing.FeedForward => $"{b.Fqn}.{(b.Module.named_children().Any(c => c.name == "moe") ? "moe" : "feed_forward")}", _ => null }).OfType<string>()
             .Where(part => !leading.Any(l => l.StartsWith(part + ".", StringComparison.Ordinal))),
     ];
 
