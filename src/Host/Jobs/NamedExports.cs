@@ -67,6 +67,9 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
         if (found.Count == 0) throw Unknown(name);
         if (found[0].Export.Owner is null) return found[0];
         var wanted = job.Values.GetValueOrDefault($"{name}.{PluginSection.RecipeKey}") as string;
+        // A linear recipe serves the family's experts too, if its casts allow it.
+        if (wanted is not null && found.All(e => e.Export.Owner != wanted) && found[0].Export.Is(ExportKinds.GroupedRecipe)
+            && Active.FirstOrDefault(e => e.Export.Is(ExportKinds.Recipe) && e.Export.Name == $"{found[0].Export.Name.Split('/')[0]}/{wanted}") is { } linear) return linear;
         if (wanted is not null && found.All(e => e.Export.Owner != wanted) && Inactive(e => e.Converter == name && e.Owner == wanted) is { } owner)
             throw new TitanException(ExitCode.Plugin, $"{name}.{PluginSection.RecipeKey} = '{wanted}' belongs to {Described(owner)}");
         return found[RecipeChoice.Of(name, [.. found.Select(e => (e.Export.Owner!, e.Export.IsDefault))], wanted)];
