@@ -35,22 +35,23 @@ public sealed class ExpertParallel : IParallelism
         foreach (var mixture in mixtures)
         {
             mixture.Narrow(group);
-            mixture.Layer.Exchange = new RowExchange(group, share, Wires(mixture, context), traffic);
+            mixture.Layer.Exchange = new RowExchange(group, share, RowWires.Of(mixture.Layer.Experts), traffic);
         }
 
         return new SharedExperts(group, traffic, Describe(mixtures, context));
     }
 
     private static List<PlannedCollective> Sent(IReadOnlyList<Mixture> mixtures, ParallelizationContext context) =>
-        [.. mixtures.SelectMany(m => ExchangeTraffic.Plan(context.Group, m, RowShare.Of(context.Mesh), context.Step, context.ParamType, Wires(m, context)))];
-
-    private static RowWires Wires(Mixture mixture, ParallelizationContext context) => RowWires.Of(mixture.Layer.Experts, ((ExpertParallelOptions)context.Options).LowPrecisionDispatch);
+        [.. mixtures.SelectMany(m => ExchangeTraffic.Plan(context.Group, m, RowShare.Of(context.Mesh), context.Step, context.ParamType, RowWires.Of(m.Layer.Experts)))];
 
     private static string Describe(IReadOnlyList<Mixture> mixtures, ParallelizationContext context)
     {
         var first = mixtures[0];
-        var codec = Wires(first, context).Rows(first.Features, context.ParamType, TorchSharp.torch.CPU, forBackward: true).IsEncoded ? first.Layer.Experts.Matmul.RowCodec!.Describe(forBackward: true) : "the compute dtype";
-        return $"expert parallel over {context.Group.Size} ranks: {first.Layer.Count / context.Group.Size} of {first.Layer.Count} experts of {mixtures.Count} mixtures on each; rows travel in {codec}, results in the compute dtype";
+        return $"expert parallel over {context.Group.Size} ranks: {first.Layer.Count / context.Group.Size} of {first.Layer.Count} experts of {mixtures.Count} mixtures on each; " +
+            $"rows travel in {Travels(first.Layer.Experts.Matmul.RowCodec)}, gradients of results in {Travels(first.Layer.Experts.Matmul.GradientCodec)}, what comes back in the compute dtype";
+
+        string Travels(IActivationCodec? codec) =>
+            RowWire.Of(codec, first.Features, context.ParamType, TorchSharp.torch.CPU, forBackward: true).IsEncoded ? codec!.Describe(forBackward: true) : "the compute dtype";
     }
 
     private sealed class SharedExperts(IProcessGroup group, ExchangeTraffic traffic, string note) : IAppliedParallelism

@@ -10,8 +10,4 @@ public sealed record ExpertParallelOptions
     [Description("How tokens travel to experts: by all-to-all with splits.")]
     [AllowedValues("standard")]
     public string ExpertParallelCommBackend { get; init; } = "standard";
-
-    /// <summary>Whether rows travel as the experts' recipe casts them, where it can.</summary>
-    [Description("Send rows to experts as the bytes that their recipe makes of them, where it casts rows one by one; otherwise, and back, in the compute dtype.")]
-    public bool LowPrecisionDispatch { get; init; } = true;
 }

@@ -11,9 +11,7 @@ internal sealed class RowWires(IActivationCodec? rows, IActivationCodec? gradien
     private readonly Dictionary<(IActivationCodec? Codec, long Features, ScalarType Type, bool ForBackward), RowWire> known = [];
 
     /// <summary>Of a mixture as its experts are now.</summary>
-    /// <param name="experts">The experts.</param>
-    /// <param name="lowPrecision">Whether rows may travel encoded.</param>
-    public static RowWires Of(IGroupedLayer experts, bool lowPrecision) => new(lowPrecision ? experts.Matmul.RowCodec : null, null);
+    public static RowWires Of(IGroupedLayer experts) => new(experts.Matmul.RowCodec, experts.Matmul.GradientCodec);
 
     /// <summary>Of rows.</summary>
     public RowWire Rows(long features, ScalarType type, Device device, bool forBackward) => Of(rows, features, type, device, forBackward);

@@ -5,7 +5,10 @@ using Titan.Models;
 using Titan.Models.Llama3;
 using Titan.Plugins.ContextParallel;
 using Titan.Plugins.ExpertParallel;
+using Titan.Plugins.Float8Rowwise;
+using Titan.Plugins.MXFP8;
 using Titan.Plugins.Parallelism;
+using Titan.Quantization.Conversion;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
 using Titan.Training.Models;
@@ -43,10 +46,11 @@ internal sealed record ExpertJob
     /// <summary>What the biases of experts are at the start, which decides who is chosen; null for what they are.</summary>
     public float[]? Bias { get; init; }
 
-    /// <summary>Changes the experts of the model that is trained, as a converter would.</summary>
-    public Action<IGroupedLayer>? Convert { get; init; }
+    /// <summary>The recipe of the experts; null for none.</summary>
+    public string? Recipe { get; init; }
 
-    public bool LowPrecision { get; init; } = true;
+    /// <summary>Whether rows and gradients travel in float8.</summary>
+    public bool Float8Dispatch { get; init; }
 
     /// <summary>What a rank has in the end.</summary>
     /// <param name="Losses">Of each step.</param>
@@ -65,11 +69,22 @@ internal sealed record ExpertJob
     public IReadOnlyList<JobParallelism> Parallelisms =>
     [
         new(MeshAxis.TensorParallel, "test", new TensorParallel(), new TensorParallelOptions()),
-        new(MeshAxis.ExpertParallel, "test", new ExpertParallel(), new ExpertParallelOptions { LowPrecisionDispatch = LowPrecision }),
+        new(MeshAxis.ExpertParallel, "test", new ExpertParallel(), new ExpertParallelOptions()),
         new(MeshAxis.ContextParallel, "test", new ContextParallel(), new ContextParallelOptions()),
         new(MeshAxis.DataParallelShard, "test", new FullyShardedDataParallel(), new ShardedDataParallelOptions()),
         new(MeshAxis.DataParallelReplicate, "test", new ReplicatedDataParallel(), new NoOptions()),
     ];
+
+    /// <summary>The experts' recipes by name.</summary>
+    public static IReadOnlyDictionary<string, IQuantizationRecipe> Recipes { get; } = new Dictionary<string, IQuantizationRecipe>
+    {
+        ["float8"] = new GroupedRowwiseRecipe(), ["mx"] = new GroupedRceilRecipe(), ["mx_gw_hp"] = new GroupedRceilWithGradWeightHighPrecisionRecipe(),
+    };
+
+    /// <summary>What converts the experts.</summary>
+    public IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Converters => Recipe is null
+        ? []
+        : [("test", new QuantizeGroupedConverter("test", Recipe, Recipes[Recipe], new NoOptions(), ExportStatus.Alpha), new QuantizeGroupedOptions { Fqns = ["experts"], EnableFloat8Dispatch = Float8Dispatch })];
 
     /// <summary>The whole parameter from the parts of all ranks.</summary>
     public static Tensor Whole(IEnumerable<Result> ranks, string fqn)
@@ -92,6 +107,20 @@ internal sealed record ExpertJob
         var block = plain.Block(0);
         var mixture = new MoeArgs(new RouterArgs(Experts, TopK) { Score = Score }, new SwiGluExpertArgs(32)) { Shared = Shared ? new SwiGluArgs(64) : null, ScoreBeforeExperts = ScoreBefore };
         return new Decoder("Mixtures", plain with { Block = _ => block with { FeedForward = mixture }, Initialization = fqn => new Waves(fqn) }, context);
+    }
+
+    /// <summary>The model alone, converted, its experts shared over the ranks of <c>ep</c>, and the group that counts what they exchange.</summary>
+    public static (Decoder Model, CountingGroup Group) Model(ExpertJob job, DeviceMesh mesh)
+    {
+        var model = job.Build(new ModelContext(32, META, ScalarType.Float32));
+        foreach (var (_, converter, options) in job.Converters)
+            converter.Convert(new ModelSlots(model), options, new ConversionContext(DeviceCapability.Cpu, true, mesh.Sizes) { ComputeType = ModelBuilder.TypeOf(job.Type) });
+        model.SetComputeType(ModelBuilder.TypeOf(job.Type));
+        var counting = new DeviceMesh(mesh.Sizes, mesh.Rank, (_, _) => new CountingGroup(mesh.Expert));
+        new ExpertParallel().Apply(new ParallelizationContext(model, model.Blocks, counting, MeshAxis.ExpertParallel, new ExpertParallelOptions()) { ParamType = ModelBuilder.TypeOf(job.Type) });
+        ModelParameters.Materialize(model, CPU);
+        model.InitializeWeights(1);
+        return (model, (CountingGroup)counting.Expert);
     }
 
     public JobConfig Config(string folder, int localBatch) => new()
@@ -119,12 +148,11 @@ internal sealed record ExpertJob
                 ["tiny"] = new(Build(new ModelContext(32, META, ScalarType.Float32)).Counts, context =>
                 {
                     model = Build(context);
-                    foreach (var (_, layer) in model.ExpertLayers) Convert?.Invoke(layer.Experts);
                     return model;
                 }),
             });
             var log = new List<string>();
-            using var trainer = new Trainer(new TrainerDependencies(Config(folder.FullName, localBatch), models, [], new Dictionary<string, string>(), log.Add, _ => { }, false) { Ranks = ranks, Parallelisms = Parallelisms });
+            using var trainer = new Trainer(new TrainerDependencies(Config(folder.FullName, localBatch), models, Converters, new Dictionary<string, string>(), log.Add, _ => { }, false) { Ranks = ranks, Parallelisms = Parallelisms });
             foreach (var bias in Biases(model!)) if (Bias is not null) using (no_grad()) bias.copy_(tensor(Bias));
             var losses = new List<double>();
             trainer.Stepped += (_, loss) => losses.Add(loss);
