@@ -26,8 +26,8 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
         CheckSizes();
         var checkpoint = config.Checkpoint;
         Require("checkpoint.load_only", !checkpoint.LoadOnly || !checkpoint.CreateSeedCheckpoint, "create_seed_checkpoint saves; drop one of the two", "checkpoint.create_seed_checkpoint");
-        Require("metrics.float8_stats_freq", config.Metrics.Float8StatsFreq == 0 || config.Model.Converters.Any(c => c.StartsWith("quantize.linear.", StringComparison.Ordinal)),
-            "has no effect without a quantize.linear converter: add one to model.converters, for example quantize.linear.float8, or leave it at 0", "model.converters");
+        Require("metrics.float8_stats_freq", config.Metrics.Float8StatsFreq == 0 || config.Model.Converters.Any(c => c.StartsWith("quantize.", StringComparison.Ordinal)),
+            "has no effect without a quantize converter: add one to model.converters, for example quantize.linear.float8, or leave it at 0", "model.converters");
         NoteWhatIsOff();
     }
 

@@ -225,6 +225,7 @@ public sealed class Trainer : IDisposable
         Gradients.Clear(parameters);
         float8Stats.TakeMatmuls();
         ranks.Counter?.Take();
+        parallelisms.TakeUnplanned();
         var lr = config.Optimizer.Lr * schedule!.Factor(step + scheduleAhead);
         var loading = Stopwatch.StartNew();
         if (!Interruptible.TryRun(() => Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList(), stop, out var batches)) batches = [];
@@ -287,7 +288,7 @@ public sealed class Trainer : IDisposable
     {
         if (totals is null) return;
         talk!.Add(totals);
-        if (step == firstStep + 2) given.Log(communication!.Render(totals));
+        if (step == firstStep + 2) given.Log(communication!.Render(totals, parallelisms.TakeUnplanned()));
     }
 
     /// <summary>A rank alone need not finish its step; several must agree, and do so before one.</summary>

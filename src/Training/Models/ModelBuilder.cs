@@ -75,6 +75,7 @@ public static class ModelBuilder
     private static IModelConversion Convert(string name, IModelConverter converter, object options, ModelSlots slots, ConversionContext context)
     {
         var before = slots.All.ToDictionary(s => s.Fqn, s => (s.Slot.Module, (s.Slot.Module as ILinear)?.Weight));
+        var multiplied = slots.Experts.SelectMany(e => e.Layer.Weights.Select(w => (Fqn: $"{e.Fqn}.{w.Name}", e.Layer, e.Layer.Matmul))).ToList();
         IModelConversion conversion;
         ConversionReport report;
         try
@@ -90,8 +91,8 @@ public static class ModelBuilder
             throw new TitanException(ExitCode.Plugin, $"converter '{name}' failed {place}{shape}: {e.GetType().Name}: {e.Message}; drop it from model.converters or report it to its author", e);
         }
 
-        // A report is a claim: a layer that is called converted must have another module or another source of its weight.
-        var unchanged = report.Layers.Where(l => l.Recipe is not null && !slots.All.Any(s => s.Fqn == l.Fqn && IsChanged(s))).ToList();
+        // A report is a claim: a layer that is called converted must have another module or another source of its weight, and experts another matmul.
+        var unchanged = report.Layers.Where(l => l.Recipe is not null && !slots.All.Any(s => s.Fqn == l.Fqn && IsChanged(s)) && !multiplied.Any(m => m.Fqn == l.Fqn && m.Matmul != m.Layer.Matmul)).ToList();
         if (unchanged.Count > 0)
             throw new TitanException(ExitCode.Plugin,
                 $"converter '{name}' converted {report.Converted - unchanged.Count} of {report.Converted} layers that it reports as converted: {unchanged[0].Fqn} is as it was; drop it from model.converters or report it to its author");
