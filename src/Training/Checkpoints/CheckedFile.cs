@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using Titan.Abstractions;
 using Titan.Training.Files;
 using static TorchSharp.torch;
 
@@ -43,6 +44,18 @@ internal static class CheckedFile
                 look(buffer.AsSpan(0, read));
                 length -= read;
             }
+        }
+    }
+
+    /// <summary>A rank's share of files: the largest first, each to whoever has least so far. No file is read for it by two.</summary>
+    public static IEnumerable<T> Share<T>(IReadOnlyList<T> files, Func<T, (string Name, long Length)> describe, IProcessGroup world)
+    {
+        var bytes = new long[world.Size];
+        foreach (var (file, length) in files.Select(f => (File: f, describe(f).Length)).OrderByDescending(f => f.Length).ThenBy(f => describe(f.File).Name, StringComparer.Ordinal))
+        {
+            var least = Array.IndexOf(bytes, bytes.Min());
+            bytes[least] += length;
+            if (least == world.Rank) yield return file;
         }
     }
 

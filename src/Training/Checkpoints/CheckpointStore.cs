@@ -145,7 +145,9 @@ public sealed class CheckpointStore : IDisposable
         if (File.Exists(folder)) throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' is a file; name the step-N folder that this program saved");
         if (!Directory.Exists(folder)) throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' does not exist; name a step-N folder that this program saved");
         if (!File.Exists(Path.Combine(folder, CheckpointManifest.FileName)))
-            throw new TitanException(ExitCode.Data, $"'{folder}' has no {CheckpointManifest.FileName}{(Foreign(folder) is { } f ? $" but holds {f}" : "")}: expected a step-N folder that this program saved");
+            throw new TitanException(ExitCode.Data, File.Exists(Path.Combine(folder, "config.json"))
+                ? $"'{folder}' is a Hugging Face folder, not a checkpoint of this program: load it with checkpoint.initial_load_in_hf = true"
+                : $"'{folder}' has no {CheckpointManifest.FileName}{(Foreign(folder) is { } f ? $" but holds {f}" : "")}: expected a step-N folder that this program saved");
     }
 
     /// <summary>The committed steps, newest first. Says which folders with a newer step's name are none; throws where there are only another program's.</summary>
