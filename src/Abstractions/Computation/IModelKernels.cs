@@ -4,7 +4,7 @@ namespace Titan.Abstractions;
 
 /// <summary>
 /// How the layers of a model compute what is not a recipe's: plain ATen operations, or kernels that fuse several and find on their way what readers ask for. The host chooses
-/// one for all layers of a run, by <c>compile.enable</c> and the device. All operations are differentiable but <see cref="Multiply"/>; tensors are made in the caller's dispose scope.
+/// one for all layers of a run, by <c>compile.enable</c> and the device. All operations are differentiable but <see cref="Multiply"/> and <see cref="GroupedMultiply"/>; tensors are made in the caller's dispose scope.
 /// </summary>
 public interface IModelKernels
 {
@@ -13,6 +13,9 @@ public interface IModelKernels
 
     /// <summary>left · right in high precision, as <see cref="MatrixProduct"/> says; not differentiable.</summary>
     Tensor Multiply(Tensor left, Tensor right, bool wide = false);
+
+    /// <summary>left · right group by group in high precision, as <see cref="GroupedProduct"/> says; not differentiable.</summary>
+    Tensor GroupedMultiply(Tensor left, Tensor right, RowGroups groups, bool wide = false) => GroupedLoop.Multiply(Multiply, left, right, groups, wide);
 
     /// <summary>y = x / sqrt(mean(x²) + eps) · w over the last dimension, in fp32.</summary>
     /// <param name="x">[..., D].</param>
