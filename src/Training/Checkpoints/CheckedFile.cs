@@ -13,8 +13,11 @@ internal static class CheckedFile
     private const int Chunk = 1 << 22;
 
     /// <summary>Reads a file whole.</summary>
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="file">One of its files.</param>
+    /// <param name="progress">Called with the bytes of each chunk; null for nobody.</param>
     /// <exception cref="CorruptCheckpointException">When its bytes are others, or such that nothing good follows from them.</exception>
-    public static void Read(string folder, CheckpointFile file)
+    public static void Read(string folder, CheckpointFile file, Action<long>? progress = null)
     {
         using var stream = RegularFile.OpenRead(Path.Combine(folder, file.Name), followLinks: false);
         var tensors = Path.GetExtension(file.Name) == ".safetensors" ? Tensors(stream) : [];
@@ -42,6 +45,7 @@ internal static class CheckedFile
                 if (read == 0) return;
                 hash.AppendData(buffer, 0, read);
                 look(buffer.AsSpan(0, read));
+                progress?.Invoke(read);
                 length -= read;
             }
         }

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Titan.Abstractions;
+using Titan.Distributed;
 using Titan.Training.Files;
 
 namespace Titan.Training.Checkpoints;
@@ -84,9 +85,11 @@ public sealed class OpenedCheckpoint
     /// <param name="folder">The folder.</param>
     /// <param name="step">The step that its name says, null when the name says nothing.</param>
     /// <param name="world">All ranks; each checks a share of the bytes.</param>
+    /// <param name="only">A file of tensors; the bytes of all others are not looked at. Null for all.</param>
+    /// <param name="progress">Called with the bytes of each chunk that is checked.</param>
     /// <exception cref="CorruptCheckpointException">When it is not.</exception>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when it cannot be told: a newer format, or the disk does not read.</exception>
-    internal static OpenedCheckpoint Open(string folder, long? step, IProcessGroup world)
+    internal static OpenedCheckpoint Open(string folder, long? step, IProcessGroup world, string? only = null, Action<long>? progress = null)
     {
         try
         {
@@ -98,12 +101,26 @@ public sealed class OpenedCheckpoint
                 return read;
             });
             // Weights in another program's layout are not resumed, and may have got a file or a field more since.
-            if (manifest.Format != CheckpointManifest.HuggingFaceFormat) Agreement.All(world, () => CheckedFile.Share(manifest.Files, f => (f.Name, f.Length), world).ToList().ForEach(f => CheckedFile.Read(folder, f)));
+            if (manifest.Format != CheckpointManifest.HuggingFaceFormat) Agreement.All(world, () => CheckedFile.Share([.. manifest.Files.Where(f => only is null || SavePlan.IsPartOf(only, f.Name))], f => (f.Name, f.Length), world).ToList().ForEach(f => CheckedFile.Read(folder, f, progress)));
             return new OpenedCheckpoint(folder, manifest, world);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw Unreadable(folder, e);
+        }
+    }
+
+    /// <summary>A folder whose manifest is whole, and nothing else of it believed: for showing what it says.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when it has no such manifest.</exception>
+    internal static OpenedCheckpoint Peek(string folder)
+    {
+        try
+        {
+            return new OpenedCheckpoint(folder, ReadManifest(folder), new SingleRankGroup("world"));
+        }
+        catch (Exception e) when (e is CorruptCheckpointException or IOException or UnauthorizedAccessException)
+        {
+            throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' is damaged: {e.Message}", e);
         }
     }
 

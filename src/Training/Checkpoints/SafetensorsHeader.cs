@@ -35,6 +35,9 @@ internal static class SafetensorsHeader
     /// <summary>A dtype's name in the format.</summary>
     public static string NameOf(ScalarType type) => Types.First(t => t.Value.Type == type).Key;
 
+    /// <summary>Bytes of a tensor.</summary>
+    public static long BytesOf(ScalarType type, IEnumerable<long> shape) => shape.Aggregate((long)Types[NameOf(type)].Size, (a, b) => a * b);
+
     /// <summary>Which part of a larger tensor one is.</summary>
     public sealed record Part(long[] Shape, long[] Offset);
 
@@ -50,9 +53,8 @@ internal static class SafetensorsHeader
         long offset = 0;
         foreach (var (name, type, layout, _) in tensors)
         {
-            var dtype = NameOf(type);
-            var length = layout.Shape.Aggregate((long)Types[dtype].Size, (a, b) => a * b);
-            header[name] = new { dtype, shape = layout.Shape, data_offsets = new[] { offset, offset + length } };
+            var length = BytesOf(type, layout.Shape);
+            header[name] = new { dtype = NameOf(type), shape = layout.Shape, data_offsets = new[] { offset, offset + length } };
             offset += length;
         }
 

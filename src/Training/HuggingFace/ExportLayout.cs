@@ -85,7 +85,7 @@ internal sealed record ExportLayout(IReadOnlyList<ExportFile> Files, IReadOnlyDi
         return files;
     }
 
-    private static long SizeOf(SafetensorsFile.WrittenTensor tensor) => tensor.Layout.Shape.Aggregate((long)SafetensorsHeader.Types[SafetensorsHeader.NameOf(tensor.Type)].Size, (a, b) => a * b);
+    private static long SizeOf(SafetensorsFile.WrittenTensor tensor) => SafetensorsHeader.BytesOf(tensor.Type, tensor.Layout.Shape);
 }
 
 /// <summary>A file of an export.</summary>

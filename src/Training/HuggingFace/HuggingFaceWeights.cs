@@ -38,12 +38,22 @@ internal sealed class HuggingFaceWeights
         Agreement.All(world, () =>
         {
             folder = HuggingFaceFolder.Open(path, key);
-            var check = FolderCheck.Of(folder, format);
-            if (check.Errors.Count > 0)
-                throw new TitanException(ExitCode.Data, $"{key} = '{path}' cannot be loaded into {model}:{string.Concat(check.Errors.Select(e => Environment.NewLine + "  " + e))}");
-            foreach (var warning in check.Warnings) warn(warning);
+            Refuse(folder, format, $"{key} = '{path}' cannot be loaded into {model}", warn);
         });
         return new HuggingFaceWeights(folder, format, world);
+    }
+
+    /// <summary>Refuses a folder that is not of a flavor.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="format">How the flavor is stored.</param>
+    /// <param name="refusal">How the message begins.</param>
+    /// <param name="warn">Receives warnings.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> and all that does not fit, a line each.</exception>
+    public static void Refuse(HuggingFaceFolder folder, HuggingFaceFormat format, string refusal, Action<string> warn)
+    {
+        var check = FolderCheck.Of(folder, format);
+        if (check.Errors.Count > 0) throw new TitanException(ExitCode.Data, $"{refusal}:{string.Concat(check.Errors.Select(e => Environment.NewLine + "  " + e))}");
+        foreach (var warning in check.Warnings) warn(warning);
     }
 
     /// <summary>The tensors of a model that the folder does not fill: they keep their first value.</summary>

@@ -35,7 +35,7 @@ internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat
         var parameters = ModelParameters.Of(model);
         if (config.Checkpoint.LastSaveInHf)
         {
-            var buffers = ModelParameters.Buffers(model).Where(b => b.Slot.IsPersistent).Select(b => (b.Fqn, (IReadOnlyList<long>)b.Slot.Tensor.shape, b.Slot.Tensor.dtype));
+            var buffers = ModelParameters.Buffers(model).Where(b => b.Slot.IsPersistent).Select(b => (b.Fqn, b.Slot.Shape, b.Slot.Type));
             _ = ExportPlan.Of(format, [.. parameters.Select(p => (p.Fqn, p.Layout.GlobalShape, p.Parameter.dtype)), .. buffers]);
         }
 
