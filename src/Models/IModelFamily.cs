@@ -14,12 +14,16 @@ public interface IModelFamily
 /// <param name="Build">Builds it with uninitialised parameters.</param>
 public sealed record ModelFlavor(ModelCounts Counts, Func<ModelContext, LanguageModel> Build)
 {
-    /// <summary>How its tensors are named and laid out in Hugging Face's checkpoints; null where the family does not say.</summary>
-    public Func<IStateDictAdapter>? HuggingFace { get; init; }
+    /// <summary>How it is stored in Hugging Face's checkpoints; null where the family does not say.</summary>
+    public Func<HuggingFaceFormat>? HuggingFace { get; init; }
 }
 
 /// <summary>What a model is built for.</summary>
 /// <param name="Length">The longest sequence, in tokens.</param>
 /// <param name="Device">Where parameters are made; <c>meta</c> allocates nothing.</param>
 /// <param name="Type">Dtype of the parameters.</param>
-public sealed record ModelContext(int Length, Device Device, ScalarType Type);
+public sealed record ModelContext(int Length, Device Device, ScalarType Type)
+{
+    /// <summary>Whether routers send every expert as many tokens as any other, whatever the scores say (<c>debug.moe_force_load_balance</c>).</summary>
+    public bool ForceLoadBalance { get; init; }
+}
