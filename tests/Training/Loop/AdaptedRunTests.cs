@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Plugins.Lora;
 using Titan.Training.Configuration;
 
 namespace Titan.Training.Tests.Loop;
@@ -17,7 +18,7 @@ public sealed class AdaptedRunTests : TinyRuns
         Run(Weights, "base");
         var started = new CheckpointSection { Enable = true, Interval = 2, LastSaveModelOnly = false, InitialLoadPath = At("base", $"step-{Steps}") };
         var plain = Run(started, "plain", stop: 1);
-        Converters.Add(("lora", new Lora(), new LoraOptions()));
+        Converters.Add(("lora", new LoraConverter(), new LoraOptions()));
         Logged.Clear();
         var adapted = Run(started, "adapted");
         // B is zero at first: the same model.
@@ -52,7 +53,7 @@ public sealed class AdaptedRunTests : TinyRuns
     [Fact]
     public void A_converter_that_replaces_after_one_that_wraps_is_told_the_order()
     {
-        Converters.Add(("lora", new Lora(), new LoraOptions()));
+        Converters.Add(("lora", new LoraConverter(), new LoraOptions()));
         Converters.Add(TensorwiseConverter.Create());
         var refusal = Assert.Throws<TitanException>(() => Create(Job("order", Full)));
         Assert.Equal(ExitCode.Plugin, refusal.Code);
@@ -71,6 +72,6 @@ public sealed class AdaptedRunTests : TinyRuns
     /// <summary>Does not say how its weights are filled.</summary>
     private sealed class Forgetful : IModelConverter
     {
-        public IModelConversion Convert(ModelSlots model, object options, ConversionContext context) => new Lora().Convert(model, options, context).Report;
+        public IModelConversion Convert(ModelSlots model, object options, ConversionContext context) => new LoraConverter().Convert(model, options, context).Report;
     }
 }
