@@ -14,8 +14,8 @@ public interface IModelFamily
 /// <param name="Build">Builds it with uninitialised parameters.</param>
 public sealed record ModelFlavor(ModelCounts Counts, Func<ModelContext, LanguageModel> Build)
 {
-    /// <summary>How its tensors are named and laid out in Hugging Face's checkpoints; null where the family does not say.</summary>
-    public Func<IStateDictAdapter>? HuggingFace { get; init; }
+    /// <summary>How it is stored in Hugging Face's checkpoints; null where the family does not say.</summary>
+    public Func<HuggingFaceFormat>? HuggingFace { get; init; }
 }
 
 /// <summary>What a model is built for.</summary>

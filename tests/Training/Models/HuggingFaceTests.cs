@@ -14,7 +14,7 @@ public sealed class HuggingFaceTests
     public void The_tensors_are_those_that_upstreams_adapter_makes()
     {
         using var scope = NewDisposeScope();
-        var adapter = new Llama3Args(32, 2, 4, 2, 64, MultipleOf: 32).Flavor.HuggingFace!();
+        var adapter = new Llama3Args(32, 2, 4, 2, 64, MultipleOf: 32).Flavor.HuggingFace!().Tensors;
         var ours = Golden("llama3").Where(t => t.Key.StartsWith("weight.", StringComparison.Ordinal)).ToDictionary(t => t.Key["weight.".Length..], t => t.Value);
         var theirs = Golden("llama3.hf");
         Assert.Equal(theirs.ToDictionary(t => t.Key, t => string.Join(',', t.Value.shape)), adapter.Foreign.ToDictionary(t => t.Key, t => string.Join(',', t.Value)));
@@ -66,7 +66,7 @@ public sealed class HuggingFaceTests
     [Fact]
     public void A_tensor_that_the_layout_does_not_know_and_another_shape_are_refused()
     {
-        var adapter = new Llama3Args(32, 1, 4, 2, 64, MultipleOf: 32).Flavor.HuggingFace!();
+        var adapter = new Llama3Args(32, 1, 4, 2, 64, MultipleOf: 32).Flavor.HuggingFace!().Tensors;
         Assert.Contains("'layers.1.attention.wq.weight' has no place", Refusal("layers.1.attention.wq.weight", [32, 32]), StringComparison.Ordinal);
         Assert.Contains("is [64, 64] in the model; the other layout is for [32, 32]", Refusal("layers.0.attention.wq.weight", [64, 64]), StringComparison.Ordinal);
 
