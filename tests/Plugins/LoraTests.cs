@@ -44,6 +44,8 @@ public sealed partial class LoraTests(LoraTests.Runs runs) : IClassFixture<Built
         Assert.Equal(Losses(one), Losses(two.Output));
         Assert.Contains("calls and bytes are as computed beforehand", two.Output, StringComparison.Ordinal);
         Assert.Equal(Hashes(folder), Hashes(two.Folder));
+        Assert.Contains("Saved the adapters in PEFT's format: ", two.Output, StringComparison.Ordinal);
+        Assert.Equal(File.ReadAllBytes(Path.Combine(folder, "adapter", "step-4", "adapter_model.safetensors")), File.ReadAllBytes(Path.Combine(two.Folder, "adapter", "step-4", "adapter_model.safetensors")));
     }
 
     [TheoryWithTools("mpirun.openmpi")]

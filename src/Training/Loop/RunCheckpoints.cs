@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Training.Adapters;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
@@ -19,11 +20,11 @@ internal sealed class RunCheckpoints : IDisposable
     private const string ModelFile = "model.safetensors", OptimizerFile = "optimizer.safetensors", RandomFile = "rng.safetensors", StateFile = "train_state.json", DataFile = "dataloader.json";
 
     private readonly CheckpointSection section;
-    private readonly string root;
+    private readonly string dumpFolder, root;
     private readonly IReadOnlyList<ModelParameter> parameters;
     private readonly FusedAdam optimizer;
     private readonly IReadOnlyDictionary<string, string> metadata;
-    private readonly Action<string> warn;
+    private readonly Action<string> warn, log;
     private readonly int lastStep;
     private readonly IProcessGroup world;
     private readonly CheckpointStore? store;
@@ -41,14 +42,17 @@ internal sealed class RunCheckpoints : IDisposable
     /// <param name="metadata">What made the run besides the job: plugins, and the options of converters.</param>
     /// <param name="warn">Receives warnings, on rank 0.</param>
     /// <param name="world">All ranks, in a group that carries CPU tensors; null for one rank.</param>
+    /// <param name="log">Receives log lines; null for nobody.</param>
     public RunCheckpoints(
-        JobConfig config, IReadOnlyList<ModelParameter> parameters, FusedAdam optimizer, IReadOnlyDictionary<string, string> metadata, Action<string> warn, IProcessGroup? world = null)
+        JobConfig config, IReadOnlyList<ModelParameter> parameters, FusedAdam optimizer, IReadOnlyDictionary<string, string> metadata, Action<string> warn, IProcessGroup? world = null, Action<string>? log = null)
     {
         this.world = world ?? new SingleRankGroup("world");
         (section, this.parameters, this.optimizer, this.warn) = (config.Checkpoint, parameters, optimizer, this.world.Rank == 0 ? warn : _ => { });
+        this.log = log ?? (_ => { });
         this.metadata = CheckpointOrigin.Of(config, metadata);
         lastStep = config.Training.Steps;
-        root = Path.Combine(config.Job.DumpFolder, section.Folder);
+        dumpFolder = config.Job.DumpFolder;
+        root = Path.Combine(dumpFolder, section.Folder);
         if (section.Enable || section.CreateSeedCheckpoint) store = new CheckpointStore(root, section.KeepLatestK, writable: !section.LoadOnly, this.warn, this.world);
     }
 
@@ -57,6 +61,9 @@ internal sealed class RunCheckpoints : IDisposable
 
     /// <summary>The parameters that converters added: weights that are loaded as a start need not have them.</summary>
     public IReadOnlySet<string> Added { get; init; } = new HashSet<string>();
+
+    /// <summary>The low-rank adapters that converters added; null for none. They are saved apart when the run ends.</summary>
+    public AdapterExport? Adapters { get; init; }
 
     /// <summary>Where a loaded checkpoint left off.</summary>
     /// <param name="Folder">The checkpoint.</param>
@@ -97,12 +104,19 @@ internal sealed class RunCheckpoints : IDisposable
     {
         // What was loaded is there, with all its parts, and whoever took no step has nothing to put in its place. A stop that is asked for during a save finds its step saved.
         if (section.LoadOnly || step == loadedStep || step == saved) return;
-        if (isLast && section.LastSaveModelOnly)
-        {
-            SaveModel(step);
-            return;
-        }
+        // First what is small: when its disk is full, the run goes on from the checkpoint before.
+        var folder = Path.Combine(dumpFolder, "adapter", $"step-{step}");
+        if (isLast && Adapters is not null && Adapters.Save(folder)) log($"Saved the adapters in PEFT's format: {folder}");
+        if (isLast && section.LastSaveModelOnly) SaveModel(step);
+        else SaveAll(step, tokens, data);
+    }
 
+    public void SaveSeed() => SaveModel(0);
+
+    public void Dispose() => store?.Dispose();
+
+    private void SaveAll(long step, long tokens, DataState data)
+    {
         using var random = get_rng_state();
         store!.Save(step, new CheckpointContents(
             new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = Weights, [OptimizerFile] = Moments, [RandomFile] = [Random(random)] },
@@ -115,10 +129,6 @@ internal sealed class RunCheckpoints : IDisposable
         branch = null;
         saved = step;
     }
-
-    public void SaveSeed() => SaveModel(0);
-
-    public void Dispose() => store?.Dispose();
 
     private IReadOnlyList<TensorPart> Weights => [.. parameters.Select(p => new TensorPart(p.Fqn, p.Parameter, p.Layout, p.Replicas)), .. Kept];
 

@@ -3,6 +3,7 @@ using Titan.Abstractions;
 using Titan.Distributed;
 using Titan.Distributed.Collectives;
 using Titan.Models;
+using Titan.Training.Adapters;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
@@ -106,9 +107,9 @@ public sealed class Trainer : IDisposable
                 batch => parallelisms.ShareOf(batch, device), ranks);
         sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
-        checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World)
+        checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World, given.Log)
         {
-            Buffers = ModelParameters.Buffers(model), Added = model.Added.Keys.ToHashSet(),
+            Buffers = ModelParameters.Buffers(model), Added = model.Added.Keys.ToHashSet(), Adapters = AdaptersOf(flavor),
         };
     }
 
@@ -183,6 +184,13 @@ public sealed class Trainer : IDisposable
     /// <summary>Where a configured tokenizer is; the shipped one is also found from outside the repository.</summary>
     private static string TokenizerFolder(string path) =>
         !Directory.Exists(path) && path == new ModelSection().HfAssetsPath ? Path.Combine(SampleAssets.Root, "tokenizer") : path;
+
+    private AdapterExport? AdaptersOf(ModelFlavor flavor)
+    {
+        IReadOnlyList<LowRankAdapter> adapters = [.. conversions.SelectMany(c => c.Adapters)];
+        if (adapters.Count == 0 || !config.Checkpoint.Enable) return null;
+        return new AdapterExport(adapters, parameters, flavor.HuggingFace?.Invoke(), config.Checkpoint.InitialLoadInHf ? config.Checkpoint.InitialLoadPath : null, ranks.World, given.Warn);
+    }
 
     private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(corpus, tokenizer, ranks.BatchRank, ranks.Dimensions.Batch, batch, length, infinite);
 
