@@ -44,6 +44,12 @@ public sealed class AdaptedRunTests : TinyRuns
         var moments = Titan.Training.Checkpoints.SafetensorsFile.ReadHeader(At("frozen", $"step-{Steps}", "optimizer.safetensors")).Select(t => t.Key).ToList();
         Assert.Contains("exp_avg.layers.0.feed_forward.w2.weight", moments);
         Assert.DoesNotContain(moments, m => m.Contains("attention.w", StringComparison.Ordinal) || m.Contains("tok_embeddings", StringComparison.Ordinal) || m.Contains(".w1.", StringComparison.Ordinal));
+        // A pattern names as much.
+        var patterns = Run(Full, "patterns", config: Frozen("tok_*", "layers.*.attention", "*.w1.weight") with { Job = Job("patterns", Full).Job });
+        Assert.True(patterns[Steps] < patterns[1]);
+        var left = Titan.Training.Checkpoints.SafetensorsFile.ReadHeader(At("patterns", $"step-{Steps}", "optimizer.safetensors")).Select(t => t.Key).Where(m => m.StartsWith("exp_avg.", StringComparison.Ordinal)).ToList();
+        Assert.Contains("exp_avg.layers.0.attention_norm.weight", left);
+        Assert.DoesNotContain(left, m => m.Contains(".attention.", StringComparison.Ordinal) || m.Contains(".w1.", StringComparison.Ordinal) || m.Contains("tok_", StringComparison.Ordinal));
         var unknown = Assert.Throws<TitanException>(() => Create(Frozen("layers.7")));
         Assert.Equal(ExitCode.Usage, unknown.Code);
         Assert.Contains("'layers.7'", unknown.Message, StringComparison.Ordinal);
