@@ -41,14 +41,16 @@ public abstract class LanguageModel(string name) : nn.Module<ModelInput, Tensor>
     }
 
     /// <summary>Fills all parameters from a seed, in their order. Does not depend on what converters did to the model, on the device, or on how many ranks share it.</summary>
-    public void InitializeWeights(long seed)
+    /// <param name="seed">The seed.</param>
+    /// <param name="except">Parameters, by FQN, that stay as they are: something else fills them, and a part of them need not be drawn whole.</param>
+    public void InitializeWeights(long seed, IReadOnlySet<string>? except = null)
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
         // TorchSharp's initialisers ignore a generator that is passed to them: seed the global one, and leave it afterwards as it was.
         var state = get_rng_state();
         manual_seed(seed);
-        var parameters = ModelParameters.Of(this);
+        var parameters = ModelParameters.Of(this).Where(p => except?.Contains(p.Fqn) != true).ToList();
         foreach (var parameter in parameters.Where(p => !Added.ContainsKey(p.Fqn))) Fill(parameter, InitializerOf(parameter.Fqn).Fill);
         // Each from a stream of its own: what is added changes nothing else.
         foreach (var parameter in parameters.Where(p => Added.ContainsKey(p.Fqn)))

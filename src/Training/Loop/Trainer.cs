@@ -95,11 +95,18 @@ public sealed class Trainer : IDisposable
         ModelBuilder.ThrowIfNothingConverted(Reports, given.Converters);
         parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
+        var huggingFace = config.Checkpoint is { Enable: true } and ({ InitialLoadInHf: true } or { LastSaveInHf: true })
+            ? new HuggingFaceCheckpoints(config, ModelBuilder.HuggingFaceOf(config.Model, flavor), TokenizerFolder(config.Model.HfAssetsPath), ranks.IsMain ? given.Warn : _ => { }, ranks.World)
+            {
+                Merged = Adapters.SelectMany(a => new[] { a.A, a.B }).ToHashSet(),
+            }
+            : null;
+        var loaded = huggingFace?.Prepare(model);
         ModelParameters.Materialize(model, device);
         hooks = [.. model.named_modules().Select(m => m.module).Prepend(model).Distinct().OfType<IStepHooks>()];
         inputs = new ModelInputs(model, tokenizer.EosId, parallelisms.VocabularyGroup?.Size ?? 1);
         counts = flavor.Counts;
-        model.InitializeWeights(Seed);
+        model.InitializeWeights(Seed, loaded);
 
         parameters = ModelParameters.Of(model);
         var named = parameters.Where(p => p.Parameter.requires_grad).Select(p => (p.Fqn, p.Parameter)).ToList();
@@ -115,7 +122,7 @@ public sealed class Trainer : IDisposable
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
         checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World, given.Log)
         {
-            Buffers = ModelParameters.Buffers(model), Added = model.Added.Keys.ToHashSet(), Adapters = AdaptersOf(flavor),
+            Buffers = ModelParameters.Buffers(model), Added = model.Added.Keys.ToHashSet(), Adapters = AdaptersOf(flavor), HuggingFace = huggingFace,
         };
     }
 
@@ -194,11 +201,13 @@ public sealed class Trainer : IDisposable
     private static string TokenizerFolder(string path) =>
         !Directory.Exists(path) && path == new ModelSection().HfAssetsPath ? Path.Combine(SampleAssets.Root, "tokenizer") : path;
 
+    private IReadOnlyList<LowRankAdapter> Adapters => [.. conversions.SelectMany(c => c.Adapters)];
+
     private AdapterExport? AdaptersOf(ModelFlavor flavor)
     {
-        IReadOnlyList<LowRankAdapter> adapters = [.. conversions.SelectMany(c => c.Adapters)];
-        if (adapters.Count == 0 || !config.Checkpoint.Enable) return null;
-        return new AdapterExport(adapters, parameters, flavor.HuggingFace?.Invoke(), config.Checkpoint.InitialLoadInHf ? config.Checkpoint.InitialLoadPath : null, ranks.World, given.Warn);
+        if (Adapters.Count == 0 || !config.Checkpoint.Enable) return null;
+        var baseModel = config.Checkpoint.InitialLoadInHf ? config.Checkpoint.InitialLoadPath ?? config.Model.HfAssetsPath : null;
+        return new AdapterExport(Adapters, parameters, flavor.HuggingFace?.Invoke(), baseModel, ranks.World, given.Warn);
     }
 
     private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(
@@ -214,7 +223,7 @@ public sealed class Trainer : IDisposable
         var s = config.LrScheduler;
         schedule = new LrSchedule(s.TotalSteps ?? Math.Max(1, config.Training.Steps + scheduleAhead), s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
         ParameterAgreement.Check(parameters, ranks.World, fqn => model.Added.GetValueOrDefault(fqn)?.Report.Converter);
-        if (loaded is not null) given.Log($"Loaded the checkpoint {loaded.Folder}{(loaded.Without.Count > 0 ? $" without {string.Join(", ", loaded.Without)}" : "")}");
+        if (loaded is not null) given.Log($"Loaded the {loaded.What} {loaded.Folder}{(loaded.Without.Count > 0 ? $" without {string.Join(", ", loaded.Without)}" : "")}{loaded.Read}");
         if (loaded is { New.Count: > 0 }) given.Log($"New parameters are initialised, for the checkpoint has none: {loaded.New.Count} ({string.Join(", ", loaded.New.Take(3))}{(loaded.New.Count > 3 ? ", ..." : "")})");
     }
 
