@@ -57,6 +57,12 @@ public abstract class ExpertBank : nn.Module, IGroupedLayer, IKernelUser
     /// <param name="groups">Divides M.</param>
     protected abstract Tensor Compute(Activation rows, RowGroups groups);
 
+    /// <summary>Adds each expert's bias to its rows; differentiable.</summary>
+    /// <param name="rows">[M, N].</param>
+    /// <param name="groups">Divides M.</param>
+    /// <param name="bias">[E, N].</param>
+    protected Tensor WithBias(Tensor rows, RowGroups groups, WeightSlot bias) => GroupedBias.Add(rows, groups, bias.Source, Kernels);
+
     /// <summary>Adds a parameter.</summary>
     /// <param name="name">Its name.</param>
     /// <param name="context">Where, and of which dtype.</param>

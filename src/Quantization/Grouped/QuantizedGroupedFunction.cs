@@ -44,7 +44,7 @@ internal sealed class QuantizedGroupedFunction(Activation input, RowGroups group
         var castX = CastInput(recipe.Output.Left, LinearEngine.AlongRows, CastName.Input, cast => engine.CastRows(fqn, CastName.Input, x, cast));
         using var weight = CastWeight(WeightUse.Output, CastName.Weight, x.Sizes()[1]);
         var y = engine.MultiplyRows(castX, weight, isTransposed: true, groups, type);
-        if (NeedsGradient(Weight)) Keep(x);
+        if (BackwardFollows) SaveForBackward([groups.Ends, .. NeedsGradient(Weight) ? Kept(x) : []]);
         return y;
     }
 
@@ -52,19 +52,20 @@ internal sealed class QuantizedGroupedFunction(Activation input, RowGroups group
     {
         var recipe = engine.Recipe;
         var g = Contiguous(gradient);
+        var there = groups.Over(Saved(0));
         Tensor? gradInput = null;
         if (NeedsGradient(X))
         {
             using var rows = engine.CastRows(fqn, CastName.GradOutput, g, recipe.GradInput.Left);
             using var weight = CastWeight(WeightUse.GradInput, CastName.WeightForGradInput, null);
-            gradInput = engine.MultiplyRows(rows, weight, isTransposed: false, groups, type);
+            gradInput = engine.MultiplyRows(rows, weight, isTransposed: false, there, type);
         }
 
         if (NeedsGradient(Weight))
         {
-            using var left = engine.CastColumns(fqn, CastName.GradOutputForGradWeight, g, recipe.GradWeight.Left, groups);
-            using var right = new Operand(kept?.Restore(Saved), kept is null ? Saved(0).alias() : null);
-            using var gradWeight = engine.MultiplyColumns(left, right, groups, type, wide: source.Parameter.dtype == ScalarType.Float32);
+            using var left = engine.CastColumns(fqn, CastName.GradOutputForGradWeight, g, recipe.GradWeight.Left, there);
+            using var right = new Operand(kept?.Restore(i => Saved(1 + i)), kept is null ? Saved(1).alias() : null);
+            using var gradWeight = engine.MultiplyColumns(left, right, there, type, wide: source.Parameter.dtype == ScalarType.Float32);
             WeightGradient.Deliver(source, gradWeight);
         }
 
@@ -87,18 +88,13 @@ internal sealed class QuantizedGroupedFunction(Activation input, RowGroups group
         return known.Take();
     }
 
-    /// <summary>Keeps of X what the gradient of the weight needs.</summary>
-    private void Keep(Tensor x)
+    /// <summary>What the gradient of the weight needs of X.</summary>
+    private Tensor[] Kept(Tensor x)
     {
         var cast = CastInput(engine.Recipe.GradWeight.Right, LinearEngine.AlongColumns, CastName.InputForGradWeight, c => engine.CastColumns(fqn, CastName.InputForGradWeight, x, c, groups));
-        if (cast.Quantized is not { } bytes)
-        {
-            SaveForBackward(x);
-            return;
-        }
-
+        if (cast.Quantized is not { } bytes) return [x];
         (kept, var tensors) = KeptBytes.Of(bytes);
-        SaveForBackward(tensors);
+        return tensors;
     }
 
     /// <summary>The weight cast for a use: once per step where it lies here as it is.</summary>

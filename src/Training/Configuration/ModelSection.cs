@@ -13,8 +13,8 @@ public sealed record ModelSection
     [Description("Flavor of the family.")]
     public string Flavor { get; init; } = "debugmodel";
 
-    /// <summary>Folder with tokenizer.json, and tokenizer_config.json for bos_token and eos_token (default: the tokenizer that is shipped).</summary>
-    [Description("Folder with tokenizer.json, and tokenizer_config.json for bos_token and eos_token (default: the tokenizer that is shipped).")]
+    /// <summary>Hugging Face folder with tokenizer.json, tokenizer_config.json for bos_token and eos_token, and the weights that checkpoint.initial_load_in_hf loads.</summary>
+    [Description("Hugging Face folder with tokenizer.json, tokenizer_config.json for bos_token and eos_token, and the weights that checkpoint.initial_load_in_hf loads (default: the tokenizer that is shipped).")]
     public string HfAssetsPath { get; init; } = "./assets/tokenizer";
 
     /// <summary>Deprecated name of hf_assets_path.</summary>

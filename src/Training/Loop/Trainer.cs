@@ -29,6 +29,7 @@ public sealed class Trainer : IDisposable
     private readonly LanguageModel model;
     private readonly ModelInputs inputs;
     private readonly IReadOnlyList<IStepHooks> hooks;
+    private readonly IReadOnlyList<IMetricSource> sources;
     private readonly TrainingRanks ranks;
     private readonly AppliedParallelisms parallelisms;
     private readonly CommunicationReport? communication;
@@ -88,11 +89,15 @@ public sealed class Trainer : IDisposable
         ModelBuilder.ThrowIfNothingConverted(Reports, given.Converters);
         parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
+        var huggingFace = config.Checkpoint is { Enable: true } and ({ InitialLoadInHf: true } or { LastSaveInHf: true })
+            ? new HuggingFaceCheckpoints(config, ModelBuilder.HuggingFaceOf(config.Model, flavor), TokenizerFolder(config.Model.HfAssetsPath), ranks.IsMain ? given.Warn : _ => { }, ranks.World)
+            : null;
+        var loaded = huggingFace?.Prepare(model);
         ModelParameters.Materialize(model, device);
-        hooks = [.. model.named_modules().Select(m => m.module).Prepend(model).Distinct().OfType<IStepHooks>()];
+        (hooks, sources) = (ModulesWith.Interface<IStepHooks>(model), ModulesWith.Interface<IMetricSource>(model));
         inputs = new ModelInputs(model, tokenizer.EosId, parallelisms.VocabularyGroup?.Size ?? 1);
         counts = flavor.Counts;
-        model.InitializeWeights(Seed);
+        model.InitializeWeights(Seed, loaded);
 
         parameters = ModelParameters.Of(model);
         var named = parameters.Where(p => p.Parameter.requires_grad).Select(p => (p.Fqn, p.Parameter)).ToList();
@@ -108,7 +113,7 @@ public sealed class Trainer : IDisposable
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
         checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World)
         {
-            Buffers = ModelParameters.Buffers(model), Added = model.Added.Keys.ToHashSet(),
+            Buffers = ModelParameters.Buffers(model), Added = model.Added.Keys.ToHashSet(), HuggingFace = huggingFace,
         };
     }
 
@@ -196,7 +201,7 @@ public sealed class Trainer : IDisposable
         var s = config.LrScheduler;
         schedule = new LrSchedule(s.TotalSteps ?? Math.Max(1, config.Training.Steps + scheduleAhead), s.WarmupSteps, s.DecayRatio, s.DecayType, s.MinLrFactor, given.Warn);
         ParameterAgreement.Check(parameters, ranks.World, fqn => model.Added.GetValueOrDefault(fqn)?.Report.Converter);
-        if (loaded is not null) given.Log($"Loaded the checkpoint {loaded.Folder}{(loaded.Without.Count > 0 ? $" without {string.Join(", ", loaded.Without)}" : "")}");
+        if (loaded is not null) given.Log($"Loaded the {loaded.What} {loaded.Folder}{(loaded.Without.Count > 0 ? $" without {string.Join(", ", loaded.Without)}" : "")}{loaded.Read}");
         if (loaded is { New.Count: > 0 }) given.Log($"New parameters are initialised, for the checkpoint has none: {loaded.New.Count} ({string.Join(", ", loaded.New.Take(3))}{(loaded.New.Count > 3 ? ", ..." : "")})");
     }
 
@@ -308,7 +313,10 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
         var metrics = new StepMetrics(step, sum, largest, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            conversions.Count > 0 ? float8Stats.TakeMatmuls() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond());
+            conversions.Count > 0 ? float8Stats.TakeMatmuls() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond())
+        {
+            OfModel = [.. sources.SelectMany(s => s.Metrics)],
+        };
         (tokensSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
         sinks.Write(step, [.. metrics.Named(), .. talk?.Take() ?? []]);

@@ -17,6 +17,7 @@ public static class ModelBuilder
         DeviceCapability capability = default, bool isPlan = false, long seed = 0)
     {
         var flavor = models.Find(config.Model.Name, config.Model.Flavor);
+        if (config.Checkpoint is { InitialLoadInHf: true } or { LastSaveInHf: true }) _ = HuggingFaceOf(config.Model, flavor);
         var model = flavor.Build(new ModelContext(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype)) { ForceLoadBalance = config.Debug.MoeForceLoadBalance });
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         var context = new ConversionContext(capability, fused, dimensions)
@@ -40,6 +41,11 @@ public static class ModelBuilder
         SetCheckpointing(model, config.ActivationCheckpoint);
         return (model, flavor, conversions);
     }
+
+    /// <summary>How a flavor is stored in Hugging Face's checkpoints.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when its family does not say.</exception>
+    public static HuggingFaceFormat HuggingFaceOf(ModelSection model, ModelFlavor flavor) =>
+        flavor.HuggingFace?.Invoke() ?? throw new TitanException(ExitCode.Usage, $"model {model.Name}/{model.Flavor}: its family does not say how it is stored in Hugging Face's checkpoints; leave checkpoint.initial_load_in_hf and checkpoint.last_save_in_hf at false");
 
     /// <summary>Freezes what the job names, and checks that something is left to train.</summary>
     private static void Freeze(LanguageModel model, IReadOnlyList<string> fqns)

@@ -40,6 +40,8 @@ public sealed class AppliedParallelisms
             plans.Add(new PlannedBy($"{axis.Name()} of plugin '{serving.Plugin}'", serving.Parallelism.Plan(context)));
             applied.Add(serving.Parallelism.Apply(context));
         }
+
+        if (sizes.World > 1) plans.Add(new PlannedBy("the model's step hooks", new ParallelismPlan([.. ModulesWith.Interface<IStepHooks>(model).SelectMany(h => h.Plan(mesh.Loss))])));
     }
 
     /// <summary>What a step computes on a rank.</summary>
