@@ -27,7 +27,9 @@ internal sealed class GroupedEngine
     /// <exception cref="TitanException">For a cast that is not local, or that cannot be executed.</exception>
     public GroupedEngine(string name, LinearRecipe recipe, DeviceCapability device, bool fused, bool emulate, MatmulCounter counter)
         : this(new LinearEngine(name, Local(name, recipe), device, fused, emulate, counter), kernels => device.IsCuda && !emulate ? new ScaledGroupedMmMatmul(kernels)
-            : emulate || CpuMatmul.IsPreferred || !HasExactScales(recipe) ? null : new GroupedDecodedMatmul(kernels))
+            : emulate || !HasExactScales(recipe) ? null
+            : fused && CpuMatmul.IsPreferred ? new GroupedFusedMatmul()
+            : new GroupedDecodedMatmul(kernels))
     {
     }
 

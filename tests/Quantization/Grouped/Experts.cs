@@ -1,5 +1,5 @@
 using Titan.Abstractions;
-using Titan.Kernels.Casts;
+using Titan.Kernels.Matmuls;
 using Titan.Quantization.Grouped;
 using Titan.Quantization.Linear;
 using Titan.Quantization.Matmuls;
@@ -22,12 +22,12 @@ internal sealed class Experts : nn.Module, IGroupedLayer
     public IGroupedMatmul Matmul { get; set; } = new HighPrecisionGroupedMatmul((left, right, groups, wide) => GroupedLoop.Multiply(Abstractions.Matmul.Multiply, left, right, groups, wide));
 
     /// <summary>The ways in which a recipe can be executed on a CPU.</summary>
-    public static IReadOnlyList<string> Ways { get; } = ["emulated", "plain", "fused", "loop"];
+    public static IReadOnlyList<string> Ways { get; } = ["emulated", "plain", "fused", "loop", .. CpuMatmul.IsSupported ? ["avx2"] : Array.Empty<string>()];
 
     public static GroupedEngine Engine(LinearRecipe recipe, string way, MatmulCounter? counter = null)
     {
-        LinearEngine linear = new("float8/test", recipe, DeviceCapability.Cpu, way is "fused" or "loop", way == "emulated", counter ?? new MatmulCounter());
-        return way is "plain" or "fused" ? new GroupedEngine(linear, kernels => new GroupedDecodedMatmul(kernels)) : new GroupedEngine(linear);
+        LinearEngine linear = new("float8/test", recipe, DeviceCapability.Cpu, way is "fused" or "loop" or "avx2", way == "emulated", counter ?? new MatmulCounter());
+        return way == "avx2" ? new GroupedEngine(linear, _ => new GroupedFusedMatmul()) : way is "plain" or "fused" ? new GroupedEngine(linear, kernels => new GroupedDecodedMatmul(kernels)) : new GroupedEngine(linear);
     }
 
     /// <summary>Runs one weight forward and backward.</summary>
