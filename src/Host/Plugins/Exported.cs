@@ -1,4 +1,5 @@
 using System.Reflection;
+using Titan.Host.Configuration;
 
 namespace Titan.Host.Plugins;
 
