@@ -54,6 +54,7 @@ internal static class Commands
             PlanCommand.Create(JobHelp),
             EstimateCommand.Create(JobHelp),
             BenchCommand.Create(TrainingDevice.Choose),
+            CheckpointCommand.Create(),
             Config(),
             Plugin(),
             Job("doctor", "Checks this machine: libtorch, CPU, disk, plugins.", [], (rest, _) => Task.FromResult(DoctorCommand.Run(PluginFlags.Read(rest)))),

@@ -24,8 +24,7 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
         CheckNames();
         CheckParallelism();
         CheckSizes();
-        var checkpoint = config.Checkpoint;
-        Require("checkpoint.load_only", !checkpoint.LoadOnly || !checkpoint.CreateSeedCheckpoint, "create_seed_checkpoint saves; drop one of the two", "checkpoint.create_seed_checkpoint");
+        CheckCheckpoints();
         Require("metrics.float8_stats_freq", config.Metrics.Float8StatsFreq == 0 || config.Model.Converters.Any(c => c.StartsWith("quantize.", StringComparison.Ordinal)),
             "has no effect without a quantize converter: add one to model.converters, for example quantize.linear.float8, or leave it at 0", "model.converters");
         NoteWhatIsOff();
@@ -36,7 +35,24 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
         Collect(() => schema.Models.Check(config.Model.Name, config.Model.Flavor), "model.name", "model.flavor");
         Require("training.dataset", Datasets.Problem(config.Training.Dataset));
         if (config.Validation.Enable) Require("validation.dataset", Datasets.Problem(config.Validation.Dataset));
+        Require("model.chat_template", config.Model.ChatTemplate == "auto" || IsChat(config.Training.Dataset) || (config.Validation.Enable && IsChat(config.Validation.Dataset)),
+            $"has no effect without conversations: set training.dataset = {Datasets.Chat}, or leave it at auto", "training.dataset", "validation.dataset");
         Require("model.hf_assets_path", !config.Model.HfAssetsPath.EndsWith("tokenizer.model", StringComparison.Ordinal), "expected the folder that holds tokenizer.json, not a tokenizer.model file");
+    }
+
+    private static bool IsChat(string dataset) => dataset.Equals(Datasets.Chat, StringComparison.OrdinalIgnoreCase);
+
+    private void CheckCheckpoints()
+    {
+        var c = config.Checkpoint;
+        const string load = "checkpoint.initial_load_in_hf", save = "checkpoint.last_save_in_hf", seed = "checkpoint.create_seed_checkpoint", enable = "checkpoint.enable", only = "checkpoint.load_only";
+        Require(only, !c.LoadOnly || !c.CreateSeedCheckpoint, "create_seed_checkpoint saves; drop one of the two", seed);
+        Require(load, !c.InitialLoadInHf || c.Enable, "needs checkpoint.enable = true, else the run would start from random weights; to load and save nothing, set checkpoint.load_only too", enable);
+        Require(load, !c.InitialLoadInHf || c.InitialLoadModelOnly, "needs checkpoint.initial_load_model_only = true: a Hugging Face folder holds weights and nothing else", "checkpoint.initial_load_model_only");
+        Require(load, !c.InitialLoadInHf || !c.CreateSeedCheckpoint, "create_seed_checkpoint saves weights that a seed gives; drop one of the two", seed);
+        Require(save, !c.LastSaveInHf || c.Enable, "needs checkpoint.enable = true, else nothing is saved", enable);
+        Require(save, !c.LastSaveInHf || c.LastSaveModelOnly, "needs checkpoint.last_save_model_only = true: a Hugging Face folder holds weights and nothing else", "checkpoint.last_save_model_only");
+        Require(save, !c.LastSaveInHf || !c.LoadOnly, "load_only saves nothing; drop one of the two", only);
     }
 
     private void CheckParallelism()

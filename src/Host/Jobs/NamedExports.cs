@@ -38,7 +38,7 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     /// <summary>The same for a mesh.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when no plugin serves an axis.</exception>
     public IReadOnlyList<NamedExport> Parallelisms(ParallelDimensions dimensions) =>
-        [.. MeshAxes.All.Where(a => dimensions.Over(a) > 1).Select(a => Serving(a) ?? throw Unserved(a, dimensions.Over(a)))];
+        [.. MeshAxes.Served.Where(a => dimensions.Over(a) > 1).Select(a => Serving(a) ?? throw Unserved(a, dimensions.Over(a)))];
 
     /// <summary>
     /// The plugins of a run: those of its model, its converters and its parallelisms. One that is not here is left out, so that a comparison of ranks can say who lacks it; to ask for it
@@ -48,7 +48,7 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     public IReadOnlyList<PluginRecord> Plugins(int world)
     {
         var dimensions = TrainingRanks.Resolve(job.Config, world);
-        var parallelisms = MeshAxes.All.Where(a => dimensions.Over(a) > 1).Select(Serving).OfType<NamedExport>();
+        var parallelisms = MeshAxes.Served.Where(a => dimensions.Over(a) > 1).Select(Serving).OfType<NamedExport>();
         return [.. Converters.Concat(parallelisms).Concat(Model is { } model ? [model] : []).Select(e => e.Plugin).Distinct()];
     }
 
@@ -57,7 +57,7 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     public void CheckAxes(JobProblems problems)
     {
         var asked = TrainingRanks.Asked(job.Config);
-        foreach (var axis in MeshAxes.All.Where(a => asked[a] > 1 && !problems.Has(a.DegreeKey()) && Serving(a) is null))
+        foreach (var axis in MeshAxes.Served.Where(a => asked[a] > 1 && !problems.Has(a.DegreeKey()) && Serving(a) is null))
             problems.Collect(() => throw Unserved(axis, asked[axis]));
     }
 

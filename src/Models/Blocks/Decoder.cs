@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Titan.Models;
 
 /// <summary>A decoder-only transformer, with upstream's FQNs.</summary>
-public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, IContextParallelModel, IExpertModel, IStepHooks
+public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, IContextParallelModel, IExpertModel, IStepHooks, IMetricSource
 {
     private readonly DecoderArgs args;
     private readonly int length;
@@ -17,6 +17,7 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
     private readonly TiedHead? tied;
     private RotaryAngles? angles;
     private (Tensor Positions, RotaryAngles Angles)? placed;
+    private IReadOnlyList<Tensor> loads = [];
 
     /// <summary>Builds the model with uninitialised parameters.</summary>
     /// <param name="name">For messages: the family's.</param>
@@ -91,6 +92,8 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
         {
             // A rank that sees a part of a sequence does not see where its documents end.
             if (args.DocumentMask) throw Whole("its attention stops at document borders; use the plain flavor, or");
+            foreach (var (i, block) in blocks.Index())
+                if (block.Attention?.NeedsWholeSequences is { } why) throw Whole($"in layers.{i}.attention {why};");
             return [.. blocks.Select((b, i) => ($"layers.{i}.attention", b.Attention ?? throw Whole($"layers.{i}.attention mixes the tokens of a sequence in a way of its own (it is no IAttentionLayer);")))];
 
             TitanException Whole(string why) => new(ExitCode.Usage, $"model {GetName()} needs whole sequences: {why} set {MeshAxis.ContextParallel.DegreeKey()} = 1");
@@ -98,7 +101,12 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
     }
 
     /// <inheritdoc />
-    public IReadOnlyList<(string Fqn, IExpertLayer Layer)> ExpertLayers => [.. blocks.Select((b, i) => ($"layers.{i}.moe", (IExpertLayer?)b.Mixture)).Where(m => m.Item2 is not null).Select(m => (m.Item1, m.Item2!))];
+    public IReadOnlyList<(string Fqn, IExpertLayer Layer)> ExpertLayers => [.. Mixtures.Select(m => (m.Fqn, (IExpertLayer)m.Layer))];
+
+    /// <inheritdoc />
+    public IReadOnlyList<ModelMetric> Metrics => LoadMetrics.Of(Mixtures.Zip(loads, (mixture, load) => (mixture.Fqn, load)));
+
+    private IEnumerable<(string Fqn, MixtureOfExperts Layer)> Mixtures => blocks.Index().Where(b => b.Item.Mixture is not null).Select(b => ($"layers.{b.Index}.moe", b.Item.Mixture!));
 
     /// <inheritdoc />
     public override void SetComputeType(ScalarType type)
@@ -141,10 +149,13 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
     /// <summary>Balances the experts.</summary>
     public void BeforeOptimizerStep(StepContext context)
     {
-        var mixtures = blocks.Select(b => b.Mixture).OfType<MixtureOfExperts>().ToList();
-        if (mixtures.Count == 0) return;
-        foreach (var counts in ExpertLoad.Step([.. mixtures.Select(m => m.Load)], context.Tokens)) counts.Dispose();
+        foreach (var load in loads) load.Dispose();
+        loads = ExpertLoad.Step([.. Mixtures.Select(m => m.Layer.Load)], context.Tokens);
     }
+
+    /// <inheritdoc />
+    public IReadOnlyList<PlannedCollective> Plan(IProcessGroup tokens) =>
+        Mixtures.Any() ? [PlannedCollective.AllReduce(tokens, Mixtures.Sum(m => m.Layer.Count), 1, StepPhase.Optimizer, "the load of experts")] : [];
 
     /// <inheritdoc />
     protected override Initializer InitializerOf(string fqn) => args.Initialization(fqn);

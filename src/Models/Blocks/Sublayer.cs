@@ -68,6 +68,12 @@ public abstract record SublayerArgs
     /// <summary>Those of them that a token meets.</summary>
     public virtual long ActiveParameters(long dimension) => Parameters(dimension);
 
+    /// <summary>Hidden features that a token has in a feed-forward layer; 0 in attention.</summary>
+    public virtual long HiddenOfToken => 0;
+
+    /// <summary>Copies of a token that go to experts.</summary>
+    public virtual int RowsOfToken => 0;
+
     /// <summary>Makes the half, uninitialised.</summary>
     /// <param name="dimension">The model dimension.</param>
     /// <param name="context">Where, and of which dtype.</param>

@@ -37,6 +37,11 @@ public abstract class ExpertBank : nn.Module, IGroupedLayer, IKernelUser
     /// <inheritdoc />
     public IModelKernels Kernels { get; set; } = PlainModelKernels.Instance;
 
+    /// <summary>How tensor parallelism splits the weights: colwise the rows of each matrix, rowwise its columns.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> where it cannot.</exception>
+    public virtual IReadOnlyList<(string Name, TensorParallelStyle Style)> Split =>
+        throw new TitanException(ExitCode.Usage, $"experts of kind {GetName()} are not served by tensor parallelism; set parallelism.tensor_parallel_degree = 1");
+
     /// <summary>Runs each expert on its rows.</summary>
     /// <param name="rows">[M, D], sorted by expert.</param>
     /// <param name="groups">Divides M; as many groups as there are experts here.</param>
@@ -51,6 +56,12 @@ public abstract class ExpertBank : nn.Module, IGroupedLayer, IKernelUser
     /// <param name="rows">[M, D].</param>
     /// <param name="groups">Divides M.</param>
     protected abstract Tensor Compute(Activation rows, RowGroups groups);
+
+    /// <summary>Adds each expert's bias to its rows; differentiable.</summary>
+    /// <param name="rows">[M, N].</param>
+    /// <param name="groups">Divides M.</param>
+    /// <param name="bias">[E, N].</param>
+    protected Tensor WithBias(Tensor rows, RowGroups groups, WeightSlot bias) => GroupedBias.Add(rows, groups, bias.Source, Kernels);
 
     /// <summary>Adds a parameter.</summary>
     /// <param name="name">Its name.</param>

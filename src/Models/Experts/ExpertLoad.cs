@@ -44,6 +44,7 @@ internal sealed class ExpertLoad
     /// <returns>The summed counts of each layer, fp32 [E] each, outside of any dispose scope.</returns>
     public static IReadOnlyList<Tensor> Step(IReadOnlyList<ExpertLoad> layers, IProcessGroup tokens)
     {
+        if (layers.Count == 0) return [];
         using var none = no_grad();
         using var scope = NewDisposeScope();
         var all = cat([.. layers.Select(l => l.Counts)]);

@@ -47,8 +47,16 @@ internal sealed class MixtureOfExperts : Sublayer, IExpertLayer, IBufferOwner
 
     public override bool WantsInputAmax => shared_experts is { WantsInputAmax: true };
 
-    public override SublayerSplit Split =>
-        throw new TitanException(ExitCode.Usage, "mixtures of experts are not served by tensor parallelism; set parallelism.tensor_parallel_degree = 1");
+    /// <summary>
+    /// Every rank routes all tokens. What it gives is a partial sum: of experts that are split, or of the rows that it sends to whole ones. So the gradients of scores and tokens are partial too, and the
+    /// gate's, which is whole, is summed.
+    /// </summary>
+    public override SublayerSplit Split => new(
+        [
+            .. experts.Split.Select(w => ($"experts.{w.Name}", w.Style)), ("router.gate", TensorParallelStyle.SequenceParallel),
+            .. shared_experts?.Split.Layers.Select(l => ($"shared_experts.{l.Name}", l.Style)) ?? [],
+        ],
+        ["router.gate", .. shared_experts?.Split.Readers.Select(r => $"shared_experts.{r}") ?? []], "experts");
 
     protected override Activation Compute(Activation x, BlockContext context)
     {

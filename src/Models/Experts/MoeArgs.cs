@@ -24,6 +24,12 @@ public sealed record MoeArgs(RouterArgs Router, ExpertArgs Experts) : SublayerAr
     public override long ActiveParameters(long dimension) => Router.Parameters(dimension) + Router.TopK * Experts.Parameters(dimension) + (Shared?.Parameters(dimension) ?? 0);
 
     /// <inheritdoc />
+    public override long HiddenOfToken => Router.TopK * Experts.Hidden + (Shared?.HiddenOfToken ?? 0);
+
+    /// <inheritdoc />
+    public override int RowsOfToken => Router.TopK;
+
+    /// <inheritdoc />
     public override Sublayer Create(long dimension, ModelContext context)
     {
         Router.Check();

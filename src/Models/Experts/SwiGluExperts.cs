@@ -30,6 +30,8 @@ internal sealed class SwiGluExperts : ExpertBank
         w3 = Register("w3", context, experts, hidden, dimension);
     }
 
+    public override IReadOnlyList<(string Name, TensorParallelStyle Style)> Split => [("w1", TensorParallelStyle.Colwise), ("w2", TensorParallelStyle.Rowwise), ("w3", TensorParallelStyle.Colwise)];
+
     protected override Tensor Compute(Activation rows, RowGroups groups)
     {
         Activation gate = new(Matmul.Multiply(rows, groups, w1.Source)), up = new(Matmul.Multiply(rows, groups, w3.Source));

@@ -30,6 +30,30 @@ public sealed record TensorPiece(string Foreign, IReadOnlyList<long> Offset, IRe
         return (IsTransposed ? place.transpose(-1, -2) : place).reshape([.. Shape]).contiguous().clone().MoveToOuterDisposeScope();
     }
 
+    /// <summary>The piece in pieces that follow each other in the foreign tensor.</summary>
+    /// <param name="most">Elements that each has at most.</param>
+    public IEnumerable<TensorPiece> InPartsOf(long most)
+    {
+        var elements = Shape.Aggregate(1L, (a, b) => a * b);
+        var d = 0;
+        while (d < Shape.Count && Shape[d] == 1) d++;
+        if (elements <= most || d == Shape.Count)
+        {
+            yield return this;
+            yield break;
+        }
+
+        var ours = Start.Count - Shape.Count + (IsTransposed && d >= Shape.Count - 2 ? 2 * Shape.Count - 3 - d : d);
+        var each = Math.Max(1, most / (elements / Shape[d]));
+        for (var at = 0L; at < Shape[d]; at += each)
+        {
+            long[] offset = [.. Offset], shape = [.. Shape], start = [.. Start];
+            (offset[d], shape[d]) = (offset[d] + at, Math.Min(each, Shape[d] - at));
+            start[ours] += at * (ours == 0 ? RowStep : 1);
+            foreach (var part in (this with { Offset = offset, Shape = shape, Start = start }).InPartsOf(most)) yield return part;
+        }
+    }
+
     /// <summary>The piece as a view of our part.</summary>
     private Tensor Place(Tensor part)
     {

@@ -34,7 +34,8 @@ public sealed class QuantizeGroupedConverter(string family, string recipeName, I
         var matched = Matched(model, chosen.Fqns);
         foreach (var (fqn, layer) in matched) Check(fqn, layer, engine.RequiredMultiple);
         foreach (var (fqn, layer) in matched)
-            layer.Matmul = new QuantizedGroupedMatmul(engine, layer, fqn, new RowCodec(engine.Linear, chosen.EnableFloat8Dispatch));
+            layer.Matmul = new QuantizedGroupedMatmul(
+                engine, layer, fqn, RowCodec.OfRows(engine.Linear, chosen.EnableFloat8Dispatch), RowCodec.OfGradients(engine.Linear, chosen.EnableFloat8Dispatch));
 
         List<LayerConversion> layers = [];
         foreach (var (fqn, layer) in model.Experts)

@@ -18,6 +18,6 @@ public sealed record QuantizeGroupedOptions
     public bool Emulate { get; init; }
 
     /// <summary>Rows travel in float8 where gradients follow, too.</summary>
-    [Description("Send rows to the ranks of their experts in float8, about half of bf16's bytes, in training too: the weight's gradient then casts the decoded rows a second time. Without it only rows that no backward follows travel so. Needs expert_parallel_degree > 1.")]
+    [Description("Send rows, and the gradients of their results, to the ranks of their experts in float8, about half of bf16's bytes, in training too: the weight's gradient then casts the decoded rows a second time. Without it only rows that no backward follows travel so. Needs expert_parallel_degree > 1.")]
     public bool EnableFloat8Dispatch { get; init; }
 }

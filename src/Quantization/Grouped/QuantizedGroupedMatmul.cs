@@ -9,13 +9,16 @@ namespace Titan.Quantization.Grouped;
 /// <param name="layer">Whose weights it multiplies with, for their names.</param>
 /// <param name="fqn">The layer's fully qualified name.</param>
 /// <param name="rowCodec">How rows travel to other ranks; null for the compute dtype.</param>
-internal sealed class QuantizedGroupedMatmul(GroupedEngine engine, IGroupedLayer layer, string fqn, IActivationCodec? rowCodec = null) : IGroupedMatmul
+/// <param name="gradientCodec">How gradients of results do.</param>
+internal sealed class QuantizedGroupedMatmul(GroupedEngine engine, IGroupedLayer layer, string fqn, IActivationCodec? rowCodec = null, IActivationCodec? gradientCodec = null) : IGroupedMatmul
 {
     public string Name => $"{engine.Linear.Name}: {engine.Recipe}";
 
     public int RowMultiple => engine.RequiredMultiple;
 
     public IActivationCodec? RowCodec => rowCodec;
+
+    public IActivationCodec? GradientCodec => gradientCodec;
 
     public Tensor Multiply(Activation rows, RowGroups groups, IWeightSource weight)
     {

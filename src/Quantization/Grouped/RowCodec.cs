@@ -11,10 +11,21 @@ namespace Titan.Quantization.Grouped;
 /// Where scales are powers of two, that second cast changes only elements that are subnormal in one of the two.
 /// </summary>
 /// <param name="engine">What casts.</param>
+/// <param name="cast">The cast along rows.</param>
 /// <param name="forTraining">Whether bytes travel although backward follows.</param>
-internal sealed class RowCodec(LinearEngine engine, bool forTraining) : IActivationCodec
+internal sealed class RowCodec(LinearEngine engine, OperandCast cast, bool forTraining) : IActivationCodec
 {
-    private readonly ActivationCodec rows = new(engine, engine.Recipe.Output.Left, engine.Recipe.Output.Left);
+    private readonly ActivationCodec rows = new(engine, cast, cast);
+
+    /// <summary>Of the rows that experts read.</summary>
+    public static RowCodec OfRows(LinearEngine engine, bool forTraining) => new(engine, engine.Recipe.Output.Left, forTraining);
+
+    /// <summary>
+    /// Of the gradients of their results, which are decoded when they arrive: only where scales are powers of two is casting the decoded values again, bit for bit, the cast of the values.
+    /// Null otherwise, and without <paramref name="forTraining"/>.
+    /// </summary>
+    public static RowCodec? OfGradients(LinearEngine engine, bool forTraining) =>
+        forTraining && engine.Recipe.GradInput.Left is OperandCast.Scaled { Rounding: not ScaleRounding.None } cast ? new(engine, cast, forTraining) : null;
 
     public string Describe(bool forBackward) => forBackward && !forTraining ? "the compute dtype" : rows.Describe(forBackward: false);
 

@@ -37,8 +37,44 @@ internal sealed record Box(IReadOnlyList<long> Offset, IReadOnlyList<long> Shape
         }
     }
 
+    /// <summary>The runs of elements that lie together in a tensor of the given shape: the inner dimensions that the box has all of, and one more.</summary>
+    /// <param name="whole">The tensor's shape.</param>
+    /// <returns>For each run where it begins, in elements; in the order of the box's elements.</returns>
+    public IEnumerable<(long Begin, long Length)> Runs(IReadOnlyList<long> whole)
+    {
+        if (IsEmpty) yield break;
+        var outer = Shape.Count;
+        long length = 1;
+        while (outer > 0)
+        {
+            length *= Shape[--outer];
+            if (Shape[outer] != whole[outer]) break;
+        }
+
+        var index = new long[outer];
+        do
+        {
+            long begin = 0;
+            for (var d = 0; d < whole.Count; d++) begin = begin * whole[d] + Offset[d] + (d < outer ? index[d] : 0);
+            yield return (begin, length);
+        }
+        while (Next(index));
+    }
+
     /// <inheritdoc />
     public override string ToString() => $"[{string.Join(", ", Offset.Zip(Shape, (o, s) => $"{o}..{o + s}"))}]";
+
+    /// <summary>The next index of the outer dimensions; false after the last.</summary>
+    private bool Next(long[] index)
+    {
+        for (var d = index.Length - 1; d >= 0; d--)
+        {
+            if (++index[d] < Shape[d]) return true;
+            index[d] = 0;
+        }
+
+        return false;
+    }
 
     private Box Along(int dimension, long from, long to)
     {

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using Titan.Abstractions;
 using Titan.Training.Files;
 using static TorchSharp.torch;
 
@@ -12,8 +13,11 @@ internal static class CheckedFile
     private const int Chunk = 1 << 22;
 
     /// <summary>Reads a file whole.</summary>
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="file">One of its files.</param>
+    /// <param name="progress">Called with the bytes of each chunk; null for nobody.</param>
     /// <exception cref="CorruptCheckpointException">When its bytes are others, or such that nothing good follows from them.</exception>
-    public static void Read(string folder, CheckpointFile file)
+    public static void Read(string folder, CheckpointFile file, Action<long>? progress = null)
     {
         using var stream = RegularFile.OpenRead(Path.Combine(folder, file.Name), followLinks: false);
         var tensors = Path.GetExtension(file.Name) == ".safetensors" ? Tensors(stream) : [];
@@ -41,8 +45,21 @@ internal static class CheckedFile
                 if (read == 0) return;
                 hash.AppendData(buffer, 0, read);
                 look(buffer.AsSpan(0, read));
+                progress?.Invoke(read);
                 length -= read;
             }
+        }
+    }
+
+    /// <summary>A rank's share of files: the largest first, each to whoever has least so far. No file is read for it by two.</summary>
+    public static IEnumerable<T> Share<T>(IReadOnlyList<T> files, Func<T, (string Name, long Length)> describe, IProcessGroup world)
+    {
+        var bytes = new long[world.Size];
+        foreach (var (file, length) in files.Select(f => (File: f, describe(f).Length)).OrderByDescending(f => f.Length).ThenBy(f => describe(f.File).Name, StringComparer.Ordinal))
+        {
+            var least = Array.IndexOf(bytes, bytes.Min());
+            bytes[least] += length;
+            if (least == world.Rank) yield return file;
         }
     }
 

@@ -5,4 +5,11 @@ namespace Titan.Training.Checkpoints;
 /// <param name="Texts">Files of text, by file name; those of rank 0 are written.</param>
 /// <param name="Metadata">What made it; that of rank 0 is written.</param>
 public sealed record CheckpointContents(
-    IReadOnlyDictionary<string, IReadOnlyList<TensorPart>> Tensors, IReadOnlyDictionary<string, string> Texts, IReadOnlyDictionary<string, string> Metadata);
+    IReadOnlyDictionary<string, IReadOnlyList<TensorPart>> Tensors, IReadOnlyDictionary<string, string> Texts, IReadOnlyDictionary<string, string> Metadata)
+{
+    /// <summary>Files to copy, by name: where each is. Those of rank 0 are copied.</summary>
+    public IReadOnlyDictionary<string, string> Copies { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>What writes the tensors, where that is not in our own layout.</summary>
+    internal ITensorFiles? Files { get; init; }
+}

@@ -7,11 +7,14 @@ namespace Titan.Training.Checkpoints;
 /// <summary>manifest.json of a checkpoint: written last, so a folder without one is not a checkpoint.</summary>
 public sealed partial record CheckpointManifest
 {
-    /// <summary>The format in which tensors are in as many files as ranks wrote them; what this program reads up to.</summary>
+    /// <summary>The format in which tensors are in as many files as ranks wrote them.</summary>
     public const int CurrentFormat = 2;
 
     /// <summary>The format in which each file of tensors is one file. Still written where one rank holds everything, so that earlier programs read it.</summary>
     public const int PlainFormat = 1;
+
+    /// <summary>The format of a folder whose tensors are named and laid out as Hugging Face's: weights that other programs load, and no checkpoint to resume.</summary>
+    public const int HuggingFaceFormat = 3;
 
     /// <summary>The manifest's file name.</summary>
     public const string FileName = "manifest.json";
@@ -73,7 +76,7 @@ public sealed partial record CheckpointManifest
             throw new CorruptCheckpointException($"its manifest is not the JSON that was expected: {e.Message}");
         }
 
-        Require(manifest.Format is PlainFormat or CurrentFormat, $"its manifest has format {manifest.Format}");
+        Require(manifest.Format is PlainFormat or CurrentFormat or HuggingFaceFormat, $"its manifest has format {manifest.Format}");
         Require(manifest.Step is >= 0 and <= LastStep, $"its manifest is of step {manifest.Step}, expected 0 to {LastStep}");
         Require(manifest.Files.Count > 0, "its manifest lists no files");
         Require(manifest.Metadata.All(m => m.Value is not null), "its manifest has metadata without a value");

@@ -124,15 +124,22 @@ public sealed class CheckpointStore : IDisposable
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/>.</exception>
     public static OpenedCheckpoint OpenFolder(string folder, IProcessGroup? world = null) => OpenFolder(folder, null, world ?? new SingleRankGroup("world"));
 
+    /// <summary>A checkpoint anywhere, of which one file of tensors is wanted.</summary>
+    /// <param name="folder">Its folder.</param>
+    /// <param name="only">The file; null for all.</param>
+    /// <param name="progress">Called with the bytes of each chunk that is checked.</param>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/>.</exception>
+    internal static OpenedCheckpoint OpenFolder(string folder, string? only, Action<long> progress) => OpenFolder(folder, null, new SingleRankGroup("world"), only, progress);
+
     /// <inheritdoc />
     public void Dispose() => ownership?.Dispose();
 
-    private static OpenedCheckpoint OpenFolder(string folder, long? step, IProcessGroup world)
+    private static OpenedCheckpoint OpenFolder(string folder, long? step, IProcessGroup world, string? only = null, Action<long>? progress = null)
     {
         Agreement.OnFirst(world, () => CheckFolder(folder));
         try
         {
-            return OpenedCheckpoint.Open(folder, step, world);
+            return OpenedCheckpoint.Open(folder, step, world, only, progress);
         }
         catch (CorruptCheckpointException e)
         {
@@ -145,7 +152,9 @@ public sealed class CheckpointStore : IDisposable
         if (File.Exists(folder)) throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' is a file; name the step-N folder that this program saved");
         if (!Directory.Exists(folder)) throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' does not exist; name a step-N folder that this program saved");
         if (!File.Exists(Path.Combine(folder, CheckpointManifest.FileName)))
-            throw new TitanException(ExitCode.Data, $"'{folder}' has no {CheckpointManifest.FileName}{(Foreign(folder) is { } f ? $" but holds {f}" : "")}: expected a step-N folder that this program saved");
+            throw new TitanException(ExitCode.Data, File.Exists(Path.Combine(folder, "config.json"))
+                ? $"'{folder}' is a Hugging Face folder, not a checkpoint of this program: load it with checkpoint.initial_load_in_hf = true"
+                : $"'{folder}' has no {CheckpointManifest.FileName}{(Foreign(folder) is { } f ? $" but holds {f}" : "")}: expected a step-N folder that this program saved");
     }
 
     /// <summary>The committed steps, newest first. Says which folders with a newer step's name are none; throws where there are only another program's.</summary>

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Titan.Abstractions;
+using Titan.Distributed;
 using Titan.Training.Files;
 
 namespace Titan.Training.Checkpoints;
@@ -26,6 +27,9 @@ public sealed class OpenedCheckpoint
 
     /// <summary>Its manifest.</summary>
     public CheckpointManifest Manifest { get; }
+
+    /// <summary>Whether it holds weights in Hugging Face's layout, and so no checkpoint to resume. Its files are not looked at.</summary>
+    public bool IsHuggingFace => Manifest.Format == CheckpointManifest.HuggingFaceFormat;
 
     /// <summary>Whether it has a file, in one or in several.</summary>
     public bool Has(string file) => FilesOf(file).Any();
@@ -81,9 +85,11 @@ public sealed class OpenedCheckpoint
     /// <param name="folder">The folder.</param>
     /// <param name="step">The step that its name says, null when the name says nothing.</param>
     /// <param name="world">All ranks; each checks a share of the bytes.</param>
+    /// <param name="only">A file of tensors; the bytes of all others are not looked at. Null for all.</param>
+    /// <param name="progress">Called with the bytes of each chunk that is checked.</param>
     /// <exception cref="CorruptCheckpointException">When it is not.</exception>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when it cannot be told: a newer format, or the disk does not read.</exception>
-    internal static OpenedCheckpoint Open(string folder, long? step, IProcessGroup world)
+    internal static OpenedCheckpoint Open(string folder, long? step, IProcessGroup world, string? only = null, Action<long>? progress = null)
     {
         try
         {
@@ -91,15 +97,30 @@ public sealed class OpenedCheckpoint
             {
                 var read = ReadManifest(folder);
                 if (step is not null && read.Step != step) throw new CorruptCheckpointException($"its manifest is of step {read.Step}");
-                CheckListing(folder, read);
+                if (read.Format != CheckpointManifest.HuggingFaceFormat) CheckListing(folder, read);
                 return read;
             });
-            Agreement.All(world, () => Share(manifest.Files, world).ToList().ForEach(f => CheckedFile.Read(folder, f)));
+            // Weights in another program's layout are not resumed, and may have got a file or a field more since.
+            if (manifest.Format != CheckpointManifest.HuggingFaceFormat) Agreement.All(world, () => CheckedFile.Share([.. manifest.Files.Where(f => only is null || SavePlan.IsPartOf(only, f.Name))], f => (f.Name, f.Length), world).ToList().ForEach(f => CheckedFile.Read(folder, f, progress)));
             return new OpenedCheckpoint(folder, manifest, world);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw Unreadable(folder, e);
+        }
+    }
+
+    /// <summary>A folder whose manifest is whole, and nothing else of it believed: for showing what it says.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when it has no such manifest.</exception>
+    internal static OpenedCheckpoint Peek(string folder)
+    {
+        try
+        {
+            return new OpenedCheckpoint(folder, ReadManifest(folder), new SingleRankGroup("world"));
+        }
+        catch (Exception e) when (e is CorruptCheckpointException or IOException or UnauthorizedAccessException)
+        {
+            throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' is damaged: {e.Message}", e);
         }
     }
 
@@ -145,8 +166,8 @@ public sealed class OpenedCheckpoint
         if (hasSeal && !isSealed) throw new CorruptCheckpointException("the SHA-256 of its manifest differs");
         try
         {
-            if (CheckpointManifest.FormatOf(bytes) is var format and > CheckpointManifest.CurrentFormat)
-                throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' has format {format}, this program reads up to {CheckpointManifest.CurrentFormat}; use a newer Titan");
+            if (CheckpointManifest.FormatOf(bytes) is var format and > CheckpointManifest.HuggingFaceFormat)
+                throw new TitanException(ExitCode.Data, $"checkpoint '{folder}' has format {format}, this program reads up to {CheckpointManifest.HuggingFaceFormat}; use a newer Titan");
         }
         catch (JsonException e)
         {
@@ -167,18 +188,6 @@ public sealed class OpenedCheckpoint
         var listed = manifest.Files.Select(f => f.Name).ToHashSet(StringComparer.Ordinal);
         if (Directory.EnumerateFiles(folder).Select(f => Path.GetFileName(f)).FirstOrDefault(f => f is not (CheckpointManifest.FileName or CheckpointManifest.SealName) && !listed.Contains(f)) is { } extra)
             throw new CorruptCheckpointException($"{extra} is not in its manifest");
-    }
-
-    /// <summary>This rank's share of the files: the largest first, each to whoever has least so far. No file is read for it by two.</summary>
-    private static IEnumerable<CheckpointFile> Share(IReadOnlyList<CheckpointFile> files, IProcessGroup world)
-    {
-        var bytes = new long[world.Size];
-        foreach (var file in files.OrderByDescending(f => f.Length).ThenBy(f => f.Name, StringComparer.Ordinal))
-        {
-            var least = Array.IndexOf(bytes, bytes.Min());
-            bytes[least] += file.Length;
-            if (least == world.Rank) yield return file;
-        }
     }
 
     private static byte[] ReadSmall(string folder, string name, int largest)

@@ -8,7 +8,11 @@ namespace Titan.Training.Checkpoints;
 /// <param name="Type">Its dtype.</param>
 /// <param name="Shape">Shape of the whole.</param>
 /// <param name="Parts">Its parts, with the file that each is in.</param>
-public sealed record StoredTensor(ScalarType Type, IReadOnlyList<long> Shape, List<(string Path, SafetensorsFile.Entry Entry)> Parts);
+public sealed record StoredTensor(ScalarType Type, IReadOnlyList<long> Shape, List<(string Path, SafetensorsFile.Entry Entry)> Parts)
+{
+    /// <summary>Bytes of the whole.</summary>
+    internal long Bytes => SafetensorsHeader.BytesOf(Type, Shape);
+}
 
 /// <summary>A box that is to be read from a part in a file into a part that this rank holds.</summary>
 /// <param name="Path">The file.</param>

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
@@ -38,32 +37,20 @@ public static class SafetensorsFile
         return Write(file, [.. tensors.Select(t => TensorPart.Whole(t.Name, t.Tensor))]);
     }
 
-    internal static string Write(HashedFile file, IReadOnlyList<TensorPart> tensors)
-    {
-        var header = new Dictionary<string, object>();
-        if (tensors.Any(t => !t.Layout.IsWhole))
-            header[SafetensorsHeader.Metadata] = tensors.Where(t => !t.Layout.IsWhole)
-                .ToDictionary(t => SafetensorsHeader.PartKey + t.Name, t => SafetensorsHeader.ToText(new SafetensorsHeader.Part([.. t.Layout.GlobalShape], [.. t.Layout.Offset])));
-        long offset = 0;
-        foreach (var (name, tensor, _, _) in tensors)
-        {
-            var type = SafetensorsHeader.Types.First(t => t.Value.Type == tensor.dtype);
-            var length = tensor.numel() * type.Value.Size;
-            header[name] = new { dtype = type.Key, shape = tensor.shape, data_offsets = new[] { offset, offset + length } };
-            offset += length;
-        }
+    internal static string Write(HashedFile file, IReadOnlyList<TensorPart> tensors) =>
+        Write(file, [.. tensors.Select(t => new WrittenTensor(t.Name, t.Tensor.dtype, t.Layout, () => [t.Tensor.detach().cpu().contiguous()]))]);
 
-        var json = JsonSerializer.SerializeToUtf8Bytes(header);
-        Span<byte> size = stackalloc byte[8];
-        var padding = (8 - json.Length % 8) % 8;
-        BinaryPrimitives.WriteInt64LittleEndian(size, json.Length + padding);
-        file.Write(size);
-        file.Write(json);
-        file.Write("        "u8[..padding]);
-        foreach (var (_, tensor, _, _) in tensors)
+    /// <summary>Writes tensors a chunk at a time.</summary>
+    internal static string Write(HashedFile file, IReadOnlyList<WrittenTensor> tensors)
+    {
+        file.Write(SafetensorsHeader.Compose(tensors, new Dictionary<string, string>()));
+        foreach (var tensor in tensors)
         {
-            using var contiguous = tensor.detach().cpu().contiguous();
-            WriteBytes(file, contiguous);
+            foreach (var chunk in tensor.Chunks())
+            {
+                using (chunk) WriteBytes(file, chunk);
+            }
+
             Failpoint.Hit("mid-tensors");
         }
 
@@ -97,12 +84,14 @@ public static class SafetensorsFile
     /// <param name="entry">The tensor.</param>
     /// <param name="box">Which part of the entry, counted from the entry's own begin.</param>
     /// <param name="target">Where to.</param>
-    internal static void ReadInto(SafeFileHandle file, Entry entry, Box box, Tensor target)
+    /// <returns>The bytes that were read.</returns>
+    internal static long ReadInto(SafeFileHandle file, Entry entry, Box box, Tensor target)
     {
         using var none = no_grad();
         using var read = empty([.. box.Shape], dtype: entry.Type);
-        BoxReader.Read(file, entry, box, read);
+        var bytes = BoxReader.Read(file, entry, box, read);
         target.copy_(read);
+        return bytes;
     }
 
     /// <summary>Reads one tensor.</summary>
@@ -120,6 +109,13 @@ public static class SafetensorsFile
         for (long at = 0; at < length; at += Chunk) file.Write(new ReadOnlySpan<byte>(address + at, (int)Math.Min(Chunk, length - at)));
         GC.KeepAlive(tensor);
     }
+
+    /// <summary>A tensor, or a part of one, that is to be written.</summary>
+    /// <param name="Name">The whole tensor's name.</param>
+    /// <param name="Type">Its dtype.</param>
+    /// <param name="Layout">Which part it is.</param>
+    /// <param name="Chunks">Makes its elements, in their order, in as many contiguous CPU tensors as the caller likes; each is disposed of once it is written.</param>
+    internal sealed record WrittenTensor(string Name, ScalarType Type, ShardLayout Layout, Func<IEnumerable<Tensor>> Chunks);
 
     /// <summary>Hashes what it writes, and syncs the file at the end.</summary>
     internal sealed class HashedFile(FileStream stream) : IDisposable

@@ -32,11 +32,39 @@ internal static class SafetensorsHeader
         ["U8"] = (ScalarType.Byte, 1), ["BOOL"] = (ScalarType.Bool, 1), ["F8_E4M3"] = (Float8Format.E4M3.Type, 1), ["F8_E5M2"] = (Float8Format.E5M2.Type, 1),
     };
 
+    /// <summary>A dtype's name in the format.</summary>
+    public static string NameOf(ScalarType type) => Types.First(t => t.Value.Type == type).Key;
+
+    /// <summary>Bytes of a tensor.</summary>
+    public static long BytesOf(ScalarType type, IEnumerable<long> shape) => shape.Aggregate((long)Types[NameOf(type)].Size, (a, b) => a * b);
+
     /// <summary>Which part of a larger tensor one is.</summary>
     public sealed record Part(long[] Shape, long[] Offset);
 
-    /// <summary>A part as the metadata says it.</summary>
-    public static string ToText(Part part) => JsonSerializer.Serialize(part, Json);
+    /// <summary>The bytes before the first tensor's, for tensors that follow each other in the order given.</summary>
+    /// <param name="tensors">The tensors of the file.</param>
+    /// <param name="metadata">What it says besides.</param>
+    public static byte[] Compose(IReadOnlyList<SafetensorsFile.WrittenTensor> tensors, IReadOnlyDictionary<string, string> metadata)
+    {
+        var header = new Dictionary<string, object>();
+        var told = metadata.ToDictionary();
+        foreach (var (name, _, layout, _) in tensors.Where(t => !t.Layout.IsWhole)) told[PartKey + name] = JsonSerializer.Serialize(new Part([.. layout.GlobalShape], [.. layout.Offset]), Json);
+        if (told.Count > 0) header[Metadata] = told;
+        long offset = 0;
+        foreach (var (name, type, layout, _) in tensors)
+        {
+            var length = BytesOf(type, layout.Shape);
+            header[name] = new { dtype = NameOf(type), shape = layout.Shape, data_offsets = new[] { offset, offset + length } };
+            offset += length;
+        }
+
+        var json = JsonSerializer.SerializeToUtf8Bytes(header);
+        var bytes = new byte[8 + (json.Length + 7) / 8 * 8];
+        bytes.AsSpan(8).Fill((byte)' ');
+        BinaryPrimitives.WriteInt64LittleEndian(bytes, bytes.Length - 8);
+        json.CopyTo(bytes, 8);
+        return bytes;
+    }
 
     /// <summary>Reads the header from the stream's begin and checks all of it against the stream's length.</summary>
     /// <exception cref="InvalidDataException">With what is wrong; or a JsonException.</exception>
@@ -45,12 +73,15 @@ internal static class SafetensorsHeader
     {
         Span<byte> size = stackalloc byte[8];
         stream.ReadExactly(size);
+        Require(!size.SequenceEqual("version "u8), "it is a pointer of Git LFS, not the file itself: fetch it with 'git lfs pull'");
         var length = BinaryPrimitives.ReadInt64LittleEndian(size);
         Require(length is >= 2 and <= LargestHeader && length <= stream.Length - 8, $"its header claims {length} bytes");
         var bytes = new byte[length];
         stream.ReadExactly(bytes);
         using var document = JsonDocument.Parse(bytes, Strict);
         Require(document.RootElement.ValueKind == JsonValueKind.Object, "its header is no object");
+        var described = Described(document.RootElement) + 8 + length;
+        Require(described <= stream.Length, $"it is cut off: its header describes {described:N0} bytes, the file has {stream.Length:N0}");
         var parts = Parts(document.RootElement);
         var entries = new Dictionary<string, SafetensorsFile.Entry>(StringComparer.Ordinal);
         foreach (var item in document.RootElement.EnumerateObject().Where(i => i.Name != Metadata))
@@ -84,6 +115,11 @@ internal static class SafetensorsHeader
         Require(Numbers(value, name, "data_offsets") is [>= 0 and var from, >= 0 and var to] && to - from == bytes && to <= end - start, $"tensor '{name}' claims other bytes than its {bytes} within the file");
         return new SafetensorsFile.Entry(type.Type, shape, start + value.GetProperty("data_offsets")[0].GetInt64(), bytes);
     }
+
+    /// <summary>Bytes of the tensors, as far as a header that may be anything says.</summary>
+    private static long Described(JsonElement header) => header.EnumerateObject().Where(i => i.Name != Metadata).Select(i =>
+        i.Value.ValueKind == JsonValueKind.Object && i.Value.TryGetProperty("data_offsets", out var to) && to.ValueKind == JsonValueKind.Array && to.GetArrayLength() == 2
+            && to[1].ValueKind == JsonValueKind.Number && to[1].TryGetInt64(out var end) && end < long.MaxValue / 2 ? end : 0).DefaultIfEmpty().Max();
 
     private static long[] Numbers(JsonElement value, string name, string key)
     {

@@ -48,7 +48,10 @@ internal sealed partial record SavePlan(IReadOnlyList<(string Name, IReadOnlyLis
     }
 
     /// <summary>Whether <paramref name="name"/> is <paramref name="file"/>, or one of the files that it was written in.</summary>
-    public static bool IsPartOf(string file, string name) => name == file || (Numbered().Match(name) is { Success: true } match && match.Groups[1].Value + match.Groups[2].Value == file);
+    public static bool IsPartOf(string file, string name) => name == file || WholeName(name) == file;
+
+    /// <summary>The file that <paramref name="name"/> is, or is a part of.</summary>
+    public static string WholeName(string name) => Numbered().Match(name) is { Success: true } match ? match.Groups[1].Value + match.Groups[2].Value : name;
 
     /// <summary>Whether a name is that of one of several files.</summary>
     public static bool IsNumbered(string name) => Numbered().IsMatch(name);

@@ -24,31 +24,29 @@ public sealed record CheckpointSection
     [Range(1, int.MaxValue)]
     public int Interval { get; init; } = 500;
 
-    /// <summary>A step folder to start from when the run has no checkpoint of its own.</summary>
-    [Description("A step folder to start from when the run has no checkpoint of its own.")]
+    /// <summary>A step folder to start from when the run has no checkpoint of its own; with initial_load_in_hf a Hugging Face folder.</summary>
+    [Description("A step folder to start from when the run has no checkpoint of its own; with initial_load_in_hf a Hugging Face folder.")]
     public string? InitialLoadPath { get; init; }
 
     /// <summary>Of initial_load_path, load the weights alone.</summary>
     [Description("Of initial_load_path, load the weights alone.")]
     public bool InitialLoadModelOnly { get; init; } = true;
 
-    /// <summary>Start from Hugging Face weights.</summary>
-    [Description("Start from Hugging Face weights.")]
-    [NotServedYet("Hugging Face weights are not read or written yet")]
+    /// <summary>Start from Hugging Face weights: those of initial_load_path, else those of model.hf_assets_path (docs/checkpoints.md).</summary>
+    [Description("Start from Hugging Face weights: those of initial_load_path, else those of model.hf_assets_path (docs/checkpoints.md).")]
     public bool InitialLoadInHf { get; init; }
 
     /// <summary>Start from quantised Hugging Face weights.</summary>
     [Description("Start from quantised Hugging Face weights.")]
-    [NotServedYet("Hugging Face weights are not read or written yet")]
+    [NotServedYet("quantised Hugging Face weights are not read yet")]
     public bool InitialLoadInHfQuantized { get; init; }
 
     /// <summary>The last checkpoint holds the weights alone (it cannot be resumed).</summary>
     [Description("The last checkpoint holds the weights alone (it cannot be resumed).")]
     public bool LastSaveModelOnly { get; init; } = true;
 
-    /// <summary>The last checkpoint in Hugging Face's format.</summary>
-    [Description("The last checkpoint in Hugging Face's format.")]
-    [NotServedYet("Hugging Face weights are not read or written yet")]
+    /// <summary>The last checkpoint in Hugging Face's format, with config.json and the tokenizer: a folder that transformers load.</summary>
+    [Description("The last checkpoint in Hugging Face's format, with config.json and the tokenizer: a folder that transformers load.")]
     public bool LastSaveInHf { get; init; }
 
     /// <summary>Dtype of the last checkpoint when it holds the weights alone.</summary>

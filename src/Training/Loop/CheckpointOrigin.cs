@@ -9,7 +9,10 @@ namespace Titan.Training.Loop;
 /// </summary>
 internal static class CheckpointOrigin
 {
-    private const string Name = "model.name", Flavor = "model.flavor", Plugin = "plugin ";
+    /// <summary>The keys of the model.</summary>
+    public const string Name = "model.name", Flavor = "model.flavor";
+
+    private const string Plugin = "plugin ";
 
     /// <summary>The metadata that a run saves.</summary>
     /// <param name="config">The job.</param>

@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Models;
 using Titan.Training.Data;
+using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -11,7 +12,7 @@ namespace Titan.Training.Loop;
 /// <param name="parts">The ranks that each hold a part of the logits.</param>
 internal sealed class ModelInputs(LanguageModel model, long? endOfDocument, int parts = 1)
 {
-    private readonly IReadOnlyList<IAuxiliaryLoss> auxiliary = [.. model.named_modules().Select(m => m.module).Prepend(model).Distinct().OfType<IAuxiliaryLoss>()];
+    private readonly IReadOnlyList<IAuxiliaryLoss> auxiliary = ModulesWith.Interface<IAuxiliaryLoss>(model);
 
     /// <summary>Runs the model.</summary>
     /// <param name="batch">This rank's share of a micro-batch.</param>
@@ -52,7 +53,7 @@ internal sealed class ModelInputs(LanguageModel model, long? endOfDocument, int 
         // A rank that sees a part of a sequence does not see where its documents end.
         if (batch.Positions is not null)
             throw new TitanException(ExitCode.Usage, $"this flavor's attention stops at document borders, which a parallelism that splits sequences does not serve; use the plain flavor, or set {MeshAxis.ContextParallel.DegreeKey()} to 1");
-        return model.call(new ModelInput(batch.Tokens, Documents: DocumentsOf(batch.Tokens)));
+        return model.call(new ModelInput(batch.Tokens, Documents: batch.Documents ?? DocumentsOf(batch.Tokens)));
     }
 
     /// <summary>The loss reads logits without looking: what does not fit would end the process there.</summary>

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Training.Adapters;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
@@ -19,11 +20,11 @@ internal sealed class RunCheckpoints : IDisposable
     private const string ModelFile = "model.safetensors", OptimizerFile = "optimizer.safetensors", RandomFile = "rng.safetensors", StateFile = "train_state.json", DataFile = "dataloader.json";
 
     private readonly CheckpointSection section;
-    private readonly string root;
+    private readonly string dumpFolder, root;
     private readonly IReadOnlyList<ModelParameter> parameters;
     private readonly FusedAdam optimizer;
     private readonly IReadOnlyDictionary<string, string> metadata;
-    private readonly Action<string> warn;
+    private readonly Action<string> warn, log;
     private readonly int lastStep;
     private readonly IProcessGroup world;
     private readonly CheckpointStore? store;
@@ -41,14 +42,17 @@ internal sealed class RunCheckpoints : IDisposable
     /// <param name="metadata">What made the run besides the job: plugins, and the options of converters.</param>
     /// <param name="warn">Receives warnings, on rank 0.</param>
     /// <param name="world">All ranks, in a group that carries CPU tensors; null for one rank.</param>
+    /// <param name="log">Receives log lines; null for nobody.</param>
     public RunCheckpoints(
-        JobConfig config, IReadOnlyList<ModelParameter> parameters, FusedAdam optimizer, IReadOnlyDictionary<string, string> metadata, Action<string> warn, IProcessGroup? world = null)
+        JobConfig config, IReadOnlyList<ModelParameter> parameters, FusedAdam optimizer, IReadOnlyDictionary<string, string> metadata, Action<string> warn, IProcessGroup? world = null, Action<string>? log = null)
     {
         this.world = world ?? new SingleRankGroup("world");
         (section, this.parameters, this.optimizer, this.warn) = (config.Checkpoint, parameters, optimizer, this.world.Rank == 0 ? warn : _ => { });
+        this.log = log ?? (_ => { });
         this.metadata = CheckpointOrigin.Of(config, metadata);
         lastStep = config.Training.Steps;
-        root = Path.Combine(config.Job.DumpFolder, section.Folder);
+        dumpFolder = config.Job.DumpFolder;
+        root = RootOf(config);
         if (section.Enable || section.CreateSeedCheckpoint) store = new CheckpointStore(root, section.KeepLatestK, writable: !section.LoadOnly, this.warn, this.world);
     }
 
@@ -57,6 +61,12 @@ internal sealed class RunCheckpoints : IDisposable
 
     /// <summary>The parameters that converters added: weights that are loaded as a start need not have them.</summary>
     public IReadOnlySet<string> Added { get; init; } = new HashSet<string>();
+
+    /// <summary>The low-rank adapters that converters added; null for none. They are saved apart when the run ends.</summary>
+    public AdapterExport? Adapters { get; init; }
+
+    /// <summary>Hugging Face's checkpoints, for a job that starts from one or ends with one.</summary>
+    public HuggingFaceCheckpoints? HuggingFace { get; init; }
 
     /// <summary>Where a loaded checkpoint left off.</summary>
     /// <param name="Folder">The checkpoint.</param>
@@ -68,22 +78,33 @@ internal sealed class RunCheckpoints : IDisposable
     {
         /// <summary>Parameters that are not in it and keep what they were initialised with.</summary>
         public IReadOnlyList<string> New { get; init; } = [];
+
+        /// <summary>What was loaded, in words.</summary>
+        public string What { get; init; } = "checkpoint";
+
+        /// <summary>How much was read, in words; empty where nothing is said.</summary>
+        public string Read { get; init; } = "";
     }
 
-    /// <summary>Loads the run's own newest checkpoint, else <c>initial_load_path</c>; null for a fresh start.</summary>
+    /// <summary>The folder of a job's checkpoints.</summary>
+    public static string RootOf(JobConfig config) => Path.Combine(config.Job.DumpFolder, config.Checkpoint.Folder);
+
+    /// <summary>Loads the run's own newest checkpoint, else <c>initial_load_path</c>, else Hugging Face weights of <c>model.hf_assets_path</c>; null for a fresh start.</summary>
     public Loaded? Load(DataLoader data)
     {
         if (store is null || section.CreateSeedCheckpoint) return null;
         var own = section.LoadStep >= 0 ? store.Open(section.LoadStep) : store.OpenNewest();
         if (own is not null)
         {
-            if (section.InitialLoadPath is not null) warn($"checkpoint.initial_load_path is not used: '{root}' has a checkpoint of this run");
+            foreach (var unused in new[] { section.InitialLoadPath is null ? null : "initial_load_path", section.InitialLoadInHf ? "initial_load_in_hf" : null }.OfType<string>())
+                warn($"checkpoint.{unused} is not used: '{root}' has a checkpoint of this run");
             var loaded = LoadAll(own, data, modelOnly: own.Manifest.Step == 0 && !own.Has(StateFile));
             loadedStep = branch = loaded.Step;
             WarnOfBranch(own.Manifest.Step, loaded.Step);
             return loaded;
         }
 
+        if (section.InitialLoadInHf) return LoadHuggingFace();
         if (section.InitialLoadPath is not { } path) return null;
         return LoadAll(CheckpointStore.OpenFolder(path, world), data, section.InitialLoadModelOnly);
     }
@@ -97,12 +118,20 @@ internal sealed class RunCheckpoints : IDisposable
     {
         // What was loaded is there, with all its parts, and whoever took no step has nothing to put in its place. A stop that is asked for during a save finds its step saved.
         if (section.LoadOnly || step == loadedStep || step == saved) return;
-        if (isLast && section.LastSaveModelOnly)
-        {
-            SaveModel(step);
-            return;
-        }
+        // First what is small: when its disk is full, the run goes on from the checkpoint before.
+        var folder = Path.Combine(dumpFolder, "adapter", $"step-{step}");
+        if (isLast && Adapters is not null && Adapters.Save(folder)) log($"Saved the adapters in PEFT's format: {folder}");
+        if (!isLast || !section.LastSaveModelOnly) SaveAll(step, tokens, data);
+        else if (section.LastSaveInHf) SaveHuggingFace(step);
+        else SaveModel(step);
+    }
 
+    public void SaveSeed() => SaveModel(0);
+
+    public void Dispose() => store?.Dispose();
+
+    private void SaveAll(long step, long tokens, DataState data)
+    {
         using var random = get_rng_state();
         store!.Save(step, new CheckpointContents(
             new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = Weights, [OptimizerFile] = Moments, [RandomFile] = [Random(random)] },
@@ -115,10 +144,6 @@ internal sealed class RunCheckpoints : IDisposable
         branch = null;
         saved = step;
     }
-
-    public void SaveSeed() => SaveModel(0);
-
-    public void Dispose() => store?.Dispose();
 
     private IReadOnlyList<TensorPart> Weights => [.. parameters.Select(p => new TensorPart(p.Fqn, p.Parameter, p.Layout, p.Replicas)), .. Kept];
 
@@ -142,29 +167,59 @@ internal sealed class RunCheckpoints : IDisposable
     /// </summary>
     private TensorPart Random(Tensor state) => TensorPart.Whole("torch", state, world.Size);
 
-    /// <summary>The weights alone, in the dtype to export, and buffers in their own; in their own where that cannot hold them, since there is nothing else of them.</summary>
+    /// <summary>The weights alone, in the dtype to export, and buffers in their own.</summary>
     private void SaveModel(long step)
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
-        var type = ModelBuilder.TypeOf(section.ExportDtype);
-        IReadOnlyList<TensorPart> weights = Weights, exported = [.. weights.SkipLast(Kept.Count()).Select(w => w with { Tensor = w.Tensor.to(type) }), .. Kept];
-        var tooLarge = Agreement.All(world, () => Finiteness.FirstNonFinite(weights) is null ? Finiteness.FirstNonFinite(exported) : null).FirstOrDefault(t => t is not null);
-        if (tooLarge is not null) warn($"checkpoint.export_dtype = {section.ExportDtype} cannot hold the values of {tooLarge}: step-{step} is saved in the dtype of the weights");
-        store!.Save(step, new CheckpointContents(
-            new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = tooLarge is null ? exported : weights }, new Dictionary<string, string>(), metadata), branch);
+        var weights = Weights;
+        if (ExportType(step, weights) is { } type) weights = [.. weights.SkipLast(Kept.Count()).Select(w => w with { Tensor = w.Tensor.to(type) }), .. Kept];
+        SaveWeights(step, new CheckpointContents(new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = weights }, new Dictionary<string, string>(), metadata));
+    }
+
+    /// <summary>Another program's model has no place for adapters: they are merged into the weights.</summary>
+    private void SaveHuggingFace(long step)
+    {
+        using var scope = NewDisposeScope();
+        var weights = Adapters?.Merge(Weights) ?? Weights;
+        SaveWeights(step, HuggingFace!.Contents(ModelFile, weights, Kept.Select(b => b.Name).ToHashSet(), ExportType(step, weights), metadata));
+    }
+
+    private void SaveWeights(long step, CheckpointContents contents)
+    {
+        store!.Save(step, contents, branch);
         branch = null;
+    }
+
+    /// <summary>The dtype to export; null, with a warning, where it cannot hold a weight: there is nothing else of the weights, so they keep their own.</summary>
+    private ScalarType? ExportType(long step, IReadOnlyList<TensorPart> weights)
+    {
+        var type = ModelBuilder.TypeOf(section.ExportDtype);
+        var tooLarge = Agreement.All(world, () => Finiteness.FirstNonFinite(weights) is null ? Finiteness.FirstNonFinite(weights.SkipLast(Kept.Count()), type) : null).FirstOrDefault(t => t is not null);
+        if (tooLarge is null) return type;
+        warn($"checkpoint.export_dtype = {section.ExportDtype} cannot hold the values of {tooLarge}: step-{step} is saved in the dtype of the weights");
+        return null;
+    }
+
+    private Loaded LoadHuggingFace()
+    {
+        var excluded = section.ExcludeFromLoading.Where(e => e == "model").ToArray();
+        var weights = HuggingFace!.Initial;
+        var (fresh, read) = excluded.Length > 0 ? ([], "") : weights.Load(Weights, Added);
+        return new Loaded(weights.Root, 0, 0, 0, excluded) { New = fresh, What = "Hugging Face weights", Read = read };
     }
 
     private Loaded LoadAll(OpenedCheckpoint checkpoint, DataLoader data, bool modelOnly)
     {
+        if (modelOnly && checkpoint.IsHuggingFace)
+            throw new TitanException(ExitCode.Data, $"'{checkpoint.Folder}' holds weights in Hugging Face's format: load it with checkpoint.initial_load_in_hf = true");
         if (!modelOnly && !checkpoint.Has(StateFile))
         {
             if (checkpoint.Manifest.Step >= lastStep)
                 throw new TitanException(ExitCode.Usage,
                     $"'{checkpoint.Folder}' is the end of a finished run of {checkpoint.Manifest.Step} steps: there is nothing left to train; choose another job.dump_folder to start over");
             throw new TitanException(ExitCode.Data,
-                $"'{checkpoint.Folder}' holds the weights alone and cannot be resumed; resume an earlier one (checkpoint.load_step), or start from it in a new job.dump_folder with checkpoint.initial_load_path");
+                $"'{checkpoint.Folder}' holds the weights alone{(checkpoint.IsHuggingFace ? ", in Hugging Face's format," : "")} and cannot be resumed; resume an earlier one (checkpoint.load_step), or start from it in a new job.dump_folder with checkpoint.initial_load_path{(checkpoint.IsHuggingFace ? " and checkpoint.initial_load_in_hf" : "")}");
         }
 
         // All that is wanted is read and checked; then it is taken.

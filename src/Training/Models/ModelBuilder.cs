@@ -1,3 +1,4 @@
+using System.IO.Enumeration;
 using Titan.Abstractions;
 using Titan.Kernels.Activations;
 using Titan.Models;
@@ -17,6 +18,7 @@ public static class ModelBuilder
         DeviceCapability capability = default, bool isPlan = false, long seed = 0)
     {
         var flavor = models.Find(config.Model.Name, config.Model.Flavor);
+        if (config.Checkpoint is { InitialLoadInHf: true } or { LastSaveInHf: true }) _ = HuggingFaceOf(config.Model, flavor);
         var model = flavor.Build(new ModelContext(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype)) { ForceLoadBalance = config.Debug.MoeForceLoadBalance });
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         var context = new ConversionContext(capability, fused, dimensions)
@@ -41,12 +43,17 @@ public static class ModelBuilder
         return (model, flavor, conversions);
     }
 
+    /// <summary>How a flavor is stored in Hugging Face's checkpoints.</summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/> when its family does not say.</exception>
+    public static HuggingFaceFormat HuggingFaceOf(ModelSection model, ModelFlavor flavor) =>
+        flavor.HuggingFace?.Invoke() ?? throw new TitanException(ExitCode.Usage, $"model {model.Name}/{model.Flavor}: its family does not say how it is stored in Hugging Face's checkpoints; leave checkpoint.initial_load_in_hf and checkpoint.last_save_in_hf at false");
+
     /// <summary>Freezes what the job names, and checks that something is left to train.</summary>
     private static void Freeze(LanguageModel model, IReadOnlyList<string> fqns)
     {
         var slots = new ModelSlots(model);
         foreach (var fqn in fqns)
-            if (slots.Freeze(name => name == fqn || name.StartsWith(fqn + ".", StringComparison.Ordinal)) == 0)
+            if (slots.Freeze(name => FileSystemName.MatchesSimpleExpression(fqn, name, ignoreCase: false) || FileSystemName.MatchesSimpleExpression(fqn + ".*", name, ignoreCase: false)) == 0)
                 throw new TitanException(ExitCode.Usage, $"model.frozen_fqns: no parameter is called '{fqn}' or lies in it; its first parts are {string.Join(", ", model.named_children().Select(c => c.name))}");
         if (!model.named_parameters().Any(p => p.parameter.requires_grad)) throw new TitanException(ExitCode.Usage, "all parameters are frozen: nothing is left to train; shorten model.frozen_fqns, or see what model.converters freeze");
     }

@@ -30,6 +30,9 @@ public sealed class ModelRegistry
         if (!families.TryAdd(name, flavors)) throw new TitanException(ExitCode.Plugin, $"model family '{name}' is registered twice");
     }
 
+    /// <summary>The flavors of a family that is registered.</summary>
+    public IReadOnlyDictionary<string, ModelFlavor> Flavors(string family) => families[family];
+
     /// <summary>Finds a flavor.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, listing the names.</exception>
     public ModelFlavor Find(string family, string flavor)

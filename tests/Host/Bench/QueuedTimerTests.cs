@@ -29,6 +29,20 @@ public sealed class QueuedTimerTests
     }
 
     [Fact]
+    public void Work_that_waits_for_the_device_is_not_waited_for_again_and_leaves_other_work_alone()
+    {
+        var timer = Timer();
+        Action waits = () => host = device = Math.Max(device, host) + 3;
+        timer.Seconds(waits);
+        var before = device;
+        timer.Seconds(waits);
+        Assert.Equal(3, device - before, 1e-9);
+        Assert.Equal(2, timer.Overtaken);
+        Assert.Equal(5, timer.Seconds(() => Queue(10)), 1e-9);
+        Assert.Equal(2, timer.Overtaken);
+    }
+
+    [Fact]
     public void What_keeps_the_device_busy_may_be_queued_as_often_as_it_takes()
     {
         using var scope = TorchSharp.torch.NewDisposeScope();

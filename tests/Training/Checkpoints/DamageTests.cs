@@ -120,10 +120,10 @@ public sealed class DamageTests : IDisposable
     [InlineData(false)]
     public void A_newer_format_is_neither_read_nor_set_aside(bool isSealed)
     {
-        SmallCheckpoint.EditManifest(folder.At("whole", "step-5"), m => m["format"] = 3);
+        SmallCheckpoint.EditManifest(folder.At("whole", "step-5"), m => m["format"] = 4);
         if (!isSealed) File.Delete(folder.At("whole", "step-5", CheckpointManifest.SealName));
         using var store = new CheckpointStore(folder.At("whole"), 0, writable: true, warnings.Add);
-        Assert.Contains("has format 3, this program reads up to 2; use a newer Titan", Refused(() => store.OpenNewest()), StringComparison.Ordinal);
+        Assert.Contains("has format 4, this program reads up to 3; use a newer Titan", Refused(() => store.OpenNewest()), StringComparison.Ordinal);
         Assert.True(Directory.Exists(folder.At("whole", "step-5")));
     }
 

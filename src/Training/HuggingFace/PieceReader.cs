@@ -1,0 +1,39 @@
+using Titan.Models;
+using Titan.Training.Checkpoints;
+using Titan.Training.Files;
+using static TorchSharp.torch;
+
+namespace Titan.Training.HuggingFace;
+
+/// <summary>Reads pieces of tensors from a folder: of each file only their bytes, from front to back, with no more than a chunk of them in memory.</summary>
+internal sealed class PieceReader(HuggingFaceFolder folder) : IDisposable
+{
+    /// <summary>Elements that are read at once.</summary>
+    public const long Chunk = 1 << 23;
+
+    private FileStream? file;
+
+    /// <summary>Bytes of tensors that were read.</summary>
+    public long BytesRead { get; private set; }
+
+    /// <summary>Reads pieces into the parts that they belong to.</summary>
+    public void Fill(IEnumerable<(Tensor Part, TensorPiece Piece)> pieces)
+    {
+        var chunks = pieces.SelectMany(p => p.Piece.InPartsOf(Chunk).Select(c => (p.Part, Piece: c, Stored: folder.Tensors[c.Foreign])));
+        foreach (var (part, piece, stored) in chunks.OrderBy(c => c.Stored.Path, StringComparer.Ordinal).ThenBy(c => c.Stored.Entry.Begin).ThenBy(c => c.Piece.Offset.FirstOrDefault()))
+        {
+            if (file?.Name != Path.GetFullPath(stored.Path))
+            {
+                file?.Dispose();
+                file = RegularFile.OpenRead(stored.Path);
+            }
+
+            using var scope = NewDisposeScope();
+            var box = empty([.. piece.Shape], dtype: stored.Entry.Type);
+            BytesRead += BoxReader.Read(file.SafeFileHandle, stored.Entry, new Box(piece.Offset, piece.Shape), box);
+            piece.CopyInto(part, box);
+        }
+    }
+
+    public void Dispose() => file?.Dispose();
+}
