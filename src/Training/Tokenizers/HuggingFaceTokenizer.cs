@@ -25,6 +25,7 @@ public sealed class HuggingFaceTokenizer : ITokenizer
     private readonly BytePairEncoder encoder;
     private readonly Dictionary<int, string> texts;
     private readonly HashSet<int> verbatim;
+    private readonly Dictionary<string, int> addedIds;
     private readonly bool deniesEos;
 
     private HuggingFaceTokenizer(JsonElement root, byte[] bytes, TokenizerReader reader, DocumentBorders borders)
@@ -45,6 +46,7 @@ public sealed class HuggingFaceTokenizer : ITokenizer
         encoder = new BytePairEncoder(symbols, model.Rules, model.IgnoreMerges ? model.Vocabulary : null);
         texts = all.ToDictionary(t => t.Value, t => t.Key);
         verbatim = [.. tokens.Select(t => t.Id)];
+        addedIds = tokens.ToDictionary(t => t.Content, t => t.Id, StringComparer.Ordinal);
         VocabularySize = all.Values.Max() + 1;
         (BosId, EosId) = (borders.Id("bos_token", all, reader), borders.Id("eos_token", all, reader));
         deniesEos = borders.DenyEos;
@@ -99,6 +101,9 @@ public sealed class HuggingFaceTokenizer : ITokenizer
             $"the tokenizer in '{folder}' names no token that ends a document, so documents would run into each other: {start}; "
             + $"name it in tokenizer_config.json as \"eos_token\" ({candidates}), or say \"eos_token\": null there to train without");
     }
+
+    /// <inheritdoc />
+    public int? AddedToken(string text) => addedIds.TryGetValue(text, out var id) ? id : null;
 
     /// <inheritdoc />
     public IReadOnlyList<int> Encode(string text)
