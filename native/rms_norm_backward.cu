@@ -1,6 +1,7 @@
 // Gradients of RMSNorm: dx = r * (g * w - x * r² * mean(g * w * x)), dw[d] = sum over rows of g * x * r, with r the saved reciprocal root. One pass over g and x makes
 // both: a block takes one slice of the rows and keeps its part of dw, a second kernel adds up the slices. So the order of the sums depends on the shape alone.
 #include "rows.cuh"
+#include "stage.cuh"
 
 template <typename T, int N> DEVICE float plus_products(const Raw<T, N>& g, const Raw<T, N>& w, const Raw<T, N>& x, float sum)
 {
@@ -46,16 +47,35 @@ DEVICE Raw<T, N> gradient(const Raw<T, N>& g, const Raw<T, N>& w, const Raw<T, N
 
 template <bool Past, bool Whole, typename T>
 DEVICE void rms_norm_backward(
-    const T* g, const T* x, const T* w, const float* rstd, const T* past, i64 rows, i64 columns, T* dx, float* partial, float* amax, RowSums& sums, float* shared)
+    const T* g, const T* x, const T* w, const float* rstd, const T* past, i64 rows, i64 columns, T* dx, float* partial, float* amax, RowSums& sums, u32* memory)
 {
-    constexpr int N = lanes_of<T>(), K = kept_packs<T>();
+    constexpr int N = lanes_of<T>(), K = kept_packs<T>(), Tensors = Past ? 3 : 2;
+    // A row of fp32 would take more shared memory than some devices have.
+    constexpr bool Staged = Whole && sizeof(T) == 2;
     const int width = (int)columns, step = blockDim.x * N, first = threadIdx.x * N, threads = blockDim.x * blockDim.y, thread = threadIdx.y * blockDim.x + threadIdx.x;
     const i64 slice = (rows + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * slice, end = begin + slice < rows ? begin + slice : rows;
     const float share = 1.0f / (float)width;
     float* own = partial + blockIdx.x * columns;
-    // The thread's sums of a pack are N / 4 fours.
-    float* dw = shared + 4 * thread;
+    // The thread's sums of a pack are N / 4 fours. Behind the sums of all threads lies what comes of the next row: pieces of g, of x and of what flows past.
+    float* dw = reinterpret_cast<float*>(memory) + 4 * thread;
     const int apart = 4 * threads;
+    const Place stage = Place(memory) + (K * N / 4 * threads + thread);
+    const auto bring = [=](i64 row)
+    {
+        UNROLL for (int p = 0; p < K; p++)
+        {
+            if (!Staged || row >= end || first + p * step >= width) continue;
+            const i64 at = row * width + first + p * step;
+            stage_piece(stage + Tensors * p * threads, g + at);
+            stage_piece(stage + (Tensors * p + 1) * threads, x + at);
+            if (Past) stage_piece(stage + (Tensors * p + 2) * threads, past + at);
+        }
+
+        end_group();
+    };
+    const auto root = [=](i64 row) { return row < end ? rstd[row] : 0.0f; };
+    bring(begin + threadIdx.y);
+    float r = root(begin + threadIdx.y);
     UNROLL for (int k = 0; k < K * N / 4; k++) *reinterpret_cast<Pack<float, 4>*>(dw + k * apart) = Pack<float, 4> {};
 
     u32 magnitudes = 0;
@@ -67,18 +87,19 @@ DEVICE void rms_norm_backward(
         const int stop = row < end ? width : 0;
         // The weight comes from the first-level cache each time: in registers it would leave no room for more threads.
         Raw<T, N> kept_g[K], kept_x[K], kept_past[K], kept_w[K];
+        await_groups<0>();
         UNROLL for (int p = 0; p < K; p++)
         {
             const int c = first + p * step;
             if (c >= stop) continue;
-            kept_g[p] = fetch<N>(g + from + c, Whole, width - c);
-            kept_x[p] = fetch<N>(x + from + c, Whole, width - c);
-            if (Past) kept_past[p] = fetch<N>(past + from + c, Whole, width - c);
+            kept_g[p] = Staged ? arrived<N, T>(stage + Tensors * p * threads) : fetch<N>(g + from + c, Whole, width - c);
+            kept_x[p] = Staged ? arrived<N, T>(stage + (Tensors * p + 1) * threads) : fetch<N>(x + from + c, Whole, width - c);
+            if (Past) kept_past[p] = Staged ? arrived<N, T>(stage + (Tensors * p + 2) * threads) : fetch<N>(past + from + c, Whole, width - c);
             kept_w[p] = fetch<N>(w + c, Whole, width - c);
         }
 
-        // With the others on their way, not after them.
-        const float r = row < end ? rstd[row] : 0.0f;
+        bring(row + blockDim.y);
+        const float next = root(row + blockDim.y);
         float products = 0.0f;
         UNROLL for (int p = 0; p < K; p++)
             if (first + p * step < stop) products = plus_products(kept_g[p], kept_w[p], kept_x[p], products);
@@ -111,6 +132,8 @@ DEVICE void rms_norm_backward(
             weigh(a, b, r, sum, 4);
             for (int k = 0; k < N && c + k < width; k++) own[c + k] = sum[k];
         }
+
+        r = next;
     }
 
     if (begin >= end)
@@ -132,18 +155,18 @@ DEVICE void rms_norm_backward(
     leave_amax<T>(magnitudes, amax);
 }
 
-// g, x [R, D], w [D], rstd [R], past [R, D] or null -> dx [R, D] (plus past), partial [blocks, D], amax [blocks] or null.
+// g, x [R, D], w [D], rstd [R], past [R, D] or null -> dx [R, D] (plus past), partial [blocks, D], amax [blocks] or null. Shared memory: 64 bytes a thread for the weight's gradient, and
+// for bf16 32 more for each of g, x and past: the next row comes there while a thread works on its own.
 template <typename T>
 DEVICE void rms_norm_backward(const T* g, const T* x, const T* w, const float* rstd, const T* past, i64 rows, i64 width, T* dx, float* partial, float* amax)
 {
     __shared__ RowSums sums;
-    // Sums of the weight's gradient, 16 for each thread.
-    __shared__ __align__(16) float shared[512 * 16];
+    DYNAMIC_SHARED(memory);
     const bool whole = aligned(g) && aligned(x) && aligned(w) && aligned(past) && aligned(dx) && width % lanes_of<T>() == 0;
-    if (past && whole) rms_norm_backward<true, true>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, shared);
-    else if (past) rms_norm_backward<true, false>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, shared);
-    else if (whole) rms_norm_backward<false, true>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, shared);
-    else rms_norm_backward<false, false>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, shared);
+    if (past && whole) rms_norm_backward<true, true>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, memory);
+    else if (past) rms_norm_backward<true, false>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, memory);
+    else if (whole) rms_norm_backward<false, true>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, memory);
+    else rms_norm_backward<false, false>(g, x, w, rstd, past, rows, width, dx, partial, amax, sums, memory);
 }
 
 KERNEL_OF(512, 2) rms_norm_backward_bf16(

@@ -63,7 +63,7 @@ internal sealed class ExportedOptions
         // A class that is not what it is exported as: the host refuses to load it, and says why.
         if (type.IsAbstract || !type.IsAssignableTo(contract)) return ([], []);
         // A kind whose interface does not ask for options has none.
-        var options = contract.GetProperty("OptionsType", typeof(Type)) is { } property ? OptionsRecord.Describe((Type?)property.GetValue(RuntimeHelpers.GetUninitializedObject(type))) : [];
+        var options = OptionsRecord.PropertyOf(contract) is { } property ? OptionsRecord.Describe((Type?)property.GetValue(RuntimeHelpers.GetUninitializedObject(type))) : [];
         return (options, Flavors(contract, type));
     }
 

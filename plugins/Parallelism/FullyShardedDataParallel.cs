@@ -21,7 +21,7 @@ public sealed class FullyShardedDataParallel : IParallelism
         return new ParallelismPlan(
         [
             .. GatherPlan.Of(units, context),
-            .. GradientReduction.Plan(shards.Select(u => (IReadOnlyList<long>)[.. u.Where(w => w.Source.Parameter.requires_grad).Select(w => w.Elements)]), context.Group, null, context.Step.MicroBatches),
+            .. GradientReduction.Plan(shards.SelectMany(u => u.GroupBy(w => w.Group)).Select(u => (u.Key, (IReadOnlyList<long>)[.. u.Where(w => w.Source.Parameter.requires_grad).Select(w => w.Elements)]))!, null, context.Step.MicroBatches),
             .. ScaleAmaxes.Plan(shards, context.Group),
         ])
         {

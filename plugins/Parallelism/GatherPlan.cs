@@ -10,9 +10,9 @@ internal static class GatherPlan
     /// <param name="context">The run.</param>
     public static IReadOnlyList<PlannedCollective> Of(IReadOnlyList<IReadOnlyList<UnitWeight>> units, ParallelizationContext context)
     {
-        var noted = new List<(IReadOnlyList<PlannedTensor> Tensors, StepPhase When)>();
+        var noted = new List<(IProcessGroup Group, IReadOnlyList<PlannedTensor> Tensors, StepPhase When)>();
         var phase = StepPhase.Forward;
-        var rehearsed = units.Select(u => new NotedUnit([.. u.Select(w => WeightShards.Of(w, context))], tensors => noted.Add((tensors, phase)))).ToList();
+        var rehearsed = units.Select(u => new NotedUnit([.. u.Select(w => WeightShards.Of(w, context))], (group, tensors) => noted.Add((group, tensors, phase)))).ToList();
         var schedule = new GatherSchedule(rehearsed, (ShardedDataParallelOptions)context.Options);
         for (var microBatch = 0; microBatch < 2; microBatch++)
         {
@@ -25,7 +25,7 @@ internal static class GatherPlan
             schedule.ReleaseAll();
         }
 
-        return [.. noted.Select(n => new PlannedCollective(context.Group, CollectiveVerb.AllGather, n.Tensors, context.Step.MicroBatches, n.When, "weights"))];
+        return [.. noted.Select(n => new PlannedCollective(n.Group, CollectiveVerb.AllGather, n.Tensors, context.Step.MicroBatches, n.When, "weights"))];
 
         void Backward(int i)
         {
@@ -56,8 +56,8 @@ internal static class GatherPlan
         static long Bytes(WeightShards shards, WeightUse form) => shards.Ranks * shards.Sent(form).Sum(t => t.Bytes);
     }
 
-    private sealed class NotedUnit(IReadOnlyList<WeightShards> shards, Action<IReadOnlyList<PlannedTensor>> note) : GatheredUnit(shards)
+    private sealed class NotedUnit(IReadOnlyList<WeightShards> shards, Action<IProcessGroup, IReadOnlyList<PlannedTensor>> note) : GatheredUnit(shards)
     {
-        protected override void Gather(IReadOnlyList<(int Weight, WeightUse Form)> missing) => note([.. missing.SelectMany(m => Shards[m.Weight].Sent(m.Form))]);
+        protected override void Gather(IProcessGroup group, IReadOnlyList<(int Weight, WeightUse Form)> missing) => note(group, [.. missing.SelectMany(m => Shards[m.Weight].Sent(m.Form))]);
     }
 }

@@ -2,7 +2,7 @@ using Titan.Abstractions;
 
 namespace Titan.Plugins.Parallelism;
 
-/// <summary>Weights that are gathered together, by one collective for all that are missing. Which are missing when is the same in a run and in a plan.</summary>
+/// <summary>Weights that are gathered together, by one collective for all that are missing, or one for each group of ranks that shards some of them. Which are missing when is the same in a run and in a plan.</summary>
 /// <param name="shards">The weights.</param>
 internal abstract class GatheredUnit(IReadOnlyList<WeightShards> shards)
 {
@@ -27,7 +27,7 @@ internal abstract class GatheredUnit(IReadOnlyList<WeightShards> shards)
     {
         List<(int Weight, WeightUse Form)> missing = [.. shards.Select((s, i) => (i, s.Form(use))).Where(w => !begun.Contains(w))];
         if (missing.Count == 0) return;
-        Gather(missing);
+        foreach (var together in missing.GroupBy(m => shards[m.Weight].Group)) Gather(together.Key, [.. together]);
         begun.UnionWith(missing);
     }
 
@@ -37,6 +37,6 @@ internal abstract class GatheredUnit(IReadOnlyList<WeightShards> shards)
     /// <summary>Drops what was gathered.</summary>
     public virtual void Release() => begun.Clear();
 
-    /// <summary>Issues the collective for some weights.</summary>
-    protected abstract void Gather(IReadOnlyList<(int Weight, WeightUse Form)> missing);
+    /// <summary>Issues the collective for some weights, which a group shards.</summary>
+    protected abstract void Gather(IProcessGroup group, IReadOnlyList<(int Weight, WeightUse Form)> missing);
 }

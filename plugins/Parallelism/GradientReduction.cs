@@ -7,8 +7,7 @@ namespace Titan.Plugins.Parallelism;
 /// <summary>
 /// Sums gradients over ranks, in fp32, a unit at a time as soon as backward has delivered all of it: reduce-scatter to the shards, then all-reduce over the replicas.
 /// </summary>
-/// <param name="shards">The ranks among which rows are shared out; null for weights that are only replicated.</param>
-internal sealed class GradientReduction(IProcessGroup? shards)
+internal sealed class GradientReduction
 {
     /// <summary>What <see cref="HeldBytes"/> are.</summary>
     public const string MemoryName = "reducing", MemoryNote = "reducing: the fp32 gradients of two units";
@@ -24,9 +23,10 @@ internal sealed class GradientReduction(IProcessGroup? shards)
     /// <summary>The units whose shards are on their way, oldest first; the parts are views of the message.</summary>
     private readonly Queue<(IWork Work, Tensor Message, IReadOnlyList<Part> Shards)> replicating = [];
 
+    /// <param name="Group">The ranks among which rows are shared out; null for weights that are only replicated.</param>
     /// <param name="Weights">What is reduced together, in the order that all ranks know.</param>
     /// <param name="Delivered">The gradients of whole weights that have come, filled up to whole shards.</param>
-    private sealed record Unit(IReadOnlyList<IReducedWeight> Weights, Dictionary<IReducedWeight, Tensor> Delivered);
+    private sealed record Unit(IProcessGroup? Group, IReadOnlyList<IReducedWeight> Weights, Dictionary<IReducedWeight, Tensor> Delivered);
 
     private sealed record Part(IReducedWeight Weight, Tensor Gradient);
 
@@ -34,21 +34,22 @@ internal sealed class GradientReduction(IProcessGroup? shards)
     public IProcessGroup? Replicas { get; set; }
 
     /// <summary>Adds a unit.</summary>
-    public void Add(IReadOnlyList<IReducedWeight> weights)
+    /// <param name="weights">What is reduced together.</param>
+    /// <param name="group">The ranks among which rows are shared out; null for weights that are only replicated.</param>
+    public void Add(IReadOnlyList<IReducedWeight> weights, IProcessGroup? group)
     {
-        var unit = new Unit([.. weights.Where(w => w.Parameter.requires_grad)], []);
+        var unit = new Unit(group, [.. weights.Where(w => w.Parameter.requires_grad)], []);
         units.Add(unit);
         foreach (var weight in unit.Weights) unitOf[weight] = unit;
     }
 
     /// <summary>What is reduced in a step: unit by unit, once for each micro-batch.</summary>
-    /// <param name="units">The elements of each weight's shard, of the weights that are trained.</param>
-    /// <param name="shards">The ranks among which rows are shared out; null for none.</param>
+    /// <param name="units">The ranks among which rows are shared out, null for none, and the elements of each weight's shard, of the weights that are trained.</param>
     /// <param name="replicas">The ranks that hold the same shards; null for none.</param>
     /// <param name="microBatches">Forward and backward passes of a step.</param>
-    public static IEnumerable<PlannedCollective> Plan(IEnumerable<IReadOnlyList<long>> units, IProcessGroup? shards, IProcessGroup? replicas, int microBatches)
+    public static IEnumerable<PlannedCollective> Plan(IEnumerable<(IProcessGroup? Group, IReadOnlyList<long> Elements)> units, IProcessGroup? replicas, int microBatches)
     {
-        foreach (var unit in units.Where(u => u.Count > 0))
+        foreach (var (shards, unit) in units.Where(u => u.Elements.Count > 0))
         {
             if (shards is not null) yield return new PlannedCollective(shards, CollectiveVerb.ReduceScatter, [.. unit.Select(PlannedTensor.Float32)], microBatches, StepPhase.Backward, What);
             if (replicas is not null) yield return PlannedCollective.AllReduce(replicas, unit.Sum(), microBatches, StepPhase.Backward, What);
@@ -65,13 +66,14 @@ internal sealed class GradientReduction(IProcessGroup? shards)
         using var none = no_grad();
         using var scope = NewDisposeScope();
         var unit = unitOf[weight];
+        gradient = weight.Turned(gradient);
         if (unit.Delivered.TryGetValue(weight, out var before))
         {
             before.narrow(0, 0, gradient.shape[0]).add_(gradient);
             return;
         }
 
-        unit.Delivered[weight] = Padded(gradient, weight.Rows.PerRank * (shards?.Size ?? 1)).DetachFromDisposeScope();
+        unit.Delivered[weight] = Padded(gradient, weight.Rows.PerRank * (unit.Group?.Size ?? 1)).DetachFromDisposeScope();
         if (unit.Delivered.Count == unit.Weights.Count) Begin(unit);
     }
 
@@ -104,7 +106,7 @@ internal sealed class GradientReduction(IProcessGroup? shards)
         // The order of the weights, not of arrival: it must be the same on every rank.
         List<Part> whole = [.. unit.Weights.Where(unit.Delivered.ContainsKey).Select(w => new Part(w, unit.Delivered[w]))];
         unit.Delivered.Clear();
-        if (shards is null)
+        if (unit.Group is not { } shards)
         {
             Replicate(whole);
             return;
@@ -153,7 +155,9 @@ internal sealed class GradientReduction(IProcessGroup? shards)
         foreach (var (weight, gradient) in parts)
         {
             using (gradient)
-            using (var own = gradient.narrow(0, 0, weight.Parameter.shape[0])) WeightGradient.Add(weight.Parameter, own);
+            using (var turned = weight.Turned(weight.Parameter))
+            using (var own = gradient.narrow(0, 0, turned.shape[0]))
+            using (var back = weight.Turned(own)) WeightGradient.Add(weight.Parameter, back);
         }
     }
 }

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using static TorchSharp.torch;
 
 namespace Titan.Plugins.Parallelism;
 
@@ -7,4 +8,7 @@ internal interface IReducedWeight : IWeightSource
 {
     /// <summary>How rows are shared out; one full shard for a weight that is only replicated.</summary>
     RowShards Rows { get; }
+
+    /// <summary>A view of a gradient with its rows first, or back.</summary>
+    Tensor Turned(Tensor gradient);
 }

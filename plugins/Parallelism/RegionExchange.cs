@@ -14,9 +14,10 @@ internal sealed record RegionExchange(SequenceRegion Region, long InputFeatures,
     public static RegionExchange Of(SequenceRegion region, IReadOnlyDictionary<string, IWeightedLayer> layers)
     {
         var readers = region.Readers.Select(r => (layers[r] as ILinear)?.InputCodec).Distinct().ToList();
-        var writer = region.Writer is { } name ? (ILinear)layers[name] : null;
+        // Experts add to the residual stream what they have read of it.
+        var writer = region.Writer is { } name ? layers[name] as ILinear : null;
         var first = (ILinear)layers[region.Readers[0]];
-        return new RegionExchange(region, first.Shape.K, (writer ?? first).Shape.N, readers.Count == 1 ? readers[0] : null, writer?.GradientCodec);
+        return new RegionExchange(region, first.Shape.K, region.Writer is null ? first.Shape.N : writer?.Shape.N ?? first.Shape.K, readers.Count == 1 ? readers[0] : null, writer?.GradientCodec);
     }
 
     /// <summary>For the run's report.</summary>

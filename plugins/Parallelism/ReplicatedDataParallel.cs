@@ -14,8 +14,10 @@ public sealed class ReplicatedDataParallel : IParallelism
     {
         var units = Units.Of(context);
         var isSharded = units.SelectMany(u => u).Any(w => w.Source is ShardedWeight);
-        var elements = units.Select(u => (IReadOnlyList<long>)[.. u.Select(w => w.Source).Where(w => w.Parameter.requires_grad).Select(w => w is ShardedWeight s ? s.Shards.Elements : w.Parameter.numel())]).ToList();
-        var plan = new ParallelismPlan([.. GradientReduction.Plan(elements, null, context.Group, context.Step.MicroBatches)]);
+        // What different ranks shard is reduced apart.
+        var together = units.SelectMany(u => u.Select(w => w.Source).GroupBy(w => (w as ShardedWeight)?.Shards.Group));
+        var elements = together.Select(u => (IReadOnlyList<long>)[.. u.Where(w => w.Parameter.requires_grad).Select(w => w is ShardedWeight s ? s.Shards.Elements : w.Parameter.numel())]).ToList();
+        var plan = new ParallelismPlan([.. GradientReduction.Plan(elements.Select(u => ((IProcessGroup?)null, u)), context.Group, context.Step.MicroBatches)]);
         return isSharded ? plan : plan with
         {
             Memory = new Dictionary<string, long> { [GradientReduction.MemoryName] = GradientReduction.HeldBytes(elements.Select(u => u.Sum())) }, MemoryNotes = [GradientReduction.MemoryNote],
@@ -34,8 +36,8 @@ public sealed class ReplicatedDataParallel : IParallelism
             return new ReplicatedModel(null);
         }
 
-        var gradients = new GradientReduction(null) { Replicas = context.Group };
-        foreach (var unit in units) gradients.Add([.. unit.Select(w => Replicate(w, gradients, context))]);
+        var gradients = new GradientReduction { Replicas = context.Group };
+        foreach (var unit in units) gradients.Add([.. unit.Select(w => Replicate(w, gradients, context))], null);
         return new ReplicatedModel(gradients);
     }
 

@@ -23,6 +23,8 @@ internal sealed class ReplicatedWeight : IReducedWeight
 
     public RowShards Rows { get; }
 
+    public Tensor Turned(Tensor gradient) => gradient.alias();
+
     public ShardLayout Layout => inner.Layout;
 
     public int Replicas { get; }

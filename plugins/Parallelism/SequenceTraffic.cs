@@ -37,7 +37,7 @@ internal sealed class SequenceTraffic(IProcessGroup group, StepShape step, Scala
         Add(type == ScalarType.Float32 ? CollectiveVerb.ReduceScatter : CollectiveVerb.AllToAll, [Part(features)], times, when, Activations);
 
     /// <summary>The sum of a gradient in fp32.</summary>
-    public void Reduce(long elements) => Add(CollectiveVerb.AllReduce, [PlannedTensor.Float32(elements)], 1, StepPhase.Backward, "gradients of norms");
+    public void Reduce(long elements) => Add(CollectiveVerb.AllReduce, [PlannedTensor.Float32(elements)], 1, StepPhase.Backward, "gradients of whole weights");
 
     /// <summary>Logits [B, S, features] of a rank's part of the vocabulary.</summary>
     public void GatherLogits(long features) => Add(CollectiveVerb.AllGather, [new PlannedTensor(type, step.Tokens * features * Size)], 1, StepPhase.Forward, "logits");

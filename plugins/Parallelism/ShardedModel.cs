@@ -11,14 +11,14 @@ internal sealed class ShardedModel : IAppliedParallelism
 
     public ShardedModel(ParallelizationContext context)
     {
-        (gradients, amaxes) = (new GradientReduction(context.Group), new ScaleAmaxes(context.Group));
+        (gradients, amaxes) = (new GradientReduction(), new ScaleAmaxes(context.Group));
         var units = new List<ShardedUnit>();
         foreach (var unit in Units.Of(context))
         {
             var weights = unit.Select(w => Shard(w, context)).ToList();
-            gradients.Add(weights);
+            foreach (var together in weights.GroupBy(w => w.Shards.Group)) gradients.Add([.. together], together.Key);
             amaxes.Add(weights);
-            units.Add(new ShardedUnit(weights, context.Group, amaxes));
+            units.Add(new ShardedUnit(weights, amaxes));
         }
 
         schedule = new GatherSchedule(units, (ShardedDataParallelOptions)context.Options);

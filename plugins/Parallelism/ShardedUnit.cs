@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Titan.Plugins.Parallelism;
 
 /// <summary>A unit of a run.</summary>
-internal sealed class ShardedUnit(IReadOnlyList<ShardedWeight> weights, IProcessGroup group, ScaleAmaxes amaxes) : GatheredUnit([.. weights.Select(w => w.Shards)])
+internal sealed class ShardedUnit(IReadOnlyList<ShardedWeight> weights, ScaleAmaxes amaxes) : GatheredUnit([.. weights.Select(w => w.Shards)])
 {
     private readonly Dictionary<(ShardedWeight, WeightUse), IDisposable> gathered = [];
     private readonly List<Gathering> pending = [];
@@ -42,12 +42,12 @@ internal sealed class ShardedUnit(IReadOnlyList<ShardedWeight> weights, IProcess
         using var none = no_grad();
         using var scope = NewDisposeScope();
         var shard = weight.Padded(weight.Parameter.alias());
-        var whole = empty([shard.shape[0] * group.Size, .. shard.shape[1..]], dtype: shard.dtype, device: shard.device);
-        group.AllGatherIntoTensor(whole, shard);
+        var whole = empty([shard.shape[0] * weight.Shards.Ranks, .. shard.shape[1..]], dtype: shard.dtype, device: shard.device);
+        weight.Shards.Group.AllGatherIntoTensor(whole, shard);
         return whole.narrow(0, 0, weight.Rows.Rows).to(type).MoveToOuterDisposeScope();
     }
 
-    protected override void Gather(IReadOnlyList<(int Weight, WeightUse Form)> missing)
+    protected override void Gather(IProcessGroup group, IReadOnlyList<(int Weight, WeightUse Form)> missing)
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();

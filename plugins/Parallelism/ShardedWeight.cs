@@ -18,7 +18,8 @@ internal sealed class ShardedWeight : IReducedWeight
     {
         (inner, Shards) = (whole.Source, WeightShards.Of(whole, context));
         var parameter = inner.Parameter;
-        Layout = Rows.OfRank(inner.Layout, context.Group.Rank);
+        var (start, count) = Rows.OfRank(Shards.Group.Rank);
+        Layout = inner.Layout.Narrow(Shards.Dimension, start, count);
         using var none = no_grad();
         Parameter = new Parameter(empty([.. Layout.Shape], dtype: parameter.dtype, device: context.Device), parameter.requires_grad);
         Replicas = inner.Replicas;
@@ -47,6 +48,9 @@ internal sealed class ShardedWeight : IReducedWeight
 
     /// <inheritdoc />
     public RowShards Rows => Shards.Rows;
+
+    /// <inheritdoc />
+    public Tensor Turned(Tensor gradient) => Shards.Turned(gradient);
 
     /// <summary>Sums the gradients of all weights.</summary>
     public GradientReduction Gradients { get; private set; } = null!;
@@ -86,7 +90,7 @@ internal sealed class ShardedWeight : IReducedWeight
     public IReadOnlyList<Tensor> Encode(WeightUse use, Tensor? amax)
     {
         using var scope = NewDisposeScope();
-        var shard = Padded(Codec is null && Parameter.dtype != Shards.WireType ? Parameter.to(Shards.WireType) : Parameter.alias());
+        var shard = Padded(Turned(Codec is null && Parameter.dtype != Shards.WireType ? Parameter.to(Shards.WireType) : Parameter.alias())).contiguous();
         return [.. (Codec is null ? [shard] : Codec.Encode(shard, amax, use)).Select(p => p.MoveToOuterDisposeScope())];
     }
 
@@ -96,7 +100,7 @@ internal sealed class ShardedWeight : IReducedWeight
 
     /// <summary>The whole weight from the parts of all ranks: a tensor, or what the codec makes.</summary>
     public IDisposable Decode(IReadOnlyList<Tensor> planes, WeightUse use, Tensor? amax) =>
-        Codec is null ? planes[0].narrow(0, 0, Rows.Rows).DetachFromDisposeScope() : Codec.Decode(planes, amax, use);
+        Codec is null ? Turned(planes[0].narrow(0, 0, Rows.Rows)).DetachFromDisposeScope() : Codec.Decode(planes, amax, use);
 
     /// <summary>This rank's rows, filled up with zeros to a full shard.</summary>
     public Tensor Padded(Tensor shard)

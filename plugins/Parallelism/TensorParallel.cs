@@ -42,7 +42,13 @@ public sealed class TensorParallel : IParallelism
         var gathersLogits = ((TensorParallelOptions)context.Options).DisableLossParallel;
         var plan = PlanOf(context);
         var layers = ModelParameters.Layers(context.Model).ToDictionary(l => l.Fqn);
-        foreach (var (fqn, style) in plan.Layers) Split(layers[fqn].Module, layers[fqn].Layer, style, group);
+        var weights = ModelParameters.Weights(context.Model).Where(w => w.Layer is IGroupedLayer).ToDictionary(w => w.Fqn);
+        foreach (var (fqn, style) in plan.Layers)
+        {
+            if (!weights.TryGetValue(fqn, out var expert)) Split(layers[fqn].Module, layers[fqn].Layer, style, group);
+            else if (context.Dimensions.SplitsExperts) Split(expert.Module, expert.Slot, style, group);
+        }
+
         plan.Table.Part = plan.Table.Weight.Layout;
         plan.Table.AfterForward = x => SequenceScatter.Apply(x, group, null);
         var weighted = layers.ToDictionary(l => l.Key, l => l.Value.Layer);
@@ -62,11 +68,11 @@ public sealed class TensorParallel : IParallelism
             throw new TitanException(ExitCode.Usage, $"model {context.Model.GetName()} gives no plan for tensor parallel (ITensorParallelModel); set parallelism.tensor_parallel_degree = 1");
         var plan = model.TensorParallelPlan.With(context.Model);
         ModelParameters.ThrowIfOwnerless(context.Model, "tensor parallel");
-        plan.Check(context.Model, context.Group.Size);
+        plan.Check(context.Model, context.Dimensions);
         return plan;
     }
 
-    /// <summary>Leaves this rank's part of a weight, still on the meta device.</summary>
+    /// <summary>Leaves this rank's part of a layer's weights, still on the meta device.</summary>
     private static void Split(nn.Module module, IWeightedLayer layer, TensorParallelStyle style, IProcessGroup group)
     {
         var whole = layer.Weight;
@@ -77,20 +83,32 @@ public sealed class TensorParallel : IParallelism
             return;
         }
 
-        var dimension = style == TensorParallelStyle.Rowwise ? 1 : 0;
-        var length = whole.Layout.Shape[dimension] / group.Size;
-        var layout = whole.Layout.Narrow(dimension, group.Rank * length, length);
-        using var none = no_grad();
-        var part = new Parameter(empty([.. layout.Shape], dtype: whole.Parameter.dtype, device: whole.Parameter.device), whole.Parameter.requires_grad);
         if (layer is ILinear linear)
         {
             linear.Narrow(TensorParallelPlan.Local(linear.Shape, style, group.Size));
-            ModelParameters.SetWeight(module, new SplitWeight(part, layout, whole.Replicas, group));
+            Split(module, layer.Weights[0], style, group);
         }
         else
         {
+            var (part, layout) = PartOf(whole, style, group);
             ModelParameters.SetWeight(module, new ParameterSource(part, layout, whole.Replicas));
         }
+    }
+
+    /// <summary>The same of a weight that multiplies.</summary>
+    private static void Split(nn.Module module, WeightSlot slot, TensorParallelStyle style, IProcessGroup group)
+    {
+        var (part, layout) = PartOf(slot.Source, style, group);
+        ModelParameters.SetWeight(module, slot, new SplitWeight(part, layout, slot.Source.Replicas, group));
+    }
+
+    private static (Parameter Part, ShardLayout Layout) PartOf(IWeightSource whole, TensorParallelStyle style, IProcessGroup group)
+    {
+        var dimension = TensorParallelPlan.Dimension(style, whole.Layout.Shape.Count);
+        var length = whole.Layout.Shape[dimension] / group.Size;
+        var layout = whole.Layout.Narrow(dimension, group.Rank * length, length);
+        using var none = no_grad();
+        return (new Parameter(empty([.. layout.Shape], dtype: whole.Parameter.dtype, device: whole.Parameter.device), whole.Parameter.requires_grad), layout);
     }
 
     private sealed record SplitModel(IReadOnlyList<string> Notes, IProcessGroup? VocabularyGroup) : IAppliedParallelism;

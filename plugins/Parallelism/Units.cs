@@ -13,8 +13,11 @@ internal sealed record UnitWeight(string Fqn, torch.nn.Module Module, IWeightedL
     /// <summary>Where it comes from now.</summary>
     public IWeightSource Source => Slot.Source;
 
-    /// <summary>Whether it is the operand of a linear layer's matmuls, which backward asks for again.</summary>
-    public bool IsOperand => Layer is ILinear && Slot == Layer.Weights[0];
+    /// <summary>Whether it is the operand of matmuls, which backward asks for again.</summary>
+    public bool IsOperand => Layer is IGroupedLayer grouped ? grouped.Matrices.Contains(Slot) : Layer is ILinear && Slot == Layer.Weights[0];
+
+    /// <summary>The ranks over which the run shards it: fewer for experts that <c>ep</c> shares.</summary>
+    public IProcessGroup ShardGroup(ParallelizationContext context) => Layer is IGroupedLayer && context.Dimensions.ExpertParallel > 1 ? context.Mesh.DataModExpert : context.Group;
 }
 
 /// <summary>What is gathered, and reduced, at a time: what comes before the blocks, each transformer block, what comes after them.</summary>

@@ -22,4 +22,8 @@ public sealed record ModelFlavor(ModelCounts Counts, Func<ModelContext, Language
 /// <param name="Length">The longest sequence, in tokens.</param>
 /// <param name="Device">Where parameters are made; <c>meta</c> allocates nothing.</param>
 /// <param name="Type">Dtype of the parameters.</param>
-public sealed record ModelContext(int Length, Device Device, ScalarType Type);
+public sealed record ModelContext(int Length, Device Device, ScalarType Type)
+{
+    /// <summary>Whether routers send every expert as many tokens as any other, whatever the scores say (<c>debug.moe_force_load_balance</c>).</summary>
+    public bool ForceLoadBalance { get; init; }
+}

@@ -62,13 +62,35 @@ public abstract class LanguageModel(string name) : nn.Module<ModelInput, Tensor>
         set_rng_state(state);
     }
 
-    /// <summary>Drawn whole and on the CPU: the same seed gives the same weights on every device, and however many ranks share them.</summary>
+    /// <summary>
+    /// Drawn whole and on the CPU: the same seed gives the same weights on every device, and however many ranks share them. Of experts one after the other, since all together may not fit.
+    /// </summary>
     private static void Fill(ModelParameter to, Action<Tensor> fill)
     {
+        if (to.Layout.GlobalShape.Count == 3)
+        {
+            FillEach(to, fill);
+            return;
+        }
+
         using var scope = NewDisposeScope();
         var direct = to.Layout.IsWhole && to.Parameter.device_type == DeviceType.CPU;
         var drawn = direct ? to.Parameter : empty([.. to.Layout.GlobalShape], dtype: to.Parameter.dtype);
         fill(drawn);
         if (!direct) to.Parameter.copy_(to.Layout.Of(drawn));
+    }
+
+    private static void FillEach(ModelParameter to, Action<Tensor> fill)
+    {
+        long first = to.Layout.Offset[0], own = to.Layout.Shape[0];
+        var entry = new ShardLayout([.. to.Layout.GlobalShape.Skip(1)], [.. to.Layout.Offset.Skip(1)], [.. to.Layout.Shape.Skip(1)]);
+        using var scope = NewDisposeScope();
+        var drawn = empty([.. entry.GlobalShape], dtype: to.Parameter.dtype);
+        for (var e = 0L; e < to.Layout.GlobalShape[0]; e++)
+        {
+            using var step = NewDisposeScope();
+            fill(drawn);
+            if (e >= first && e < first + own) to.Parameter.select(0, e - first).copy_(entry.Of(drawn));
+        }
     }
 }

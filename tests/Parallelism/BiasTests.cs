@@ -12,7 +12,7 @@ public sealed class BiasTests
     public void Tensor_parallelism_refuses_a_layer_with_a_bias_by_its_name()
     {
         var plan = new TensorParallelPlan([new("head", TensorParallelStyle.Colwise)], new Embedding(16, 16, META), [], []);
-        var error = Assert.Throws<TitanException>(() => plan.Check(new Biased(), 2));
+        var error = Assert.Throws<TitanException>(() => plan.Check(new Biased(), new ParallelDimensions(TensorParallel: 2)));
         Assert.Equal(ExitCode.Usage, error.Code);
         Assert.Contains("layer 'head' (16 x 16) has a bias", error.Message, StringComparison.Ordinal);
     }

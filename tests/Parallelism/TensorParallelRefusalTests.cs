@@ -42,7 +42,7 @@ public sealed class TensorParallelRefusalTests
     private static void Refused(TensorParallelJob.Options options, int ranks, params string[] parts)
     {
         var model = TensorParallelJob.Build(options, new ParallelDimensions(TensorParallel: ranks));
-        var error = Assert.Throws<TitanException>(() => model.TensorParallelPlan.Check(model, ranks));
+        var error = Assert.Throws<TitanException>(() => model.TensorParallelPlan.Check(model, new ParallelDimensions(TensorParallel: ranks)));
         Assert.Equal(ExitCode.Usage, error.Code);
         foreach (var part in parts) Assert.Contains(part, error.Message, StringComparison.Ordinal);
     }

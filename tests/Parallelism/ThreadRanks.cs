@@ -31,7 +31,7 @@ internal sealed class ThreadRanks
             try
             {
                 results[rank] = body(new DeviceMesh(dimensions, rank,
-                    (name, members) => new Group(ranks, name, string.Join(',', members), members.ToList().IndexOf(rank), members.Count)));
+                    (name, members) => new Group(ranks, name, $"{name}: {string.Join(',', members)}", members.ToList().IndexOf(rank), members.Count)));
             }
             catch (Exception e)
             {

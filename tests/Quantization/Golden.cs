@@ -27,6 +27,12 @@ internal sealed class Golden
 
     public static Golden MxLinear { get; } = new("mx_linear.safetensors");
 
+    public static Golden Float8Grouped { get; } = new("fp8_grouped.safetensors");
+
+    public static Golden MxGrouped { get; } = new("mxfp8_grouped.safetensors");
+
+    public static Golden ExpertsQuantised { get; } = new("experts_quantised.safetensors");
+
     /// <summary>The names of the cases.</summary>
     public IEnumerable<string> Cases => header.GetProperty("__metadata__").EnumerateObject().Select(p => p.Name);
 
@@ -52,6 +58,8 @@ internal sealed class Golden
             {
                 "F32" => tensor(MemoryMarshal.Cast<byte, float>(bytes).ToArray()).reshape(shape),
                 "BF16" => AtenGateway.ViewDtype(tensor(MemoryMarshal.Cast<byte, short>(bytes).ToArray()), ScalarType.BFloat16).reshape(shape),
+                "I32" => tensor(MemoryMarshal.Cast<byte, int>(bytes).ToArray()).reshape(shape),
+                "I64" => tensor(MemoryMarshal.Cast<byte, long>(bytes).ToArray()).reshape(shape),
                 _ => tensor(bytes).reshape(shape),
             };
         }

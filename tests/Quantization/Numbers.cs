@@ -32,6 +32,12 @@ internal static class Numbers
         ["mxfp8_cublas"] = MxFloor, ["mxfp8_rceil"] = MxRceil, ["mxfp8_rceil_wgrad_with_hp"] = MxRceilWithHighPrecisionGradWeight,
     };
 
+    public static LinearRecipe GroupedRowwise { get; } = Describe(new GroupedRowwiseRecipe());
+
+    public static LinearRecipe GroupedMx { get; } = Describe(new GroupedRceilRecipe());
+
+    public static LinearRecipe GroupedMxWithHighPrecisionGradWeight { get; } = Describe(new GroupedRceilWithGradWeightHighPrecisionRecipe());
+
     private static LinearRecipe Describe(IQuantizationRecipe recipe) => recipe.Describe(Activator.CreateInstance(recipe.OptionsType)!);
 
     public static LinearEngine Engine(LinearRecipe recipe, bool fused = true, bool emulate = false, MatmulCounter? counter = null) =>

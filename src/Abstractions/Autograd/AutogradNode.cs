@@ -76,8 +76,8 @@ internal sealed unsafe class AutogradNode
         {
             call.Begin(null, needs);
             var outputs = Forward(call, given);
-            // An input that comes back as the output gets a handle of its own, as a node would give it.
-            return [.. outputs.Select(o => (Array.IndexOf(given, o) < 0 ? o : o.alias()).MoveToOuterDisposeScope())];
+            // An input that comes back as the output gets a handle of its own, as a node would give it. By reference: TorchSharp's equality compares all elements, and waits for the device.
+            return [.. outputs.Select(o => (Array.Exists(given, g => ReferenceEquals(g, o)) ? o.alias() : o).MoveToOuterDisposeScope())];
         }
 
         var node = new AutogradNode(call, given.Length);

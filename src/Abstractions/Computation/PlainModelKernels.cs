@@ -18,6 +18,9 @@ public class PlainModelKernels : IModelKernels
     public Tensor Multiply(Tensor left, Tensor right, bool wide = false) => Matmul.Multiply(left, right, wide);
 
     /// <inheritdoc />
+    public virtual Tensor GroupedMultiply(Tensor left, Tensor right, RowGroups groups, bool wide = false) => GroupedLoop.Multiply(Multiply, left, right, groups, wide);
+
+    /// <inheritdoc />
     public Activation RmsNorm(Tensor x, Tensor weight, double epsilon, bool wantsAmax)
     {
         var wide = x.to(ScalarType.Float32);

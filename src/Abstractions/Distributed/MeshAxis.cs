@@ -37,6 +37,9 @@ public static class MeshAxes
     /// <summary>All axes, in the order in which their parallelisms are applied.</summary>
     public static IReadOnlyList<MeshAxis> All { get; } = Enum.GetValues<MeshAxis>();
 
+    /// <summary>The axes that have a parallelism of their own: the ranks of <c>etp</c> are those of <c>tp</c>, whose parallelism splits experts too.</summary>
+    public static IReadOnlyList<MeshAxis> Served { get; } = [.. All.Where(a => a != MeshAxis.ExpertTensorParallel)];
+
     /// <summary>Upstream's name, for example <c>dp_shard</c>: in messages, manifests, reports, and as the name of the group along the axis.</summary>
     public static string Name(this MeshAxis axis) => axis switch
     {

@@ -49,10 +49,13 @@ public sealed record ParallelDimensions(
         _ => throw new ArgumentOutOfRangeException(nameof(axis), axis, "no axis of the mesh"),
     };
 
+    /// <summary>Whether the ranks of <c>tp</c> share each expert: without <c>ep</c>, and where <c>etp</c> is <c>tp</c>. Otherwise an expert is whole on its rank.</summary>
+    public bool SplitsExperts => ExpertParallel == 1 || ExpertTensorParallel > 1;
+
     /// <summary>
-    /// The ranks over which the parallelism of an axis works: those along it; that of <c>dp_shard</c> works over <see cref="FullyShard"/>.
+    /// The ranks over which the parallelism of an axis works: those along it; that of <c>dp_shard</c> works over <see cref="FullyShard"/>, and for experts that <c>ep</c> shares over <see cref="DataModExpert"/>.
     /// </summary>
-    public int Over(MeshAxis axis) => axis == MeshAxis.DataParallelShard ? FullyShard : this[axis];
+    public int Over(MeshAxis axis) => axis != MeshAxis.DataParallelShard ? this[axis] : ExpertParallel > 1 ? Math.Max(FullyShard, DataModExpert) : FullyShard;
 
     /// <summary>Why <c>ep</c> and <c>etp</c> do not fit the other axes (upstream's rules); null when they do.</summary>
     public string? ExpertProblem =>

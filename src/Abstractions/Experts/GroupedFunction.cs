@@ -18,6 +18,7 @@ internal sealed class GroupedFunction(IWeightSource source, RowGroups groups, Gr
 
     protected override Tensor Forward(Tensor[] inputs)
     {
+        SaveForBackward(groups.Ends);
         if (NeedsGradient(Weight)) SaveForBackward(inputs[X]);
         using var weight = source.Gather(inputs[X].dtype);
         using var transposed = weight.transpose(1, 2);
@@ -27,16 +28,17 @@ internal sealed class GroupedFunction(IWeightSource source, RowGroups groups, Gr
     protected override Tensor?[] Backward(Tensor gradient)
     {
         Tensor? gradInput = null;
+        var same = groups.Over(Saved(0));
         if (NeedsGradient(X))
         {
             using var weight = source.Gather(gradient.dtype);
-            gradInput = multiply(gradient, weight, groups);
+            gradInput = multiply(gradient, weight, same);
         }
 
         if (NeedsGradient(Weight))
         {
             using var transposed = gradient.t();
-            using var gradWeight = multiply(transposed, Saved(0), groups, wide: source.Parameter.dtype == ScalarType.Float32);
+            using var gradWeight = multiply(transposed, Saved(1), same, wide: source.Parameter.dtype == ScalarType.Float32);
             WeightGradient.Deliver(source, gradWeight);
         }
 

@@ -25,26 +25,37 @@ public static class GroupedLoop
     public static Tensor Multiply(MatrixProduct multiply, Tensor left, Tensor right, RowGroups groups, bool wide = false)
     {
         using var scope = NewDisposeScope();
-        var ends = groups.HostEnds;
+        Check(left, right, groups);
         var byMatrix = right.dim() == 3;
-        var products = new Tensor?[groups.Count];
+        long[] shape = byMatrix ? [left.shape[0], right.shape[2]] : [groups.Count, left.shape[0], right.shape[1]];
+        Tensor? result = null;
         for (var e = 0; e < groups.Count; e++)
         {
-            long begin = e == 0 ? 0 : ends[e - 1], length = ends[e] - begin;
+            var (begin, length) = groups[e];
             if (length == 0) continue;
-            products[e] = byMatrix
+            using var step = NewDisposeScope();
+            var product = byMatrix
                 ? multiply(left.narrow(0, begin, length), right.select(0, e), wide)
                 : multiply(left.narrow(1, begin, length), right.narrow(0, begin, length), wide);
+            result ??= zeros(shape, dtype: product.dtype, device: left.device).MoveToOuterDisposeScope();
+            (byMatrix ? result.narrow(0, begin, length) : result.select(0, e)).copy_(product);
         }
 
-        var type = products.FirstOrDefault(p => p is not null)?.dtype ?? left.dtype;
-        var result = zeros(byMatrix ? [left.shape[0], right.shape[2]] : [groups.Count, left.shape[0], right.shape[1]], dtype: type, device: left.device);
-        for (var e = 0; e < groups.Count; e++)
-        {
-            if (products[e] is not { } product) continue;
-            (byMatrix ? result.narrow(0, ends[e] - product.shape[0], product.shape[0]) : result.select(0, e)).copy_(product);
-        }
+        return (result ?? zeros(shape, dtype: left.dtype, device: left.device)).MoveToOuterDisposeScope();
+    }
 
-        return result.MoveToOuterDisposeScope();
+    /// <summary>Refuses operands of which a product would read what is not there.</summary>
+    /// <param name="left">[M, I] or [R, M].</param>
+    /// <param name="right">[E, I, C] or [M, C].</param>
+    /// <param name="groups">Divides M.</param>
+    /// <exception cref="ArgumentException">The operands do not fit each other or the groups.</exception>
+    public static void Check(Tensor left, Tensor right, RowGroups groups)
+    {
+        long[] l = left.shape, r = right.shape;
+        var fits = left.dtype == right.dtype && l.Length == 2 && (r.Length == 3 ? r[0] == groups.Count && l[1] == r[1] : r.Length == 2 && l[1] == r[0]);
+        if (!fits)
+            throw new ArgumentException(
+                $"grouped product: {left.dtype} [{string.Join(", ", l)}] · {right.dtype} [{string.Join(", ", r)}] in {groups.Count} groups; expected [M, I] · [{groups.Count}, I, C] or [R, M] · [M, C] of one dtype");
+        groups.Check(r.Length == 3 ? l[0] : l[1]);
     }
 }

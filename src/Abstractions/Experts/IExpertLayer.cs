@@ -25,10 +25,13 @@ public interface IExpertLayer
     IExpertExchange? Exchange { get; set; }
 }
 
-/// <summary>Takes rows to the ranks that hold their experts, and brings results back. Both ways are differentiable: the gradient of one is the other.</summary>
+/// <summary>
+/// Takes rows to the ranks that hold their experts, and brings results back. Both ways are differentiable: the gradient of one is the other. Every rank calls both for every mixture in the same
+/// order, also with no rows.
+/// </summary>
 public interface IExpertExchange
 {
-    /// <summary>Sends rows to their experts.</summary>
+    /// <summary>Sends rows to their experts. They may still travel when it returns: whoever has other work does it before it reads <see cref="ExpertRows.Rows"/>.</summary>
     /// <param name="rows">[N, D], sorted by expert of the whole mixture.</param>
     /// <param name="counts">int64 [E], rows of each expert.</param>
     /// <param name="multiple">Groups begin at multiples of this.</param>
@@ -38,12 +41,6 @@ public interface IExpertExchange
     /// <summary>Brings results back.</summary>
     /// <param name="results">[M, D], one for each of the dispatched rows.</param>
     /// <param name="dispatched">What <see cref="Dispatch"/> gave.</param>
-    /// <returns>[N, D], in the order of the rows that were sent.</returns>
+    /// <returns>[N, D], in the order of the rows that were sent. Of rows that several ranks hold each brings back its share, and zeros for the others: the layer's output is a partial sum there.</returns>
     Tensor Combine(Tensor results, ExpertRows dispatched);
 }
-
-/// <summary>Rows of the experts that are here.</summary>
-/// <param name="Rows">[M, D], sorted by expert, filled up with rows of zeros.</param>
-/// <param name="Groups">Divides M.</param>
-/// <param name="State">What <see cref="IExpertExchange.Combine"/> needs to know.</param>
-public sealed record ExpertRows(Activation Rows, RowGroups Groups, object? State = null);

@@ -14,6 +14,9 @@ public interface IGroupedMatmul
     /// <summary>How rows travel to the ranks that hold their experts, as the casts that would be made of them there; null for the compute dtype.</summary>
     IActivationCodec? RowCodec => null;
 
+    /// <summary>The same for the gradients of results, which travel to the experts in backward.</summary>
+    IActivationCodec? GradientCodec => null;
+
     /// <summary>Each group's rows by its own matrix, X · W[e]ᵀ; differentiable. The gradient of the weight [E, N, K] goes to its source (<see cref="WeightGradient"/>); an expert without rows has gradient 0.</summary>
     /// <param name="rows">[M, K], sorted by group.</param>
     /// <param name="groups">Divides M; as many groups as the weight has matrices here.</param>

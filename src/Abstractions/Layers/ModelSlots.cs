@@ -6,6 +6,7 @@ namespace Titan.Abstractions;
 public sealed class ModelSlots
 {
     private readonly List<(string Fqn, ModuleSlot Slot)> slots = [];
+    private readonly List<(string Fqn, IGroupedLayer Layer)> experts = [];
 
     /// <summary>Collects the slots of <paramref name="model"/>, depth first in order of construction.</summary>
     public ModelSlots(nn.Module model)
@@ -25,6 +26,9 @@ public sealed class ModelSlots
     public IEnumerable<(string Fqn, ModuleSlot Slot, ILinear Linear)> Linears =>
         from entry in slots where entry.Slot.Module is ILinear select (entry.Fqn, entry.Slot, (ILinear)entry.Slot.Module);
 
+    /// <summary>The layers of experts, in order of construction: <see cref="IGroupedLayer.Matmul"/> is what a converter replaces there.</summary>
+    public IReadOnlyList<(string Fqn, IGroupedLayer Layer)> Experts => experts;
+
     /// <summary>Freezes parameters that the model has now: they get no gradient and no optimizer state, and stay as they are loaded or initialised.</summary>
     /// <param name="which">Told the FQN of each; null for all.</param>
     /// <returns>How many.</returns>
@@ -37,6 +41,7 @@ public sealed class ModelSlots
 
     private void Collect(nn.Module module, string prefix)
     {
+        if (module is IGroupedLayer grouped) experts.Add((prefix.TrimEnd('.'), grouped));
         if (module is ISlotOwner owner) slots.AddRange(owner.Slots.Select(s => (prefix + s.Name, s)));
         foreach (var (name, child) in module.named_children()) Collect(child, prefix + name + ".");
     }

@@ -13,6 +13,9 @@ public sealed class WeightSlot(string name, IWeightSource source)
     /// <summary>The parameter's name in the layer.</summary>
     public string Name => name;
 
+    /// <summary>Whether the layer computes in fp32 whatever its input, so that a parallelism does not round the weight where it travels.</summary>
+    public bool TravelsWhole { get; set; }
+
     /// <summary>Where the weight comes from.</summary>
     public IWeightSource Source { get; set; } = source;
 }

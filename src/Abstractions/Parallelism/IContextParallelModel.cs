@@ -19,6 +19,9 @@ public interface IAttentionLayer
     /// <summary>What it computes on this rank.</summary>
     AttentionShape Shape { get; }
 
+    /// <summary>Why ranks cannot share its sequences; null when they can.</summary>
+    string? NeedsWholeSequences => null;
+
     /// <summary>
     /// Computes what <see cref="IModelKernels.Attend"/> would of whole sequences, where this rank has a part of each: q [B, H, s, D], k and v [B, KV, s, D] in the compute
     /// dtype to [B, H, s, D] of that dtype. Null where sequences are whole.

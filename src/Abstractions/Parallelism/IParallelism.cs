@@ -45,7 +45,19 @@ public interface IAppliedParallelism
 
     /// <summary>Runs after each optimizer step and after a checkpoint was loaded.</summary>
     void AfterOptimizerStep() { }
+
+    /// <summary>
+    /// Bytes that were sent beyond the plan of one step since the last call, where the data decide how many, for example the rows that a router sends to an expert; negative for fewer. A run adds
+    /// them to what was planned before it compares.
+    /// </summary>
+    IReadOnlyList<UnplannedBytes> TakeUnplanned() => [];
 }
+
+/// <summary>Bytes beyond a plan.</summary>
+/// <param name="Group">Name of the group.</param>
+/// <param name="Verb">A <see cref="CollectiveVerb"/>.</param>
+/// <param name="Bytes">As they are counted; negative for fewer.</param>
+public sealed record UnplannedBytes(string Group, string Verb, long Bytes);
 
 /// <summary>What a parallelism is given.</summary>
 /// <param name="Model">The whole model, on the meta device: a parallelism makes the parameters that it changes.</param>

@@ -2,8 +2,8 @@ using TorchSharp;
 
 namespace Titan.Abstractions;
 
-/// <summary>The style of one layer.</summary>
-/// <param name="Fqn">Fully qualified name of the layer.</param>
+/// <summary>The style of one layer, or of one weight of a layer whose weights are split differently: experts.</summary>
+/// <param name="Fqn">Fully qualified name of the layer, or of the weight.</param>
 /// <param name="Style">Its style.</param>
 public sealed record TensorParallelLayer(string Fqn, TensorParallelStyle Style);
 
@@ -41,17 +41,24 @@ public sealed record TensorParallelPlan(
         return this with { Layers = [.. Layers, .. added] };
     }
 
-    /// <summary>Throws where a dimension cannot be split over <paramref name="ranks"/> ranks. Needs no ranks: a plan is refused before a run starts.</summary>
+    /// <summary>Throws where a dimension cannot be split over the ranks. Needs no ranks: a plan is refused before a run starts.</summary>
     /// <param name="model">The model, converted.</param>
-    /// <param name="ranks">The tensor parallel degree.</param>
+    /// <param name="dimensions">The tensor parallel degree, and whether it splits experts.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, naming layer, dimensions and degree; with <see cref="ExitCode.Plugin"/> for a layer that the plan does not know.</exception>
-    public void Check(torch.nn.Module model, int ranks)
+    public void Check(torch.nn.Module model, ParallelDimensions dimensions)
     {
+        var ranks = dimensions.TensorParallel;
         foreach (var (name, size) in Divisible)
             if (size % ranks != 0) throw Refuse($"{name} = {size}", ranks, $"expected a multiple of {ranks}");
         var styles = Layers.ToDictionary(l => l.Fqn, l => l.Style);
         foreach (var (fqn, _, layer) in ModelParameters.Layers(model))
         {
+            if (layer is IGroupedLayer experts)
+            {
+                CheckExperts(fqn, experts, styles, dimensions);
+                continue;
+            }
+
             if (!styles.Remove(fqn, out var style))
                 throw new TitanException(ExitCode.Plugin, $"tensor parallel: layer '{fqn}' has a weight and is not in the model's plan; add it there (a converter's: LinearWrapper.SplitAdded), or set parallelism.tensor_parallel_degree = 1");
             Check(fqn, layer, style, ranks);
@@ -59,6 +66,25 @@ public sealed record TensorParallelPlan(
 
         if (styles.Count > 0)
             throw new TitanException(ExitCode.Plugin, $"tensor parallel: the plan names layer '{styles.First().Key}', which gives no access to its weight (IWeightedLayer); a converter replaced it, or the plan is wrong");
+    }
+
+    /// <summary>The dimension of a weight that a style splits: of a matrix [N, K], or of a stack of them [E, N, K].</summary>
+    public static int Dimension(TensorParallelStyle style, int rank) => style == TensorParallelStyle.Rowwise ? rank - 1 : rank - 2;
+
+    private static void CheckExperts(string fqn, IGroupedLayer experts, Dictionary<string, TensorParallelStyle> styles, ParallelDimensions dimensions)
+    {
+        foreach (var slot in experts.Weights)
+        {
+            var name = $"{fqn}.{slot.Name}";
+            if (!styles.Remove(name, out var style))
+                throw new TitanException(ExitCode.Plugin, $"tensor parallel: weight '{name}' of experts is not in the model's plan; add it there, or set parallelism.tensor_parallel_degree = 1");
+            if (!dimensions.SplitsExperts) continue;
+            var shape = slot.Source.Layout.GlobalShape;
+            var named = $"'{name}' ([{string.Join(", ", shape)}])";
+            if (shape.Count != 3) throw Refuse($"{named} is no stack of matrices", dimensions.TensorParallel, "experts with biases are not served; set parallelism.expert_parallel_degree so that experts stay whole");
+            var split = shape[Dimension(style, 3)];
+            if (split % dimensions.TensorParallel != 0) throw Refuse($"{named} is split along {split}", dimensions.TensorParallel, $"expected a multiple of {dimensions.TensorParallel}");
+        }
     }
 
     private static void Check(string fqn, IWeightedLayer layer, TensorParallelStyle style, int ranks)

@@ -42,6 +42,26 @@ public sealed record LinearRecipe(MatmulRecipe Output, MatmulRecipe GradInput, M
         }
     }
 
+    /// <summary>
+    /// Throws unless the recipe can serve experts: rows come and go from expert to expert and from rank to rank, so a cast may not know more of them than a row, or a block of rows of one expert.
+    /// </summary>
+    /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, naming the cast that is not local.</exception>
+    public void ValidateForExperts(string name)
+    {
+        string[] operands = ["output's left operand (input)", "output's right operand (weight)", "grad_input's left operand (grad_output)", "grad_input's right operand (weight)", "grad_weight's left operand (grad_output)", "grad_weight's right operand (input)"];
+        foreach (var (cast, operand) in Casts().Zip(operands))
+        {
+            var fault = cast switch
+            {
+                OperandCast.Custom => "is cast by code, which sees a whole matrix",
+                OperandCast.Scaled { Granularity: ScaleGranularity.Tensorwise } => "has one scale for the rows of all experts",
+                _ => null,
+            };
+            if (fault is not null)
+                throw new TitanException(ExitCode.Usage, $"recipe '{name}' cannot serve experts: {operand}, {cast}, {fault}; use a recipe whose casts are local to rows or blocks");
+        }
+    }
+
     /// <summary>The six casts, in the order output, grad_input, grad_weight, left before right.</summary>
     public IEnumerable<OperandCast> Casts() =>
         [Output.Left, Output.Right, GradInput.Left, GradInput.Right, GradWeight.Left, GradWeight.Right];

@@ -8,6 +8,10 @@ public interface IStepHooks
 
     /// <summary>Runs when the weights have changed, before what is derived from them is made again.</summary>
     void AfterOptimizerStep(StepContext context) { }
+
+    /// <summary>What the hooks of a step send.</summary>
+    /// <param name="tokens">As <see cref="StepContext.Tokens"/>.</param>
+    IReadOnlyList<PlannedCollective> Plan(IProcessGroup tokens) => [];
 }
 
 /// <summary>What a hook is told.</summary>

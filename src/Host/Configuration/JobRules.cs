@@ -25,8 +25,8 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
         CheckParallelism();
         CheckSizes();
         CheckCheckpoints();
-        Require("metrics.float8_stats_freq", config.Metrics.Float8StatsFreq == 0 || config.Model.Converters.Any(c => c.StartsWith("quantize.linear.", StringComparison.Ordinal)),
-            "has no effect without a quantize.linear converter: add one to model.converters, for example quantize.linear.float8, or leave it at 0", "model.converters");
+        Require("metrics.float8_stats_freq", config.Metrics.Float8StatsFreq == 0 || config.Model.Converters.Any(c => c.StartsWith("quantize.", StringComparison.Ordinal)),
+            "has no effect without a quantize converter: add one to model.converters, for example quantize.linear.float8, or leave it at 0", "model.converters");
         NoteWhatIsOff();
     }
 

@@ -22,6 +22,9 @@ internal static class OptionsRecord
         return [.. Properties(record).Select(p => Describe(p, p.GetValue(defaults)))];
     }
 
+    /// <summary>Where a contract asks for the options record of an export: its property <c>OptionsType</c>, or that of an interface that it extends; null where it has none.</summary>
+    public static PropertyInfo? PropertyOf(Type contract) => contract.GetInterfaces().Prepend(contract).Select(i => i.GetProperty("OptionsType", typeof(Type))).FirstOrDefault(p => p is not null);
+
     /// <summary>An instance with the given values.</summary>
     /// <param name="record">The record.</param>
     /// <param name="values">By key; what is absent keeps its default.</param>

@@ -43,14 +43,13 @@ public sealed class ConverterSet
         }
 
         var exports = named.Converters;
-        foreach (var export in exports.Where(e => e.Export.Is(ExportKinds.Recipe))) ThrowIfOfAnotherRecipe(export.Export, job, schema);
+        foreach (var export in exports.Where(e => e.Export.Is(ExportKinds.Recipe) || e.Export.Is(ExportKinds.GroupedRecipe))) ThrowIfOfAnotherRecipe(export.Export, job, schema);
         catalog.Load(exports.Select(e => e.Plugin));
-        return [.. exports.Select(e => Choose(e, job))];
+        return [.. names.Zip(exports, (name, export) => Choose(name, export, job))];
     }
 
-    private (string Name, IModelConverter Converter, object Options) Choose(NamedExport named, LoadedJob job)
+    private (string Name, IModelConverter Converter, object Options) Choose(string name, NamedExport named, LoadedJob job)
     {
-        var name = named.Export.Converter!;
         if (catalog.Now(named.Plugin) is { Status: not PluginStatus.Active } failed) throw NamedExports.NotActive(name, failed);
         if (named.Export.Is(ExportKinds.Converter))
         {
@@ -58,11 +57,23 @@ public sealed class ConverterSet
             return (name, exported.Part, job.OptionsAs(exported.Part.OptionsType, name, null));
         }
 
+        if (named.Export.Is(ExportKinds.GroupedRecipe))
+        {
+            var (_, metadata, part) = catalog.Export<IGroupedRecipe, RecipeMetadata>(named.Plugin, named.Export);
+            return ForExperts(name, metadata, part, job.OptionsAs(part.OptionsType, name, metadata.Name));
+        }
+
         var recipe = catalog.Export<IQuantizationRecipe, RecipeMetadata>(named.Plugin, named.Export);
+        // A linear recipe that serves experts has the options of its own section.
+        if (name.StartsWith(QuantizeGroupedConverter.Prefix, StringComparison.Ordinal))
+            return ForExperts(name, recipe.Metadata, recipe.Part, job.OptionsAs(recipe.Part.OptionsType, named.Export.Converter!, recipe.Metadata.Name));
         var quantize = new QuantizeLinearConverter(recipe.Metadata.Family, [(recipe.Metadata, recipe.Part)], measurer);
         var own = (QuantizeLinearOptions)job.OptionsAs(typeof(QuantizeLinearOptions), name, null);
         var options = job.OptionsAs(recipe.Part.OptionsType, name, recipe.Metadata.Name);
         return (name, quantize, new QuantizeOptions(own with { RecipeName = recipe.Metadata.Name }, new Dictionary<string, object> { [recipe.Metadata.Name] = options }));
+
+        (string, IModelConverter, object) ForExperts(string converter, RecipeMetadata metadata, IQuantizationRecipe part, object options) =>
+            (converter, new QuantizeGroupedConverter(metadata.Family, metadata.Name, part, options, metadata.Status), job.OptionsAs(typeof(QuantizeGroupedOptions), converter, null));
     }
 
     private static void ThrowIfOfAnotherRecipe(PluginExport recipe, LoadedJob job, ConfigSchema schema)

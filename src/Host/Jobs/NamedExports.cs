@@ -38,7 +38,7 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     /// <summary>The same for a mesh.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Plugin"/> when no plugin serves an axis.</exception>
     public IReadOnlyList<NamedExport> Parallelisms(ParallelDimensions dimensions) =>
-        [.. MeshAxes.All.Where(a => dimensions.Over(a) > 1).Select(a => Serving(a) ?? throw Unserved(a, dimensions.Over(a)))];
+        [.. MeshAxes.Served.Where(a => dimensions.Over(a) > 1).Select(a => Serving(a) ?? throw Unserved(a, dimensions.Over(a)))];
 
     /// <summary>
     /// The plugins of a run: those of its model, its converters and its parallelisms. One that is not here is left out, so that a comparison of ranks can say who lacks it; to ask for it
@@ -48,7 +48,7 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     public IReadOnlyList<PluginRecord> Plugins(int world)
     {
         var dimensions = TrainingRanks.Resolve(job.Config, world);
-        var parallelisms = MeshAxes.All.Where(a => dimensions.Over(a) > 1).Select(Serving).OfType<NamedExport>();
+        var parallelisms = MeshAxes.Served.Where(a => dimensions.Over(a) > 1).Select(Serving).OfType<NamedExport>();
         return [.. Converters.Concat(parallelisms).Concat(Model is { } model ? [model] : []).Select(e => e.Plugin).Distinct()];
     }
 
@@ -57,7 +57,7 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
     public void CheckAxes(JobProblems problems)
     {
         var asked = TrainingRanks.Asked(job.Config);
-        foreach (var axis in MeshAxes.All.Where(a => asked[a] > 1 && !problems.Has(a.DegreeKey()) && Serving(a) is null))
+        foreach (var axis in MeshAxes.Served.Where(a => asked[a] > 1 && !problems.Has(a.DegreeKey()) && Serving(a) is null))
             problems.Collect(() => throw Unserved(axis, asked[axis]));
     }
 
@@ -67,6 +67,9 @@ public sealed class NamedExports(IReadOnlyList<PluginRecord> plugins, LoadedJob 
         if (found.Count == 0) throw Unknown(name);
         if (found[0].Export.Owner is null) return found[0];
         var wanted = job.Values.GetValueOrDefault($"{name}.{PluginSection.RecipeKey}") as string;
+        // A linear recipe serves the family's experts too, if its casts allow it.
+        if (wanted is not null && found.All(e => e.Export.Owner != wanted) && found[0].Export.Is(ExportKinds.GroupedRecipe)
+            && Active.FirstOrDefault(e => e.Export.Is(ExportKinds.Recipe) && e.Export.Name == $"{found[0].Export.Name.Split('/')[0]}/{wanted}") is { } linear) return linear;
         if (wanted is not null && found.All(e => e.Export.Owner != wanted) && Inactive(e => e.Converter == name && e.Owner == wanted) is { } owner)
             throw new TitanException(ExitCode.Plugin, $"{name}.{PluginSection.RecipeKey} = '{wanted}' belongs to {Described(owner)}");
         return found[RecipeChoice.Of(name, [.. found.Select(e => (e.Export.Owner!, e.Export.IsDefault))], wanted)];

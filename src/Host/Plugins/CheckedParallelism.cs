@@ -49,5 +49,7 @@ internal sealed class CheckedParallelism(string plugin, string axis, IParallelis
         public void AfterBackward() => own.AfterBackward();
 
         public void AfterOptimizerStep() => own.AfterOptimizerStep();
+
+        public IReadOnlyList<UnplannedBytes> TakeUnplanned() => own.TakeUnplanned() ?? throw definition.Refusal(nameof(TakeUnplanned), "null");
     }
 }

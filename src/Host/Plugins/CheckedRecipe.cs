@@ -6,7 +6,7 @@ namespace Titan.Host.Plugins;
 /// <param name="plugin">The plugin's id.</param>
 /// <param name="name">family/name.</param>
 /// <param name="recipe">The plugin's.</param>
-internal sealed class CheckedRecipe(string plugin, string name, IQuantizationRecipe recipe) : IQuantizationRecipe
+internal class CheckedRecipe(string plugin, string name, IQuantizationRecipe recipe) : IQuantizationRecipe
 {
     public Type OptionsType => Ask(nameof(OptionsType), () => recipe.OptionsType);
 
@@ -77,3 +77,9 @@ internal sealed class CheckedRecipe(string plugin, string name, IQuantizationRec
         return null;
     }
 }
+
+/// <summary>The same for a recipe for experts.</summary>
+/// <param name="plugin">The plugin's id.</param>
+/// <param name="name">family/name.</param>
+/// <param name="recipe">The plugin's.</param>
+internal sealed class CheckedGroupedRecipe(string plugin, string name, IGroupedRecipe recipe) : CheckedRecipe(plugin, name, recipe), IGroupedRecipe;

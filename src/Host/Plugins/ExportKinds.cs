@@ -27,6 +27,19 @@ public static class ExportKinds
         Check = (plugin, name, recipe) => new CheckedRecipe(plugin, name, recipe),
     };
 
+    /// <summary>How the operands of experts' grouped matmuls are cast.</summary>
+    public static ExportKind<IGroupedRecipe, RecipeMetadata> GroupedRecipe { get; } = new("groupedrecipe", typeof(ExportGroupedRecipeAttribute), m => $"{m.Family}/{m.Name}")
+    {
+        IsName = PluginNames.IsRecipe,
+        NameFault = Recipe.NameFault,
+        Section = name => $"{QuantizeGroupedConverter.Prefix}{name.Split('/')[0]}",
+        Owner = name => name[(name.IndexOf('/') + 1)..],
+        OwnerKind = "recipe",
+        Common = OptionsRecord.Describe(typeof(QuantizeGroupedOptions)),
+        IsConverter = true,
+        Check = (plugin, name, recipe) => new CheckedGroupedRecipe(plugin, name, recipe),
+    };
+
     /// <summary>What changes a built model.</summary>
     public static ExportKind<IModelConverter, ConverterMetadata> Converter { get; } = new("converter", typeof(ExportConverterAttribute), m => m.Name)
     {
@@ -58,7 +71,7 @@ public static class ExportKinds
     };
 
     /// <summary>All rows.</summary>
-    public static IReadOnlyList<ExportKind> All { get; } = [Recipe, Converter, Parallelism, Model];
+    public static IReadOnlyList<ExportKind> All { get; } = [Recipe, GroupedRecipe, Converter, Parallelism, Model];
 
     /// <summary>What an author may write on a class to export it.</summary>
     public static string Marks { get; } = $"{string.Join(", ", All.SkipLast(1).Select(k => k.Mark))} or {All[^1].Mark}";

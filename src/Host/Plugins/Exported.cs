@@ -1,4 +1,5 @@
 using System.Reflection;
+using Titan.Host.Configuration;
 
 namespace Titan.Host.Plugins;
 
@@ -29,7 +30,7 @@ public sealed record Exported<TPart, TMetadata>(string PluginId, TMetadata Metad
 {
     private static readonly ExportKind<TPart, TMetadata> Kind = ExportKinds.All.OfType<ExportKind<TPart, TMetadata>>().Single();
 
-    private static readonly PropertyInfo? Options = Kind.Interface.GetProperty("OptionsType", typeof(Type));
+    private static readonly PropertyInfo? Options = OptionsRecord.PropertyOf(Kind.Interface);
 
     /// <inheritdoc />
     public override string Title => $"{Kind.Name} {Kind.NameOf(Metadata)}";

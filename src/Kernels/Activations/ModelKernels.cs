@@ -25,6 +25,8 @@ public static class ModelKernels
     private sealed class PlainGpuKernels : PlainModelKernels
     {
         public override Tensor Attend(Tensor q, Tensor k, Tensor v, Tensor? mask, bool causal) => Grouped(q, k, v, mask, causal) ?? base.Attend(q, k, v, mask, causal);
+
+        public override Tensor GroupedMultiply(Tensor left, Tensor right, RowGroups groups, bool wide = false) => HighPrecisionGroupedProduct.Multiply(left, right, groups, wide);
     }
 
     private class FusedKernels : IModelKernels
@@ -34,6 +36,8 @@ public static class ModelKernels
         public virtual string Name => "fused";
 
         public Tensor Multiply(Tensor left, Tensor right, bool wide = false) => HighPrecisionProduct.Multiply(left, right, wide);
+
+        public Tensor GroupedMultiply(Tensor left, Tensor right, RowGroups groups, bool wide = false) => HighPrecisionGroupedProduct.Multiply(left, right, groups, wide);
 
         public Activation RmsNorm(Tensor x, Tensor weight, double epsilon, bool wantsAmax)
         {

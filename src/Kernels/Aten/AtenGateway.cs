@@ -55,6 +55,19 @@ public static class AtenGateway
         return new DispatcherCall("aten::mm", "dtype").Push(left).Push(right).Push(ScalarType.Float32).Tensor();
     }
 
+    /// <summary>target = left · right of two matrices (<c>aten::mm.out</c>), so that a part of a larger result is written where it belongs; not differentiable.</summary>
+    /// <param name="left">[R, I].</param>
+    /// <param name="right">[I, C] of the same dtype and device.</param>
+    /// <param name="target">[R, C] likewise, rows next to each other; overwritten. Its memory is that of no operand.</param>
+    public static void MatmulInto(Tensor left, Tensor right, Tensor target)
+    {
+        if (left.dim() != 2 || right.dim() != 2 || target.dim() != 2 || left.Sizes()[1] != right.Sizes()[0] || target.Sizes()[0] != left.Sizes()[0] || target.Sizes()[1] != right.Sizes()[1]
+            || left.dtype != right.dtype || left.dtype != target.dtype || left.device_type != right.device_type || left.device_type != target.device_type || !target.is_contiguous())
+            throw new ArgumentException($"mm: {Describe(left)} · {Describe(right)} to {Describe(target)} do not fit; expected [R, I] · [I, C] to a contiguous [R, C] of one dtype");
+        using var none = no_grad();
+        new DispatcherCall("aten::mm", "out").Push(left).Push(right).Push(target).Tensor().Dispose();
+    }
+
     /// <summary>
     /// softmax(Q · Kᵀ / sqrt(D)) · V, differentiable, with fewer heads in K and V than in Q (<c>aten::scaled_dot_product_attention</c>; grouped-query attention, Ainslie et al., 2023).
     /// </summary>
@@ -125,6 +138,54 @@ public static class AtenGateway
 
         // Tiles of 128 rows and 4 blocks.
         long Scales(long rows) => (rows + 127) / 128 * 128 * ((a.Sizes()[1] / 32 + 3) / 4 * 4);
+    }
+
+    /// <summary>
+    /// The tensor cores' bf16 product group by group (<c>aten::_grouped_mm</c>); not differentiable. On CUDA it needs SM90 and rows of 16 bytes; the offsets stay on the device. Rows of no group are left as they were in memory.
+    /// </summary>
+    /// <param name="left">[M, I] or [R, M] bf16, along rows or along columns.</param>
+    /// <param name="right">[E, I, C] or [M, C] likewise.</param>
+    /// <param name="ends">int32 [E] on the device.</param>
+    /// <returns>[M, C] or [E, R, C] bf16.</returns>
+    public static Tensor GroupedMm(Tensor left, Tensor right, Tensor ends)
+    {
+        CheckGroups("grouped_mm", left, right, ends);
+        if (left.dtype != ScalarType.BFloat16 || right.dtype != ScalarType.BFloat16) throw new ArgumentException($"grouped_mm: {Describe(left)} · {Describe(right)}; expected bf16");
+        using var none = no_grad();
+        return new DispatcherCall("aten::_grouped_mm").Push(left).Push(right).PushOptional(ends).PushNone().PushNone().Tensor();
+    }
+
+    /// <summary>
+    /// The same for float8 (<c>aten::_scaled_grouped_mm</c>): e4m3 with fp32 scales per row (SM90), or in blocks of 32 with e8m0 scales (SM100). left lies along rows, right along the contracted dimension.
+    /// </summary>
+    /// <param name="left">[M, I] or [R, M] e4m3.</param>
+    /// <param name="right">[E, I, C] or [M, C] e4m3.</param>
+    /// <param name="scaleLeft">fp32 [M], or group after group [E · R]: what the operand is multiplied by. Of blocks e8m0, swizzled group by group (<c>GroupSwizzle</c>).</param>
+    /// <param name="scaleRight">fp32 [E, C], or [E · C]; of blocks e8m0 likewise.</param>
+    /// <param name="ends">int32 [E] on the device.</param>
+    /// <param name="fastAccumulation">Let the tensor cores accumulate in their reduced precision.</param>
+    /// <returns>[M, C] or [E, R, C] bf16.</returns>
+    public static Tensor ScaledGroupedMm(Tensor left, Tensor right, Tensor scaleLeft, Tensor scaleRight, Tensor ends, bool fastAccumulation)
+    {
+        CheckGroups("scaled_grouped_mm", left, right, ends);
+        if (left.dtype != Float8Format.E4M3.Type || right.dtype != Float8Format.E4M3.Type) throw new ArgumentException($"scaled_grouped_mm: {Describe(left)} · {Describe(right)}; expected e4m3");
+        if (left.Sizes()[1] % 16 != 0 || right.Sizes()[^1] % 16 != 0) throw new ArgumentException($"scaled_grouped_mm: {Describe(left)} · {Describe(right)}: inner and right outer dimension must be multiples of 16");
+        if (left.stride(1) != 1 || right.stride(-2) != 1) throw new ArgumentException("scaled_grouped_mm: expected a row-major left and a column-major right operand");
+        bool blocks = scaleLeft.dtype == Float8Format.E8M0.Type, byMatrix = right.dim() == 3;
+        long e = ends.Sizes()[0], a = byMatrix ? left.Sizes()[0] : e * left.Sizes()[0], b = e * right.Sizes()[^1];
+        if (scaleLeft.dtype != scaleRight.dtype || !blocks && (scaleLeft.dtype != ScalarType.Float32 || scaleLeft.numel() != a || scaleRight.numel() != b))
+            throw new ArgumentException($"scaled_grouped_mm: scales {Describe(scaleLeft)} and {Describe(scaleRight)} do not fit; expected fp32 with {a} and {b} elements, or e8m0");
+        using var none = no_grad();
+        return new DispatcherCall("aten::_scaled_grouped_mm")
+            .Push(left).Push(right).Push(scaleLeft).Push(scaleRight).PushOptional(ends).PushNone().PushNone().PushOptional(ScalarType.BFloat16).Push(fastAccumulation).Tensor();
+    }
+
+    private static void CheckGroups(string what, Tensor left, Tensor right, Tensor ends)
+    {
+        var fits = left.dim() == 2 && ends.dtype == ScalarType.Int32 && ends.dim() == 1
+            && (right.dim() == 3 ? right.Sizes()[0] == ends.Sizes()[0] && right.Sizes()[1] == left.Sizes()[1] : right.dim() == 2 && right.Sizes()[0] == left.Sizes()[1]);
+        if (!fits) throw new ArgumentException($"{what}: {Describe(left)} · {Describe(right)} in groups {Describe(ends)} do not fit; expected [M, I] · [E, I, C] or [R, M] · [M, C], and int32 [E]");
+        if (left.device_type != right.device_type || left.device_type != ends.device_type) throw new ArgumentException($"{what}: operands on {left.device}, {right.device} and {ends.device}; expected one device");
     }
 
     /// <summary>The same bytes under another dtype of the same size. Shares memory with <paramref name="tensor"/>.</summary>

@@ -27,6 +27,26 @@ internal static class CastChain
         return new BlockCast(data, scale, swizzled ? ScaleSwizzle.ToBlocked(dimension == 1 ? scale : scale.t()) : null).MoveToOuterDisposeScope();
     }
 
+    public static ScaledCast Groups(ICastKernels kernels, Tensor x, RowGroups groups, CastTarget target, OperandLayout layout)
+    {
+        using var scope = NewDisposeScope();
+        groups.Check(x.shape[0]);
+        var data = zeros(x.shape, dtype: target.Format.Type, device: x.device);
+        var scale = empty([groups.Count, x.shape[1]], dtype: ScalarType.Float32, device: x.device);
+        for (var e = 0; e < groups.Count; e++)
+        {
+            using var step = NewDisposeScope();
+            var (begin, length) = groups[e];
+            var own = x.narrow(0, begin, length);
+            var scales = ScaleMath.FromAmax(kernels.AmaxAlong(own, 0), target.Format, target.Rounding);
+            scale.narrow(0, e, 1).copy_(scales);
+            data.narrow(0, begin, length).copy_(kernels.Cast(own, scales, target.Format));
+        }
+
+        return new ScaledCast(
+            layout == OperandLayout.Columns ? null : data, layout == OperandLayout.Rows ? null : data.t().contiguous(), scale, scale.reciprocal()).MoveToOuterDisposeScope();
+    }
+
     private static ScaledCast Scaled(ICastKernels kernels, Tensor x, Tensor amax, CastTarget target, OperandLayout layout)
     {
         var scale = ScaleMath.FromAmax(amax, target.Format, target.Rounding);

@@ -66,6 +66,41 @@ internal sealed partial class FusedCasts(SimdPath path) : ICastKernels
         };
     }
 
+    public Tensor DecodeScaled(Tensor data, Tensor inverse, ScalarType type)
+    {
+        var fits = CanDecode(data, type) && data.dim() == 2 && data.numel() > 0 && inverse is { dtype: ScalarType.Float32 } && inverse.dim() == 2 && inverse.is_contiguous()
+            && (inverse.Sizes()[0] == data.Sizes()[0] && inverse.Sizes()[1] == 1 || inverse.Sizes()[0] == 1 && inverse.Sizes()[1] == data.Sizes()[1]);
+        if (!fits) return CastKernels.Plain.DecodeScaled(data, inverse, type);
+        return (type == ScalarType.Float32, data.dtype == Float8Format.E4M3.Type) switch
+        {
+            (true, true) => DecodeScaled<Float32Element, E4M3Codec>(data, inverse, type),
+            (true, false) => DecodeScaled<Float32Element, E5M2Codec>(data, inverse, type),
+            (false, true) => DecodeScaled<BFloat16Element, E4M3Codec>(data, inverse, type),
+            (false, false) => DecodeScaled<BFloat16Element, E5M2Codec>(data, inverse, type),
+        };
+    }
+
+    private unsafe Tensor DecodeScaled<TElement, TCodec>(Tensor data, Tensor inverse, ScalarType type) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
+    {
+        long rows = data.Sizes()[0], columns = data.Sizes()[1];
+        var perRow = inverse.Sizes()[1] == 1;
+        var result = empty(data.Sizes(), dtype: type);
+        byte* source = Pointer(data), target = Pointer(result);
+        var factors = (float*)Pointer(inverse);
+        Parts.Split(rows, columns, (_, start, count) =>
+        {
+            for (var r = start; r < start + count; r++)
+            {
+                byte* from = source + r * columns, to = target + r * columns * TElement.Size;
+                if (perRow) Float8Decoder.Decode<TElement, OneFactor, TCodec>(from, to, columns, new OneFactor(factors[r]), path);
+                else Float8Decoder.Decode<TElement, FactorPerColumn, TCodec>(from, to, columns, new FactorPerColumn(factors), path);
+            }
+        });
+        GC.KeepAlive(data);
+        GC.KeepAlive(inverse);
+        return result;
+    }
+
     public Tensor DecodeBlocks(Tensor data, Tensor scale, ScalarType type)
     {
         if (!CanDecode(data, type) || data.dim() != 2 || data.numel() == 0 || !scale.is_contiguous() || scale.dtype != Float8Format.E8M0.Type)

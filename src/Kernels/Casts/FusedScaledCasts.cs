@@ -55,6 +55,57 @@ internal sealed partial class FusedCasts
         return (along, CastColumns(x, amax, columns));
     }
 
+    /// <summary>Threads take columns to find the magnitudes, and rows to cast.</summary>
+    public ScaledCast CastGroups(Tensor x, RowGroups groups, CastTarget target, OperandLayout layout)
+    {
+        if (!CastsAlongRows(x, target, layout)) return CastChain.Groups(this, x, groups, target, layout);
+        ScaleMath.CheckRounding(target.Rounding);
+        groups.Check(x.Sizes()[0]);
+        return (x.dtype == ScalarType.Float32, target.Format == Float8Format.E4M3) switch
+        {
+            (true, true) => CastGroups<Float32Element, E4M3Codec>(x, groups, target),
+            (true, false) => CastGroups<Float32Element, E5M2Codec>(x, groups, target),
+            (false, true) => CastGroups<BFloat16Element, E4M3Codec>(x, groups, target),
+            (false, false) => CastGroups<BFloat16Element, E5M2Codec>(x, groups, target),
+        };
+    }
+
+    private unsafe ScaledCast CastGroups<TElement, TCodec>(Tensor x, RowGroups groups, CastTarget target) where TElement : struct, IElement where TCodec : struct, IFloat8Codec
+    {
+        long rows = x.Sizes()[0], width = x.Sizes()[1];
+        long[] ends = [.. groups.HostEnds];
+        Tensor data = empty(x.Sizes(), dtype: target.Format.Type), scale = zeros([ends.Length, width]), inverse = empty([ends.Length, width]);
+        byte* source = Pointer(x), to = Pointer(data);
+        float* scales = (float*)Pointer(scale), inverses = (float*)Pointer(inverse);
+        Parts.Split((width + 63) / 64, 64 * rows, (_, start, count) =>
+        {
+            long first = 64 * start, own = Math.Min(64 * count, width - first);
+            for (var e = 0; e < ends.Length; e++)
+            {
+                var begin = e == 0 ? 0 : ends[e - 1];
+                var row = scales + e * width;
+                Magnitude.OfColumns<TElement>(source + (begin * width + first) * TElement.Size, ends[e] - begin, width, row + first, own, path);
+                for (var c = first; c < first + own; c++)
+                {
+                    row[c] = ScaleMath.FromAmax(row[c], target.Format, target.Rounding);
+                    inverses[e * width + c] = 1 / row[c];
+                }
+            }
+        });
+        Parts.Split(rows, width, (_, start, count) =>
+        {
+            var e = 0;
+            for (var r = start; r < start + count; r++)
+            {
+                while (e < ends.Length && ends[e] <= r) e++;
+                if (e == ends.Length) new Span<byte>(to + r * width, (int)width).Clear();
+                else Float8Encoder.Encode<TElement, FactorPerColumn, TCodec>(source + r * width * TElement.Size, to + r * width, width, new FactorPerColumn(scales + e * width), path);
+            }
+        });
+        GC.KeepAlive(x);
+        return new ScaledCast(data, null, scale, inverse);
+    }
+
     /// <param name="x">[R, C].</param>
     /// <param name="amax">[1, C] fp32, which become the scales in place.</param>
     /// <param name="target">Format and rounding.</param>

@@ -45,6 +45,17 @@ public interface ICastKernels
     /// <param name="type">bf16 or fp32, both hold every float8 value.</param>
     Tensor Decode(Tensor data, ScalarType type);
 
+    /// <summary>The values of elements with fp32 scales: element * inverse, rounded once; exact where scales are powers of two and the values are within the range of <paramref name="type"/>.</summary>
+    /// <param name="data">[R, C] float8.</param>
+    /// <param name="inverse">fp32 [R, 1] or [1, C], what an element is multiplied by.</param>
+    /// <param name="type">bf16 or fp32.</param>
+    Tensor DecodeScaled(Tensor data, Tensor inverse, ScalarType type)
+    {
+        using var wide = Decode(data, ScalarType.Float32);
+        using var values = wide.mul(inverse);
+        return values.to(type);
+    }
+
     /// <summary>The values of block-scaled elements: element * 2^(byte - 127); exact but for magnitudes that <paramref name="type"/> cannot hold (below 2^-126).</summary>
     /// <param name="data">[R, C] float8.</param>
     /// <param name="scale">e8m0, [R, C / L] or [R / L, C].</param>
@@ -57,6 +68,17 @@ public interface ICastKernels
     /// <param name="right">fp32: 0-d or [1, C].</param>
     /// <param name="type">Dtype of the result.</param>
     Tensor Rescale(Tensor product, Tensor left, Tensor right, ScalarType type);
+
+    /// <summary>Sets the rows of no group to 0, in place; the others are not touched.</summary>
+    /// <param name="x">[M, C] bf16 or fp32, contiguous.</param>
+    /// <param name="groups">Divides M.</param>
+    void ClearRows(Tensor x, RowGroups groups)
+    {
+        using var scope = NewDisposeScope();
+        var rows = x.shape[0];
+        var end = groups.Count == 0 ? 0 : groups.HostEnds[^1];
+        if (end < rows) x.narrow(0, end, rows - end).zero_();
+    }
 
     /// <summary>Magnitudes whose maximum is the amax of x: one for each block of the kernel that looks for it, so that nothing has to join them.</summary>
     /// <param name="x">[...] fp32 or bf16.</param>
@@ -96,6 +118,14 @@ public interface ICastKernels
     /// <param name="columnLayout">Which copies of the cast per column are written.</param>
     (ScaledCast Rows, ScaledCast Columns) CastRowsAndColumns(Tensor x, CastTarget rows, CastTarget columns, OperandLayout columnLayout = OperandLayout.Columns) =>
         (CastRows(x, rows), CastColumns(x, columns, columnLayout));
+
+    /// <summary>A cast with a scale per group of rows and column: of each group what <see cref="CastColumns"/> makes of its rows alone. Rows of no group become 0; an empty group has the scales of zeros.</summary>
+    /// <param name="x">[R, C] fp32 or bf16.</param>
+    /// <param name="groups">Divides R.</param>
+    /// <param name="target">As in <see cref="CastTensor"/>.</param>
+    /// <param name="layout">Which copies of the elements are written.</param>
+    /// <returns>Scale and inverse [E, C].</returns>
+    ScaledCast CastGroups(Tensor x, RowGroups groups, CastTarget target, OperandLayout layout = OperandLayout.Columns) => CastChain.Groups(this, x, groups, target, layout);
 
     /// <summary>Casts to blocks along rows, along columns, or both; numbers as in <see cref="CastBlocks(Tensor, int, int, Float8Format, ScaleRounding)"/>.</summary>
     /// <param name="x">[R, C] fp32 or bf16. A dimension that blocks lie along is filled up with zeros to whole blocks.</param>

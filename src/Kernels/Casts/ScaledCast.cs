@@ -5,7 +5,7 @@ namespace Titan.Kernels.Casts;
 /// <summary>A matrix x [R, C] in float8 with fp32 scales: element = round(value * scale).</summary>
 /// <param name="Data">[R, C], contiguous; null where only the other copy was asked for.</param>
 /// <param name="Transposed">The same elements as a contiguous [C, R]; null where not asked for.</param>
-/// <param name="Scale">fp32: [] one for all, [R, 1] one per row, [1, C] one per column; contiguous.</param>
+/// <param name="Scale">fp32: [] one for all, [R, 1] one per row, [1, C] one per column, [E, C] one per group of rows and column; contiguous.</param>
 /// <param name="Inverse">fl32(1 / scale), scale's shape: what a product is to be multiplied by.</param>
 /// <param name="AmaxParts">fp32 [P], magnitudes whose maximum is the amax of x, where the cast found them on its way and they were not known before; else null.</param>
 public sealed record ScaledCast(Tensor? Data, Tensor? Transposed, Tensor Scale, Tensor Inverse, Tensor? AmaxParts = null) : IDisposable

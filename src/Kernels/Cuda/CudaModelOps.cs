@@ -62,7 +62,7 @@ public sealed class CudaModelOps
         if (sumGradient is not null) Same(sumGradient, x, "rms_norm backward");
         Check(rstd.numel() == rows && rstd.dtype == ScalarType.Float32 && rstd.device_type == x.device_type, "rms_norm backward: rstd is not forward's");
         Tensor dx = New(x.Sizes(), x.dtype, x), dw = New([width], x.dtype, x);
-        var grid = LaunchGrid.RowSlices(rows, width);
+        var grid = LaunchGrid.RowSlices(rows, width, x.dtype == ScalarType.BFloat16 ? sumGradient is null ? 2 : 3 : 0);
         var amax = Amax(wantsAmax, grid, x);
         if (x.numel() == 0) dw.zero_();
         else

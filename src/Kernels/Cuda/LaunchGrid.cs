@@ -46,10 +46,14 @@ internal readonly record struct LaunchGrid(uint X, uint Y, uint BlockX, uint Blo
     }
 
     /// <summary>The same, a block for each slice of the rows: their number depends on the shape alone, so that sums over slices are the same on every device.</summary>
-    public static LaunchGrid RowSlices(long rows, long width)
+    /// <param name="rows">How many.</param>
+    /// <param name="width">Elements of a row.</param>
+    /// <param name="staged">Tensors of 2-byte elements whose next row lies in shared memory, beside the sums (<c>native/rms_norm_backward.cu</c>).</param>
+    public static LaunchGrid RowSlices(long rows, long width, int staged)
     {
         var block = Rows(rows, width, 1);
-        return block with { X = Count(rows, RowsPerSlice, MaxSlices * Threads / (block.BlockX * block.BlockY)) };
+        var threads = block.BlockX * block.BlockY;
+        return block with { X = Count(rows, RowsPerSlice, MaxSlices * Threads / threads), Shared = threads * (uint)(KeptOfRow * (sizeof(float) + 2 * staged)) };
     }
 
     /// <summary>

@@ -12,6 +12,9 @@ namespace Titan.Kernels.Matmuls;
 /// </summary>
 public static class CpuMatmul
 {
+    /// <summary>Whether this CPU can run it: it has AVX2.</summary>
+    public static bool IsSupported => MicroKernel.IsSupported;
+
     /// <summary>Whether this CPU is one of those.</summary>
     public static bool IsPreferred { get; } = MicroKernel.IsSupported && Matmul.ComputeType(ScalarType.BFloat16, TorchSharp.DeviceType.CPU) == ScalarType.Float32;
 
@@ -43,16 +46,36 @@ public static class CpuMatmul
     /// <returns>[R, C].</returns>
     /// <exception cref="ArgumentException">The operands are no matrices that fit, or of a dtype that is not bf16, fp32, e4m3 or e5m2, or not on the CPU.</exception>
     /// <exception cref="PlatformNotSupportedException">The CPU has no AVX2; where <see cref="IsPreferred"/> it has.</exception>
-    public static unsafe Tensor Multiply(MatmulOperand left, MatmulOperand right, ScalarType type, Tensor? leftFactor = null, Tensor? rightFactor = null)
+    public static Tensor Multiply(MatmulOperand left, MatmulOperand right, ScalarType type, Tensor? leftFactor = null, Tensor? rightFactor = null)
+    {
+        if (left.Data.dim() != 2 || right.Data.dim() != 2) throw Misfit(left, right, type);
+        var result = empty([left.Data.Sizes()[0], right.Data.Sizes()[1]], dtype: type);
+        MultiplyInto(result, left, right, leftFactor, rightFactor);
+        return result;
+    }
+
+    /// <summary>The same, written to a part of a larger result.</summary>
+    /// <param name="result">[R, C] in bf16 or fp32, contiguous; overwritten.</param>
+    /// <param name="left">[R, I].</param>
+    /// <param name="right">[I, C].</param>
+    /// <param name="leftFactor">As above.</param>
+    /// <param name="rightFactor">As above.</param>
+    public static unsafe void MultiplyInto(Tensor result, MatmulOperand left, MatmulOperand right, Tensor? leftFactor = null, Tensor? rightFactor = null)
     {
         Tensor a = left.Data, b = right.Data;
-        if (a.dim() != 2 || b.dim() != 2 || a.Sizes()[1] != b.Sizes()[0] || type is not (ScalarType.BFloat16 or ScalarType.Float32))
-            throw new ArgumentException($"cannot multiply [{string.Join(", ", a.shape)}] by [{string.Join(", ", b.shape)}] to {type}; expected [R, I], [I, C] and bf16 or fp32");
+        var type = result.dtype;
+        var fits = a.dim() == 2 && b.dim() == 2 && a.Sizes()[1] == b.Sizes()[0] && type is ScalarType.BFloat16 or ScalarType.Float32
+            && result.dim() == 2 && result.Sizes()[0] == a.Sizes()[0] && result.Sizes()[1] == b.Sizes()[1] && result.is_contiguous() && result.device_type == TorchSharp.DeviceType.CPU;
+        if (!fits) throw Misfit(left, right, type);
         long rows = a.Sizes()[0], columns = b.Sizes()[1], inner = a.Sizes()[1];
-        if (rows == 0 || columns == 0 || inner == 0) return zeros([rows, columns], dtype: type);
+        if (rows == 0 || columns == 0) return;
+        if (inner == 0)
+        {
+            result.zero_();
+            return;
+        }
 
         using var scope = NewDisposeScope();
-        var result = empty([rows, columns], dtype: type);
         Tensor? rowFactors = null, columnFactors = null;
         if (leftFactor is not null && rightFactor is not null)
         {
@@ -72,8 +95,11 @@ public static class CpuMatmul
         GC.KeepAlive(right);
         GC.KeepAlive(rowFactors);
         GC.KeepAlive(columnFactors);
-        return result.MoveToOuterDisposeScope();
+        GC.KeepAlive(result);
     }
+
+    private static ArgumentException Misfit(MatmulOperand left, MatmulOperand right, ScalarType type) =>
+        new($"cannot multiply [{string.Join(", ", left.Data.shape)}] by [{string.Join(", ", right.Data.shape)}] to {type}; expected [R, I], [I, C] and a contiguous result of bf16 or fp32");
 
     private static void Run(BlockedProduct product, ScalarType left, ScalarType right, ScalarType target)
     {

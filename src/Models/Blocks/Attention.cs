@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Titan.Models;
 
 /// <summary>Attention: x [B, S, dim] to [B, S, dim].</summary>
-internal sealed class Attention : Sublayer, IKernelUser, IAttentionLayer
+internal class Attention : Sublayer, IKernelUser, IAttentionLayer
 {
     private readonly AttentionArgs args;
     private readonly ModuleSlot wq;
@@ -35,6 +35,8 @@ internal sealed class Attention : Sublayer, IKernelUser, IAttentionLayer
     // As many heads as this rank's part of the weights makes.
     public AttentionShape Shape => new(HeadsOf(wq, args.Heads), HeadsOf(wk, args.KvHeads), args.HeadDimension, args.Causal, args.Window);
 
+    public virtual string? NeedsWholeSequences => args.FixedBlock is { } block ? $"a query sees the keys of its own {block} positions alone" : null;
+
     public override IReadOnlyList<ModuleSlot> Slots => [wq, wk, wv, wo];
 
     public override SublayerSplit Split => new(
@@ -51,7 +53,7 @@ internal sealed class Attention : Sublayer, IKernelUser, IAttentionLayer
         var q = Heads(wq.Forward(x), q_norm).to(type).transpose(1, 2);
         var k = Heads(wk.Forward(x), k_norm).to(type).transpose(1, 2);
         var v = wv.Forward(x).Values.view(b, s, -1, d).to(type).transpose(1, 2);
-        var attended = AttendOverRanks is { } attend ? attend(q, k, v) : Kernels.Attend(q, k, v, context.Masks.Of(args.Causal, args.Window), args.Causal);
+        var attended = AttendOverRanks is { } attend ? attend(q, k, v) : Attend(q, k, v, context);
         using var mixed = new Activation(attended.transpose(1, 2).reshape(b, s, -1).to(own));
         return wo.Forward(mixed);
 
@@ -67,6 +69,12 @@ internal sealed class Attention : Sublayer, IKernelUser, IAttentionLayer
             return context.Angles is { } angles && args.Rotates ? Kernels.Rotate(projected, heads, angles) : heads;
         }
     }
+
+    /// <summary>The heads' attention over whole sequences: q [B, H, S, D], k and v [B, KV, S, D] to [B, H, S, D].</summary>
+    protected virtual Tensor Attend(Tensor q, Tensor k, Tensor v, BlockContext context) => Kernels.Attend(q, k, v, Mask(context), args.Causal);
+
+    /// <summary>Where queries look; null where <see cref="AttentionArgs.Causal"/> says it alone.</summary>
+    protected Tensor? Mask(BlockContext context) => context.Masks.Of(args.Causal, args.Window, args.FixedBlock);
 
     private long HeadsOf(ModuleSlot projection, int whole) => projection.Module is ILinear linear ? linear.LocalShape.N / args.HeadDimension : whole;
 }

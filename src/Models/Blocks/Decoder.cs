@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Titan.Models;
 
 /// <summary>A decoder-only transformer, with upstream's FQNs.</summary>
-public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, IContextParallelModel
+public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, IContextParallelModel, IExpertModel, IStepHooks, IMetricSource
 {
     private readonly DecoderArgs args;
     private readonly int length;
@@ -17,6 +17,7 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
     private readonly TiedHead? tied;
     private RotaryAngles? angles;
     private (Tensor Positions, RotaryAngles Angles)? placed;
+    private IReadOnlyList<Tensor> loads = [];
 
     /// <summary>Builds the model with uninitialised parameters.</summary>
     /// <param name="name">For messages: the family's.</param>
@@ -91,11 +92,21 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
         {
             // A rank that sees a part of a sequence does not see where its documents end.
             if (args.DocumentMask) throw Whole("its attention stops at document borders; use the plain flavor, or");
+            foreach (var (i, block) in blocks.Index())
+                if (block.Attention?.NeedsWholeSequences is { } why) throw Whole($"in layers.{i}.attention {why};");
             return [.. blocks.Select((b, i) => ($"layers.{i}.attention", b.Attention ?? throw Whole($"layers.{i}.attention mixes the tokens of a sequence in a way of its own (it is no IAttentionLayer);")))];
 
             TitanException Whole(string why) => new(ExitCode.Usage, $"model {GetName()} needs whole sequences: {why} set {MeshAxis.ContextParallel.DegreeKey()} = 1");
         }
     }
+
+    /// <inheritdoc />
+    public IReadOnlyList<(string Fqn, IExpertLayer Layer)> ExpertLayers => [.. Mixtures.Select(m => (m.Fqn, (IExpertLayer)m.Layer))];
+
+    /// <inheritdoc />
+    public IReadOnlyList<ModelMetric> Metrics => LoadMetrics.Of(Mixtures.Zip(loads, (mixture, load) => (mixture.Fqn, load)));
+
+    private IEnumerable<(string Fqn, MixtureOfExperts Layer)> Mixtures => blocks.Index().Where(b => b.Item.Mixture is not null).Select(b => ($"layers.{b.Index}.moe", b.Item.Mixture!));
 
     /// <inheritdoc />
     public override void SetComputeType(ScalarType type)
@@ -112,7 +123,7 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
     {
         using var scope = NewDisposeScope();
         using var masks = Masks(input);
-        var context = new BlockContext(Angles(input), masks);
+        var context = new BlockContext(Angles(input), masks, new ExpertChoices(is_grad_enabled()));
         var stream = new ResidualStream(Embed(input), null);
         Probe?.Invoke("tok_embeddings", stream.Sum);
         for (var i = 0; i < blocks.Count; i++)
@@ -134,6 +145,17 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
             return logits.MoveToOuterDisposeScope();
         }
     }
+
+    /// <summary>Balances the experts.</summary>
+    public void BeforeOptimizerStep(StepContext context)
+    {
+        foreach (var load in loads) load.Dispose();
+        loads = ExpertLoad.Step([.. Mixtures.Select(m => m.Layer.Load)], context.Tokens);
+    }
+
+    /// <inheritdoc />
+    public IReadOnlyList<PlannedCollective> Plan(IProcessGroup tokens) =>
+        Mixtures.Any() ? [PlannedCollective.AllReduce(tokens, Mixtures.Sum(m => m.Layer.Count), 1, StepPhase.Optimizer, "the load of experts")] : [];
 
     /// <inheritdoc />
     protected override Initializer InitializerOf(string fqn) => args.Initialization(fqn);

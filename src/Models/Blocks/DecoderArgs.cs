@@ -21,19 +21,23 @@ public sealed record DecoderArgs(int Dimension, int Layers, int Vocabulary, Norm
     /// <summary>Whether attention stops at document borders.</summary>
     public bool DocumentMask { get; init; }
 
-    /// <summary>The numbers that follow; those of heads and feed-forward layers are of the first block.</summary>
+    /// <summary>The numbers that follow; those of heads are of the first block, those of feed-forward layers the mean of all.</summary>
     public ModelCounts Counts
     {
         get
         {
             var first = Block(0);
-            var attention = first.Attention as AttentionArgs ?? throw new InvalidOperationException($"the first block's attention is {first.Attention}; a family with an attention of its own gives its own ModelCounts");
+            var attention = first.Attention as IAttentionArgs ?? throw new InvalidOperationException($"the first block's attention is {first.Attention}; an attention of one's own implements IAttentionArgs");
             long embedding = (long)Vocabulary * Dimension, blocks = Enumerable.Range(0, Layers).Sum(i => Block(i).Parameters(Dimension));
             long positions = (long)(LearnedPositions ?? 0) * Dimension, tables = embedding + positions, rest = blocks + Norm.Parameters(Dimension);
             // A tied table multiplies as the head does.
             var (parameters, lookedUp) = TiedEmbeddings ? (tables + rest, positions) : (tables + embedding + rest, tables);
-            return new ModelCounts(parameters, lookedUp, Layers, attention.Heads, attention.HeadDimension, Dimension, attention.KvHeads,
-                first.FeedForward is SwiGluArgs swiglu ? swiglu.Hidden : first.FeedForward is GeluArgs gelu ? gelu.Hidden : 0, Vocabulary);
+            var halves = Enumerable.Range(0, Layers).Select(i => Block(i).FeedForward).ToList();
+            var unused = halves.Sum(h => h.Parameters(Dimension) - h.ActiveParameters(Dimension));
+            return new ModelCounts(parameters, lookedUp, Layers, attention.Heads, attention.HeadDimension, Dimension, attention.KvHeads, (long)halves.Average(h => h.HiddenOfToken), Vocabulary)
+            {
+                ActiveParameters = parameters - unused, ValueDimension = attention.ValueDimension, RoutedRows = halves.Average(h => h.RowsOfToken),
+            };
         }
     }
 }

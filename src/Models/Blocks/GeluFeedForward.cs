@@ -16,6 +16,9 @@ public sealed record GeluArgs(long Hidden, bool Bias) : SublayerArgs
     public override long Parameters(long dimension) => 2 * dimension * Hidden + (Bias ? dimension + Hidden : 0);
 
     /// <inheritdoc />
+    public override long HiddenOfToken => Hidden;
+
+    /// <inheritdoc />
     public override Sublayer Create(long dimension, ModelContext context) => new GeluFeedForward(this, dimension, context);
 }
 

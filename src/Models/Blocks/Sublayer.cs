@@ -22,7 +22,7 @@ public abstract class Sublayer(string name) : nn.Module(name), ISlotOwner, IActi
     public abstract SublayerSplit Split { get; }
 
     /// <summary>Whether a layer looks for the amax of the input.</summary>
-    public bool WantsInputAmax => Slots.Any(s => s.WantsInputAmax && Split.Readers.Contains(s.Name));
+    public virtual bool WantsInputAmax => Slots.Any(s => s.WantsInputAmax && Split.Readers.Contains(s.Name));
 
     /// <summary>Runs it.</summary>
     /// <param name="x">[B, S, dim]; S is this rank's part where ranks share the sequence.</param>
@@ -59,8 +59,20 @@ public sealed record SublayerSplit(IReadOnlyList<(string Name, TensorParallelSty
 /// <summary>The arguments of half a block.</summary>
 public abstract record SublayerArgs
 {
+    /// <summary>Whether it is a mixture of experts, which a block calls <c>moe</c> instead of <c>feed_forward</c>.</summary>
+    public virtual bool IsMixture => false;
+
     /// <summary>Parameters for a model dimension.</summary>
     public abstract long Parameters(long dimension);
+
+    /// <summary>Those of them that a token meets.</summary>
+    public virtual long ActiveParameters(long dimension) => Parameters(dimension);
+
+    /// <summary>Hidden features that a token has in a feed-forward layer; 0 in attention.</summary>
+    public virtual long HiddenOfToken => 0;
+
+    /// <summary>Copies of a token that go to experts.</summary>
+    public virtual int RowsOfToken => 0;
 
     /// <summary>Makes the half, uninitialised.</summary>
     /// <param name="dimension">The model dimension.</param>

@@ -11,6 +11,9 @@ public sealed record SwiGluArgs(long Hidden) : SublayerArgs
     public override long Parameters(long dimension) => 3 * dimension * Hidden;
 
     /// <inheritdoc />
+    public override long HiddenOfToken => Hidden;
+
+    /// <inheritdoc />
     public override Sublayer Create(long dimension, ModelContext context) => new SwiGluFeedForward(this, dimension, context);
 }
 

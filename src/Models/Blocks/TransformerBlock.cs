@@ -17,16 +17,20 @@ public sealed record BlockArgs(NormArgs Norm, SublayerArgs Attention, SublayerAr
 internal sealed class TransformerBlock : nn.Module<ResidualStream, BlockContext, ResidualStream>
 {
     private readonly Sublayer attention;
-    private readonly Sublayer feed_forward;
+    // A field that holds a module makes it a child of that name: the second half is in one of two.
+    private readonly Sublayer? feed_forward;
+    private readonly Sublayer? moe;
     private readonly INorm attention_norm;
     private readonly INorm ffn_norm;
 
     public TransformerBlock(BlockArgs args, long dimension, ModelContext context) : base(nameof(TransformerBlock))
     {
         attention = args.Attention.Create(dimension, context);
-        feed_forward = args.FeedForward.Create(dimension, context);
+        var second = args.FeedForward.Create(dimension, context);
+        if (args.FeedForward.IsMixture) moe = second;
+        else feed_forward = second;
         register_module("attention", attention);
-        register_module("feed_forward", feed_forward);
+        register_module(SecondName, second);
         attention_norm = args.Norm.Register(this, "attention_norm", dimension, context);
         ffn_norm = args.Norm.Register(this, "ffn_norm", dimension, context);
     }
@@ -36,13 +40,20 @@ internal sealed class TransformerBlock : nn.Module<ResidualStream, BlockContext,
     /// <summary>The first half, where ranks can share its sequences; null where it mixes tokens in a way of its own.</summary>
     public IAttentionLayer? Attention => attention as IAttentionLayer;
 
+    /// <summary>The second half, where it is a mixture of experts.</summary>
+    public MixtureOfExperts? Mixture => moe as MixtureOfExperts;
+
+    private Sublayer Second => moe ?? feed_forward!;
+
+    private string SecondName => moe is null ? "feed_forward" : "moe";
+
     /// <summary>How tensor parallelism splits the block.</summary>
     /// <param name="fqn">The block's name.</param>
     public (IEnumerable<TensorParallelLayer> Layers, IEnumerable<SequenceRegion> Regions) Split(string fqn)
     {
-        string a = $"{fqn}.attention", f = $"{fqn}.feed_forward";
-        return ([.. attention.Split.LayersOf(a), .. feed_forward.Split.LayersOf(f), new($"{a}_norm", TensorParallelStyle.SequenceParallel), new($"{fqn}.ffn_norm", TensorParallelStyle.SequenceParallel)],
-            [attention.Split.RegionOf(a, attention), feed_forward.Split.RegionOf(f, feed_forward)]);
+        string a = $"{fqn}.attention", f = $"{fqn}.{SecondName}";
+        return ([.. attention.Split.LayersOf(a), .. Second.Split.LayersOf(f), new($"{a}_norm", TensorParallelStyle.SequenceParallel), new($"{fqn}.ffn_norm", TensorParallelStyle.SequenceParallel)],
+            [attention.Split.RegionOf(a, attention), Second.Split.RegionOf(f, Second)]);
     }
 
     public override ResidualStream forward(ResidualStream stream, BlockContext context)
@@ -58,14 +69,14 @@ internal sealed class TransformerBlock : nn.Module<ResidualStream, BlockContext,
         using (normed)
         {
             var half = new ResidualStream(x, attention.Forward(normed, context));
-            return Checkpointing == BlockCheckpointing.FeedForward && is_grad_enabled() ? Again(s => Second(s, context), half) : Second(half, context);
+            return Checkpointing == BlockCheckpointing.FeedForward && is_grad_enabled() ? Again(s => SecondHalf(s, context), half) : SecondHalf(half, context);
         }
     }
 
-    private ResidualStream Second(ResidualStream stream, BlockContext context)
+    private ResidualStream SecondHalf(ResidualStream stream, BlockContext context)
     {
-        var (h, normed) = stream.Normalize(ffn_norm, feed_forward.WantsInputAmax);
-        using (normed) return new ResidualStream(h, feed_forward.Forward(normed, context));
+        var (h, normed) = stream.Normalize(ffn_norm, Second.WantsInputAmax);
+        using (normed) return new ResidualStream(h, Second.Forward(normed, context));
     }
 
     /// <summary>Runs a part now and once more in backward.</summary>

@@ -40,7 +40,7 @@ public sealed record Llama3Args(
         {
             var norm = new NormArgs.Rms(NormEpsilon);
             var block = new BlockArgs(norm, new AttentionArgs(Heads, KvHeads, HeadDimension), new SwiGluArgs(FeedForward));
-            return new DecoderArgs(Dimension, Layers, Vocabulary, norm, _ => block, Initialization) { Rotary = Rotary, DocumentMask = DocumentMask };
+            return new DecoderArgs(Dimension, Layers, Vocabulary, norm, _ => block, new DepthScaled(Dimension).Of) { Rotary = Rotary, DocumentMask = DocumentMask };
         }
     }
 
@@ -55,19 +55,4 @@ public sealed record Llama3Args(
 
     /// <summary>Builds the model with uninitialised parameters.</summary>
     public Decoder Build(ModelContext context) => new("Llama3Model", Decoder, context);
-
-    private Initializer Initialization(string fqn)
-    {
-        var output = Math.Pow(Dimension, -0.5);
-        return fqn switch
-        {
-            "tok_embeddings.weight" => new Initializer.Normal(1),
-            "output.weight" => new Initializer.Truncated(output, 3 * output),
-            _ when fqn.EndsWith("norm.weight", StringComparison.Ordinal) => Initializer.Ones,
-            _ => new Initializer.Truncated(Deviation(fqn.Split('.')), 2),
-        };
-    }
-
-    /// <summary>0.02 where a layer reads the residual stream, less with depth where it writes to it (upstream: wo, w2 and w3).</summary>
-    private static double Deviation(string[] fqn) => fqn[^2] is "wo" or "w2" or "w3" ? 0.02 / Math.Sqrt(2 * (int.Parse(fqn[1]) + 1)) : 0.02;
 }

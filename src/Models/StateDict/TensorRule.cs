@@ -25,9 +25,9 @@ public abstract record TensorRule(string Fqn, IReadOnlyList<long> Whole)
         internal override IEnumerable<TensorPiece> Pieces(ShardLayout part) => [new(Name, part.Offset, part.Shape, false, new long[part.Shape.Count])];
     }
 
-    /// <summary>A part of a foreign matrix: where several of ours are one of theirs, or where theirs lies the other way round.</summary>
+    /// <summary>A part of a foreign matrix, or of each of a stack of them: where several of ours are one of theirs, or where theirs lies the other way round.</summary>
     /// <param name="Fqn">Our name.</param>
-    /// <param name="Whole">Our shape [N, K].</param>
+    /// <param name="Whole">Our shape [N, K] or [E, N, K].</param>
     /// <param name="Name">Their name.</param>
     /// <param name="ForeignShape">Their shape.</param>
     /// <param name="Row">Where ours begins in theirs.</param>
@@ -40,8 +40,12 @@ public abstract record TensorRule(string Fqn, IReadOnlyList<long> Whole)
 
         internal override IEnumerable<TensorPiece> Pieces(ShardLayout part)
         {
-            var (row, column) = IsTransposed ? (1, 0) : (0, 1);
-            return [new(Name, [Row + part.Offset[row], Column + part.Offset[column]], [part.Shape[row], part.Shape[column]], IsTransposed, [0, 0])];
+            var (row, column) = IsTransposed ? (^1, ^2) : (^2, ^1);
+            long[] offset = [.. part.Offset], shape = [.. part.Shape];
+            return
+            [
+                new(Name, [.. offset[..^2], Row + offset[row], Column + offset[column]], [.. shape[..^2], shape[row], shape[column]], IsTransposed, new long[shape.Length]),
+            ];
         }
     }
 

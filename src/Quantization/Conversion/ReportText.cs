@@ -14,10 +14,10 @@ public static partial class ReportText
         var text = new StringBuilder();
         text.AppendLine($"{report.Converter}: converted {report.Converted} of {report.Layers.Count} linears, skipped {report.Skipped}  [{report.Summary}]{Mark(report.Status)}");
         if (report.Layers.Count == 0) return text.ToString();
-        var groups = report.Layers.GroupBy(l => (Fqn: BlockNumber().Replace(l.Fqn, ".*."), l.Shape, l.Recipe, l.SkippedBy, l.Backend, l.MeasuredSpeedUp));
+        var groups = report.Layers.GroupBy(l => (Fqn: BlockNumber().Replace(l.Fqn, ".*."), l.ShapeText, l.Recipe, l.SkippedBy, l.Backend, l.MeasuredSpeedUp));
         var rows = groups.Select(g => (
             Fqn: g.Count() > 1 ? $"{g.Key.Fqn} ({g.Count()})" : g.First().Fqn,
-            Shape: g.Key.Shape.ToString(),
+            Shape: g.Key.ShapeText,
             Outcome: g.Key.Recipe ?? "skipped",
             Why: g.Key.Recipe is null ? g.Key.SkippedBy! : g.Key.MeasuredSpeedUp is { } gain ? $"{g.Key.Backend}, measured {MeasuredFilter.Text(gain)}" : g.Key.Backend)).ToList();
         int first = rows.Max(r => r.Fqn.Length), second = rows.Max(r => r.Shape.Length), third = rows.Max(r => r.Outcome.Length);

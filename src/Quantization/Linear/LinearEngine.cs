@@ -64,6 +64,9 @@ public sealed class LinearEngine
     /// <summary>Who is shown the casts; null for nobody.</summary>
     public CastObserver? Observer { get; set; }
 
+    /// <summary>What multiplies float8 operands.</summary>
+    internal IFloat8Matmul Matmul => matmul;
+
     internal ICastKernels Kernels { get; }
 
     /// <summary>What multiplies operands in high precision.</summary>

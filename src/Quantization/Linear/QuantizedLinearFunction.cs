@@ -157,15 +157,15 @@ internal sealed class QuantizedLinearFunction(Activation input, QuantizedLinear 
         if (source.GatherEncoded(use) is Operand gathered) return gathered.Alias();
         if (engine.WeightCast(use) is not OperandCast.Scaled || !layer.HasResidentWeight) return Cast(use, bothWays: false);
         var form = engine.SharesWeightCast ? WeightUse.Output : use;
-        if (engine.WeightCasts.Find(layer, form) is { } known) return known;
+        if (engine.WeightCasts.Find(source, form) is { } known) return known;
         if (use == WeightUse.Output && BackwardFollows && NeedsGradient(X) && engine.CastWeightTwice(layer.Fqn, source) is var (forOutput, forGradInput))
         {
-            engine.WeightCasts.Keep(layer, WeightUse.GradInput, forGradInput).Dispose();
-            return engine.WeightCasts.Keep(layer, WeightUse.Output, forOutput);
+            engine.WeightCasts.Keep(source, WeightUse.GradInput, forGradInput).Dispose();
+            return engine.WeightCasts.Keep(source, WeightUse.Output, forOutput);
         }
 
         // Where no backward follows, its copy of the bytes is not written, so the cast serves nobody else.
-        return BackwardFollows || !engine.ReadsAlongContracted ? engine.WeightCasts.Keep(layer, form, Cast(form, engine.SharesWeightCast)) : Cast(use, bothWays: false);
+        return BackwardFollows || !engine.ReadsAlongContracted ? engine.WeightCasts.Keep(source, form, Cast(form, engine.SharesWeightCast)) : Cast(use, bothWays: false);
 
         Operand Cast(WeightUse wanted, bool bothWays) =>
             engine.CastWeight(layer.Fqn, name, source.Gather(source.Parameter.dtype), wanted, source, bothWays);

@@ -11,26 +11,26 @@ namespace Titan.Quantization.Linear;
 internal sealed class WeightCasts
 {
     private readonly Lock guard = new();
-    private readonly Dictionary<(QuantizedLinear Layer, WeightUse Use), (Operand Operand, long Version)> known = [];
+    private readonly Dictionary<(IWeightSource Source, WeightUse Use), (Operand Operand, long Version)> known = [];
 
-    /// <summary>A layer's cast under handles that the caller disposes; null for none, or where the weight has been written to since.</summary>
-    public Operand? Find(QuantizedLinear layer, WeightUse use)
+    /// <summary>A weight's cast under handles that the caller disposes; null for none, or where the weight has been written to since.</summary>
+    public Operand? Find(IWeightSource source, WeightUse use)
     {
         lock (guard)
         {
-            return known.TryGetValue((layer, use), out var entry) && entry.Version == AtenGateway.Version(layer.Weight.Parameter) ? entry.Operand.Alias() : null;
+            return known.TryGetValue((source, use), out var entry) && entry.Version == AtenGateway.Version(source.Parameter) ? entry.Operand.Alias() : null;
         }
     }
 
-    /// <summary>Keeps a layer's cast in the place of one that is stale.</summary>
+    /// <summary>Keeps a weight's cast in the place of one that is stale.</summary>
     /// <returns>The same operand under handles that the caller disposes.</returns>
-    public Operand Keep(QuantizedLinear layer, WeightUse use, Operand made)
+    public Operand Keep(IWeightSource source, WeightUse use, Operand made)
     {
         lock (guard)
         {
-            if (known.Remove((layer, use), out var stale)) stale.Operand.Dispose();
+            if (known.Remove((source, use), out var stale)) stale.Operand.Dispose();
             made.Detach();
-            known[(layer, use)] = (made, AtenGateway.Version(layer.Weight.Parameter));
+            known[(source, use)] = (made, AtenGateway.Version(source.Parameter));
             return made.Alias();
         }
     }

@@ -18,8 +18,7 @@ public sealed record DebugSection
     [NotServedYet("every operation that is used here has a deterministic form")]
     public bool DeterministicWarnOnly { get; init; }
 
-    /// <summary>Even load of experts.</summary>
-    [Description("Even load of experts.")]
-    [NotServedYet("mixture-of-experts models are not served yet")]
+    /// <summary>Routers send every expert as many tokens as any other, whatever the scores say: for measurements.</summary>
+    [Description("Routers send every expert as many tokens as any other, whatever the scores say: for measurements.")]
     public bool MoeForceLoadBalance { get; init; }
 }

@@ -87,9 +87,4 @@ public sealed record ParallelismSection
     [Description("Tensor parallelism of experts: 1, or tensor_parallel_degree.")]
     [Range(1, ParallelDimensions.MostRanks)]
     public int ExpertTensorParallelDegree { get; init; } = 1;
-
-    /// <summary>How tokens travel to experts.</summary>
-    [Description("How tokens travel to experts.")]
-    [NotServedYet("mixture-of-experts models are not served yet")]
-    public string ExpertParallelCommBackend { get; init; } = "standard";
 }

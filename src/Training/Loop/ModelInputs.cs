@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Models;
 using Titan.Training.Data;
+using Titan.Training.Models;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Loop;
@@ -11,7 +12,7 @@ namespace Titan.Training.Loop;
 /// <param name="parts">The ranks that each hold a part of the logits.</param>
 internal sealed class ModelInputs(LanguageModel model, long? endOfDocument, int parts = 1)
 {
-    private readonly IReadOnlyList<IAuxiliaryLoss> auxiliary = [.. model.named_modules().Select(m => m.module).Prepend(model).Distinct().OfType<IAuxiliaryLoss>()];
+    private readonly IReadOnlyList<IAuxiliaryLoss> auxiliary = ModulesWith.Interface<IAuxiliaryLoss>(model);
 
     /// <summary>Runs the model.</summary>
     /// <param name="batch">This rank's share of a micro-batch.</param>

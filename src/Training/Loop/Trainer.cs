@@ -31,6 +31,7 @@ public sealed class Trainer : IDisposable
     private readonly LanguageModel model;
     private readonly ModelInputs inputs;
     private readonly IReadOnlyList<IStepHooks> hooks;
+    private readonly IReadOnlyList<IMetricSource> sources;
     private readonly TrainingRanks ranks;
     private readonly AppliedParallelisms parallelisms;
     private readonly CommunicationReport? communication;
@@ -103,7 +104,7 @@ public sealed class Trainer : IDisposable
             : null;
         var loaded = huggingFace?.Prepare(model);
         ModelParameters.Materialize(model, device);
-        hooks = [.. model.named_modules().Select(m => m.module).Prepend(model).Distinct().OfType<IStepHooks>()];
+        (hooks, sources) = (ModulesWith.Interface<IStepHooks>(model), ModulesWith.Interface<IMetricSource>(model));
         inputs = new ModelInputs(model, tokenizer.EosId, parallelisms.VocabularyGroup?.Size ?? 1);
         counts = flavor.Counts;
         model.InitializeWeights(Seed, loaded);
@@ -251,6 +252,7 @@ public sealed class Trainer : IDisposable
         Gradients.Clear(parameters);
         float8Stats.TakeMatmuls();
         ranks.Counter?.Take();
+        parallelisms.TakeUnplanned();
         var lr = config.Optimizer.Lr * schedule!.Factor(step + scheduleAhead);
         var loading = Stopwatch.StartNew();
         if (!Interruptible.TryRun(() => Enumerable.Range(0, accumulation).Select(_ => data.Next()!).ToList(), stop, out var batches)) batches = [];
@@ -314,7 +316,7 @@ public sealed class Trainer : IDisposable
     {
         if (totals is null) return;
         talk!.Add(totals);
-        if (step == firstStep + 2) given.Log(communication!.Render(totals));
+        if (step == firstStep + 2) given.Log(communication!.Render(totals, parallelisms.TakeUnplanned()));
     }
 
     /// <summary>A rank alone need not finish its step; several must agree, and do so before one.</summary>
@@ -335,7 +337,10 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, stepsSinceLog);
         var metrics = new StepMetrics(step, sum, largest, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            float8Stats.TakeMatmuls(), deviceMemory?.Invoke(), TokenizerTokensPerSecond());
+            float8Stats.TakeMatmuls(), deviceMemory?.Invoke(), TokenizerTokensPerSecond())
+        {
+            OfModel = [.. sources.SelectMany(s => s.Metrics)],
+        };
         (stepsSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
         sinks.Write(step, [.. metrics.Named(), .. talk?.Take() ?? []]);

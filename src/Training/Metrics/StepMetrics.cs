@@ -1,4 +1,5 @@
 using System.Globalization;
+using Titan.Abstractions;
 
 namespace Titan.Training.Metrics;
 
@@ -22,6 +23,9 @@ public sealed record StepMetrics(
     long Step, double Loss, double MaxLoss, double GradNorm, double LearningRate, long TokensSeen, double TokensPerSecond, double Tflops,
     double SecondsPerStep, double DataSeconds, double MemoryGiB, double MemoryPercent, long? Float8Matmuls, DeviceMemory? Device = null, double? TokenizerTokensPerSecond = null)
 {
+    /// <summary>What modules of the model report.</summary>
+    public IReadOnlyList<ModelMetric> OfModel { get; init; } = [];
+
     /// <summary>Upstream's log line. MFU is not given: there is no peak to compare a CPU with.</summary>
     public string Line(bool colour)
     {
@@ -36,6 +40,7 @@ public sealed record StepMetrics(
             Paint("36", $"memory: {MemoryGiB,5:F2}GiB({MemoryPercent:F2}%)"), Paint("34", $"tps: {Math.Round(TokensPerSecond):N0}"),
             Paint("36", $"tflops: {Tflops:F2}"), Paint("35", $"mfu: N/A"));
         if (Device is { } device) line = $"{line}  {Paint("36", $"device_memory_in_use: {device.GiB:F2}GiB({device.Percent:F2}%)")}";
+        foreach (var metric in OfModel.Where(m => m.Label is not null)) line = $"{line}  {Paint("35", $"{metric.Label}: {metric.Value:F2}")}";
         return Float8Matmuls is { } count ? $"{line}  {Paint("35", $"float8_matmuls: {count}")}" : line;
     }
 
@@ -52,6 +57,7 @@ public sealed record StepMetrics(
         if (Device is { } device) named.AddRange([("memory/device_in_use(GiB)", device.GiB), ("memory/device_in_use(%)", device.Percent)]);
         if (TokenizerTokensPerSecond is { } tokenizer) named.Add(("tokenizer/throughput(tps)", tokenizer));
         if (Float8Matmuls is { } count) named.Add(("float8_matmuls", count));
+        named.AddRange(OfModel.Select(m => (m.Name, m.Value)));
         return named;
     }
 }

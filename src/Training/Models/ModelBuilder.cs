@@ -19,7 +19,7 @@ public static class ModelBuilder
     {
         var flavor = models.Find(config.Model.Name, config.Model.Flavor);
         if (config.Checkpoint is { InitialLoadInHf: true } or { LastSaveInHf: true }) _ = HuggingFaceOf(config.Model, flavor);
-        var model = flavor.Build(new ModelContext(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype)));
+        var model = flavor.Build(new ModelContext(Math.Max(config.Training.SeqLen, config.Validation.Enable ? config.Validation.SeqLen : 0), device, TypeOf(config.Training.Dtype)) { ForceLoadBalance = config.Debug.MoeForceLoadBalance });
         var fused = config.Compile.Enable && config.Compile.Components.Contains("model");
         var context = new ConversionContext(capability, fused, dimensions)
         {
@@ -82,6 +82,7 @@ public static class ModelBuilder
     private static IModelConversion Convert(string name, IModelConverter converter, object options, ModelSlots slots, ConversionContext context)
     {
         var before = slots.All.ToDictionary(s => s.Fqn, s => (s.Slot.Module, (s.Slot.Module as ILinear)?.Weight));
+        var multiplied = slots.Experts.SelectMany(e => e.Layer.Weights.Select(w => (Fqn: $"{e.Fqn}.{w.Name}", e.Layer, e.Layer.Matmul))).ToList();
         IModelConversion conversion;
         ConversionReport report;
         try
@@ -97,8 +98,8 @@ public static class ModelBuilder
             throw new TitanException(ExitCode.Plugin, $"converter '{name}' failed {place}{shape}: {e.GetType().Name}: {e.Message}; drop it from model.converters or report it to its author", e);
         }
 
-        // A report is a claim: a layer that is called converted must have another module or another source of its weight.
-        var unchanged = report.Layers.Where(l => l.Recipe is not null && !slots.All.Any(s => s.Fqn == l.Fqn && IsChanged(s))).ToList();
+        // A report is a claim: a layer that is called converted must have another module or another source of its weight, and experts another matmul.
+        var unchanged = report.Layers.Where(l => l.Recipe is not null && !slots.All.Any(s => s.Fqn == l.Fqn && IsChanged(s)) && !multiplied.Any(m => m.Fqn == l.Fqn && m.Matmul != m.Layer.Matmul)).ToList();
         if (unchanged.Count > 0)
             throw new TitanException(ExitCode.Plugin,
                 $"converter '{name}' converted {report.Converted - unchanged.Count} of {report.Converted} layers that it reports as converted: {unchanged[0].Fqn} is as it was; drop it from model.converters or report it to its author");
@@ -120,7 +121,7 @@ public static class ModelBuilder
     /// <summary>The parts of a model that are computed again in backward; not one whose input needs no gradient.</summary>
     internal static IReadOnlyList<string> RecomputedParts(LanguageModel model, ActivationCheckpointSection section, IReadOnlySet<string> leading) =>
     [
-        .. model.Blocks.Select((b, i) => CheckpointingOf(section, i) switch { BlockCheckpointing.Full => b.Fqn, BlockCheckpointing.FeedForward => b.Fqn + ".feed_forward", _ => null }).OfType<string>()
+        .. model.Blocks.Select((b, i) => CheckpointingOf(section, i) switch { BlockCheckpointing.Full => b.Fqn, BlockCheckpointing.FeedForward => $"{b.Fqn}.{(b.Module.named_children().Any(c => c.name == "moe") ? "moe" : "feed_forward")}", _ => null }).OfType<string>()
             .Where(part => !leading.Any(l => l.StartsWith(part + ".", StringComparison.Ordinal))),
     ];
 

@@ -29,7 +29,7 @@ public sealed class AppliedParallelisms
         {
             Recomputed = ModelBuilder.RecomputedParts(model, config.ActivationCheckpoint, leading), Leading = leading,
         };
-        foreach (var axis in MeshAxes.All.Where(a => sizes.Over(a) > 1))
+        foreach (var axis in MeshAxes.Served.Where(a => sizes.Over(a) > 1))
         {
             var serving = available.FirstOrDefault(p => p.Axis == axis)
                 ?? throw new TitanException(ExitCode.Plugin, UnservedAxis.Message(axis, sizes.Over(axis), available.Select(p => p.Axis.Name())));
@@ -40,6 +40,8 @@ public sealed class AppliedParallelisms
             plans.Add(new PlannedBy($"{axis.Name()} of plugin '{serving.Plugin}'", serving.Parallelism.Plan(context)));
             applied.Add(serving.Parallelism.Apply(context));
         }
+
+        if (sizes.World > 1) plans.Add(new PlannedBy("the model's step hooks", new ParallelismPlan([.. ModulesWith.Interface<IStepHooks>(model).SelectMany(h => h.Plan(mesh.Loss))])));
     }
 
     /// <summary>What a step computes on a rank.</summary>
@@ -65,6 +67,9 @@ public sealed class AppliedParallelisms
     {
         foreach (var parallelism in applied) parallelism.AfterBackward();
     }
+
+    /// <summary>What they sent beyond the plan since the last call, where the data decide how much.</summary>
+    internal IReadOnlyList<UnplannedBytes> TakeUnplanned() => [.. applied.SelectMany(p => p.TakeUnplanned())];
 
     /// <summary>Tells them that the weights have changed.</summary>
     public void AfterOptimizerStep()

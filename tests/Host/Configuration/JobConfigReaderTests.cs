@@ -54,7 +54,7 @@ public sealed class JobConfigReaderTests : IDisposable
     [InlineData("[optimizer]\nname = \"SGD\"\n", ":2", "one of: Adam, AdamW")]
     [InlineData("[checkpoint]\nkeep_latest_k = 1\n", ":2", "2 and more")]
     [InlineData("[profiling]\nenable_profiling = true\n", ":2", "not supported yet")]
-    [InlineData("[metrics]\nfloat8_stats_freq = 1\n", ":2", "has no effect without a quantize.linear converter")]
+    [InlineData("[metrics]\nfloat8_stats_freq = 1\n", ":2", "has no effect without a quantize converter")]
     [InlineData("[metrics]\nfloat8_stats_freq = -1\n", ":2", "0")]
     [InlineData("[training]\nsteps = 1\n[float8]\nemulate = true\n", ":4", "quantize.linear.float8.emulate now")]
     public void A_mistake_in_the_file_is_named_with_its_line(string toml, string where, string what)

@@ -51,7 +51,7 @@ public sealed class Llama3OracleTests
     public void Frequencies_are_scaled_as_in_Llama_3_1()
     {
         // Short wavelengths stay, long ones are divided by 8, those between are blended.
-        var scaled = Args.Rotary.Frequencies(128);
+        var scaled = Args.Rotary.Frequencies(128, 16);
         for (var i = 0; i < 64; i++)
         {
             double plain = Math.Pow(500000, -i / 64.0), wavelength = 2 * Math.PI / plain, share = (8192 / wavelength - 1) / 3;
@@ -86,7 +86,7 @@ public sealed class Llama3OracleTests
 
     private static Tensor Rotate(Tensor x, long width)
     {
-        var angles = outer(arange(x.shape[1], dtype: ScalarType.Float64), tensor(Args.Rotary.Frequencies((int)width)).to(ScalarType.Float64));
+        var angles = outer(arange(x.shape[1], dtype: ScalarType.Float64), tensor(Args.Rotary.Frequencies((int)width, 16)).to(ScalarType.Float64));
         var turns = polar(ones_like(angles), angles).reshape(1, x.shape[1], 1, width / 2);
         return (x.reshape(x.shape[0], x.shape[1], x.shape[2], width / 2, 2).contiguous().view_as_complex() * turns).view_as_real().reshape(x.shape);
     }

@@ -147,9 +147,9 @@ public sealed class ReferenceTests : IDisposable
         file["normalizer"] = new JsonObject { ["type"] = form };
         var ours = file.Load(folder);
         var reference = new ReferenceTokenizer(folder.Path);
-        // Between letters, so that a mark has something to be composed with. The reference's Unicode is 15: it does not know the two letters that are decomposed since 16.
-        int[] younger = [0x105c9, 0x105e4];
-        foreach (var chunk in Texts.Characters.Where(r => Rune.GetUnicodeCategory(r) != UnicodeCategory.OtherNotAssigned && !younger.Contains(r.Value)).Chunk(2000))
+        // Between letters, so that a mark has something to be composed with. The reference's Unicode is 12: it does not know the scripts with compositions that came since.
+        (int First, int Last)[] younger = [(0x11900, 0x1195f), (0x105c0, 0x105ff), (0x11380, 0x113ff), (0x16100, 0x1613f), (0x16d40, 0x16d7f)];
+        foreach (var chunk in Texts.Characters.Where(r => Rune.GetUnicodeCategory(r) != UnicodeCategory.OtherNotAssigned && !younger.Any(y => r.Value >= y.First && r.Value <= y.Last)).Chunk(2000))
         {
             var text = string.Concat(chunk.Select(r => $"e{r}a"));
             if (reference.Encode(text).SequenceEqual(ours.Encode(text))) continue;

@@ -1,0 +1,107 @@
+using Titan.Abstractions;
+using Titan.Models;
+using static TorchSharp.torch;
+
+namespace Titan.Parallelism.Tests.Experts;
+
+/// <summary>The trainer with ranks that share the experts of a model: losses, norms, biases and parameters are those of one rank.</summary>
+public sealed class ExpertParallelTests
+{
+    private static readonly Dictionary<ExpertJob, ExpertJob.Result> Known = [];
+
+    private static readonly ParallelDimensions[] Sizes =
+    [
+        new(DataParallelShard: 2, ExpertParallel: 2), new(DataParallelShard: 4, ExpertParallel: 4), new(DataParallelShard: 4, ExpertParallel: 2),
+        new(TensorParallel: 2), new(TensorParallel: 2, ExpertParallel: 2), new(TensorParallel: 4, ExpertParallel: 2), new(DataParallelShard: 2, TensorParallel: 2, ExpertParallel: 4),
+        new(DataParallelShard: 2, TensorParallel: 2, ExpertParallel: 2), new(DataParallelShard: 2, TensorParallel: 2, ExpertParallel: 2, ExpertTensorParallel: 2),
+        new(2, 2, ExpertParallel: 2), new(2, 1, TensorParallel: 2, ExpertParallel: 2), new(ContextParallel: 2, ExpertParallel: 2), new(DataParallelShard: 2, ContextParallel: 2, ExpertParallel: 4),
+    ];
+
+    public static TheoryData<string, bool> Meshes
+    {
+        get
+        {
+            var data = new TheoryData<string, bool>();
+            foreach (var sizes in Sizes)
+                foreach (var before in new[] { false, true }) data.Add($"{sizes}", before);
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Meshes))]
+    public void Ranks_that_share_experts_train_as_one_rank_does(string mesh, bool scoreBefore) => Same(new ExpertJob { ScoreBefore = scoreBefore }, Sizes.Single(s => $"{s}" == mesh));
+
+    [Theory]
+    [InlineData("full", false)]
+    [InlineData("none", true)]
+    public void Blocks_that_are_computed_again_and_fused_kernels_change_nothing(string checkpointing, bool fused)
+    {
+        var job = new ExpertJob { Checkpointing = checkpointing, Fused = fused };
+        Same(job, new ParallelDimensions(DataParallelShard: 2, TensorParallel: 2, ExpertParallel: 2));
+        Same(job, new ParallelDimensions(DataParallelShard: 4, ExpertParallel: 2));
+    }
+
+    [Fact]
+    public void Twenty_steps_stay_together() => Same(new ExpertJob { Steps = 20 }, new ParallelDimensions(DataParallelShard: 4, ExpertParallel: 2));
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void All_tokens_may_go_to_the_experts_of_one_rank_and_none_to_another(int topK)
+    {
+        // 4 ranks with 2 experts each: all rows go to ranks 1 and 3, or to rank 1 alone.
+        var job = new ExpertJob { Bias = topK == 1 ? [0, 0, 0, 100, 0, 0, 0, 0] : [0, 0, 0, 100, 0, 0, 50, 0], TopK = topK, Score = RouterScore.Sigmoid };
+        Same(job, new ParallelDimensions(DataParallelShard: 4, ExpertParallel: 4));
+        Same(job, new ParallelDimensions(DataParallelShard: 2, TensorParallel: 2, ExpertParallel: 4));
+    }
+
+    [Fact]
+    public void More_ranks_than_experts_share_their_rows()
+    {
+        var job = new ExpertJob { Experts = 2 };
+        var ranks = Same(job, new ParallelDimensions(DataParallelShard: 4));
+        // w1 [2, 32, 64]: a quarter of each expert's rows.
+        Assert.All(ranks, r => Assert.Equal([2, 8, 64], r.Parameters["layers.0.moe.experts.w1"].Layout.Shape));
+        ranks = Same(job, new ParallelDimensions(DataParallelShard: 4, ExpertParallel: 2));
+        Assert.Equal([0L, 1, 0, 1], ranks.Select(r => r.Parameters["layers.0.moe.experts.w2"].Layout.Offset[0]));
+        Assert.All(ranks, r => Assert.Equal([1, 32, 32], r.Parameters["layers.0.moe.experts.w2"].Layout.Shape));
+    }
+
+    [Theory]
+    [InlineData(2, 8)]
+    [InlineData(4, 8)]
+    [InlineData(4, 2)]
+    public void Sharding_alone_is_equal_to_the_bit(int shard, int experts)
+    {
+        using var scope = NewDisposeScope();
+        // As many micro-batches on one rank as there are ranks.
+        var job = new ExpertJob { Experts = experts, MicroBatches = 1 };
+        var (one, many) = ((job with { MicroBatches = shard }).Alone(), job.Over(new ParallelDimensions(DataParallelShard: shard)));
+        Assert.All(many, r => Assert.Equal(one.Biases, r.Biases));
+        foreach (var fqn in one.Parameters.Keys) Assert.True(one.Parameters[fqn].Value.equal(ExpertJob.Whole(many, fqn)).all().item<bool>(), fqn);
+    }
+
+    private static ExpertJob.Result[] Same(ExpertJob job, ParallelDimensions sizes)
+    {
+        using var scope = NewDisposeScope();
+        if (!Known.TryGetValue(job, out var one)) Known[job] = one = job.Alone();
+        var ranks = job.Over(sizes);
+        foreach (var rank in ranks)
+        {
+            foreach (var (expected, loss) in one.Losses.Zip(rank.Losses)) Assert.Equal(expected, loss, 1e-5 * expected);
+            // Printed with four decimals.
+            foreach (var (expected, norm) in one.Norms.Zip(rank.Norms)) Assert.Equal(expected, norm, 1.1e-4);
+            foreach (var (expected, bias) in one.Biases.Zip(rank.Biases)) Assert.Equal(expected, bias, 1e-6);
+        }
+
+        foreach (var fqn in one.Parameters.Keys)
+        {
+            var (expected, actual) = (one.Parameters[fqn].Value, ExpertJob.Whole(ranks, fqn));
+            var (difference, largest) = ((expected - actual).abs().max().item<float>(), expected.abs().max().item<float>());
+            Assert.True(difference <= 2e-3 * largest, $"{fqn}: {difference} of {largest}");
+        }
+
+        return ranks;
+    }
+}
