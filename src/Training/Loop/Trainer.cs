@@ -338,7 +338,7 @@ public sealed class Trainer : IDisposable
         var (gib, percent) = ProcessMemory.Peak();
         var steps = Math.Max(1, stepsSinceLog);
         var metrics = new StepMetrics(step, sum, largest, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            conversions.Count > 0 ? float8Stats.TakeMatmuls() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond())
+            float8Stats.TakeMatmuls(), deviceMemory?.Invoke(), TokenizerTokensPerSecond())
         {
             OfModel = [.. sources.SelectMany(s => s.Metrics)],
         };
