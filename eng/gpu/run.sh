@@ -104,7 +104,7 @@ write_page() {
                 at=$(page_of step_cpu)
                 [ -z "$(cell "$at" "$name" s/step)" ] || echo "| ours, $name | $(cell "$at" "$name" s/step) | $(cell "$at" "$name" 's/step, least') | $(cell "$at" "$name" tokens/s) | $(cell "$at" "$name" loss) |"
             done
-            for name in eager compiled tensorwise; do
+            for name in eager tensorwise; do
                 [ -z "$(peer "cpu_$name")" ] || peer "cpu_$name" | awk -F '|' '{ printf "| PyTorch, %s | %s | %s | %s | %s |\n", $2, $3, $4, $5, $8 }'
             done
         fi
@@ -193,11 +193,11 @@ for recipe in none tensorwise rowwise rowwise_with_gw_hp mxfp8_cublas mxfp8_rcei
     done
     echo "| $recipe | $(loss_of "small_cuda_$recipe") | $(loss_of "small_cpu_$recipe") |" >>results/small.md
 done
-# The same program on the CPU of this machine, beside the same PyTorch, whose compiler takes more than a minute there: last.
+# The same program on the CPU of this machine, beside the same PyTorch, not compiled: its compiler takes more than a minute there.
 step cpu_step 20 60 env TITAN_DEVICE=cpu "$titan" bench step "${cpu_blocks[@]}" --without-plain --recipe float8/tensorwise --rounds 1 --repetitions 7 --warm-ups 3 --out results/step_cpu
-for arm in eager compiled tensorwise; do
+for arm in eager tensorwise; do
     [ "$arm" != tensorwise ] || [ -n "$TORCHAO" ] || { skip pytorch_cpu_tensorwise "torchao's sources are not here (TORCHAO)"; continue; }
-    step "pytorch_cpu_$arm" 15 90 "$PYTHON" reference.py --device cpu --arm "$arm" ${TORCHAO:+--torchao "$TORCHAO"} "${cpu_blocks[@]}" --steps 7
+    step "pytorch_cpu_$arm" 15 90 "$PYTHON" reference.py --device cpu --eager --arm "$arm" ${TORCHAO:+--torchao "$TORCHAO"} "${cpu_blocks[@]}" --steps 7
 done
 write_page
 trap - EXIT
