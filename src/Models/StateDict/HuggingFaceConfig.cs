@@ -43,8 +43,10 @@ public sealed record HuggingFaceConfig(IReadOnlyList<HuggingFaceField> Fields)
 
     private static string? Compare(HuggingFaceField field, JsonObject given)
     {
-        var theirs = Find(given, Renamed(field.Name)) ?? field.IfAbsent;
-        return IsSame(field.Value, theirs) ? null : $"{field.Name} is {(theirs is null ? "missing" : Show(theirs))}, expected {Show(field.Value)}";
+        var theirs = Find(given, Renamed(field.Name));
+        if (IsSame(field.Value, theirs ?? field.IfAbsent)) return null;
+        var told = theirs is not null ? Show(theirs) : field.IfAbsent is null ? "missing" : $"missing, which means {Show(field.IfAbsent)}";
+        return $"{field.Name} is {told}, expected {Show(field.Value)}";
     }
 
     private static JsonNode? Find(JsonObject root, string name)

@@ -15,8 +15,9 @@ internal static class FolderLock
     /// <param name="folder">The folder.</param>
     /// <param name="what">What the folder is, for the message.</param>
     /// <param name="file">The file's name: a folder may serve two purposes of one run.</param>
+    /// <param name="wayOut">What to do instead of waiting.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when another run has it.</exception>
-    public static FileStream Take(string folder, string what = "checkpoint folder", string file = ".lock")
+    public static FileStream Take(string folder, string what = "checkpoint folder", string file = ".lock", string wayOut = "choose another job.dump_folder")
     {
         var path = Path.Combine(folder, file);
         try
@@ -40,7 +41,7 @@ internal static class FolderLock
         }
         catch (IOException e) when (e.HResult is WouldBlock or WouldBlockOnMac or SharingViolation)
         {
-            throw new TitanException(ExitCode.Data, $"{what} '{folder}' is in use by another run (its pid is in {path}); wait for it, or choose another job.dump_folder", e);
+            throw new TitanException(ExitCode.Data, $"{what} '{folder}' is in use by another run (its pid is in {path}); wait for it, or {wayOut}", e);
         }
     }
 }

@@ -35,7 +35,7 @@ internal sealed class PendingFolder : IDisposable
             var path = System.IO.Path.Combine(parent, $".{System.IO.Path.GetFileName(final)}.converting");
             var isLeft = Directory.Exists(path);
             Directory.CreateDirectory(path);
-            var held = FolderLock.Take(path, "the folder of a conversion", LockName);
+            var held = FolderLock.Take(path, "the folder of a conversion", LockName, "choose another name");
             if (isLeft)
             {
                 foreach (var file in Directory.EnumerateFiles(path).Where(f => System.IO.Path.GetFileName(f) != LockName)) File.Delete(file);

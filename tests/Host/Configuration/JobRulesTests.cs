@@ -18,6 +18,12 @@ public sealed class JobRulesTests
     [InlineData("micro-batch", "--training.seq_len=1073741824", "--training.local_batch_size=2")]
     [InlineData("no loaded plugin has this converter", "--model.converters=quantize.linear.float9")]
     [InlineData("there is nothing", "--model.flavor=there is nothing")]
+    [InlineData("checkpoint.initial_load_in_hf = true: needs checkpoint.enable = true, else the run would start from random weights", "--checkpoint.initial_load_in_hf")]
+    [InlineData("checkpoint.initial_load_in_hf = true: needs checkpoint.initial_load_model_only = true", "--checkpoint.enable", "--checkpoint.initial_load_in_hf", "--checkpoint.no-initial_load_model_only")]
+    [InlineData("checkpoint.last_save_in_hf = true: needs checkpoint.last_save_model_only = true", "--checkpoint.enable", "--checkpoint.last_save_in_hf", "--checkpoint.no-last_save_model_only")]
+    [InlineData("checkpoint.last_save_in_hf = true: load_only saves nothing", "--checkpoint.enable", "--checkpoint.last_save_in_hf", "--checkpoint.load_only")]
+    [InlineData("checkpoint.initial_load_in_hf = true: create_seed_checkpoint saves weights that a seed gives", "--checkpoint.enable", "--checkpoint.initial_load_in_hf", "--checkpoint.create_seed_checkpoint")]
+    [InlineData("checkpoint.initial_load_in_hf_quantized = true: not supported yet", "--checkpoint.enable", "--checkpoint.initial_load_in_hf", "--checkpoint.initial_load_in_hf_quantized")]
     public void What_train_refuses_check_and_plan_refuse_with_the_same_words(string says, params string[] job)
     {
         string? first = null;
