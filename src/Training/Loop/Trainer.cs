@@ -232,7 +232,7 @@ public sealed class Trainer : IDisposable
     private void Announce()
     {
         var t = config.Training;
-        given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
+        given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {(counts.ActiveParameters < counts.Parameters ? $"{counts.ActiveParameters:N0} active, " : "")}{counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
         var (all, trained) = ModelTotals.Of(parameters);
         if (trained < all || model.Added.Count > 0) given.Log($"Trainable: {trained:N0} of {all:N0} parameters; {(trained < all ? $"{all - trained:N0} are frozen, without gradients and optimizer states" : "none is frozen")}{(model.Added.Count > 0 ? $"; converters added {model.Added.Count} weights" : "")}");
         if (ranks.World.Size > 1)
