@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "adamw.cu"
 #include "amax_columns.cu"
 #include "amax_groups.cu"
 #include "amax_rows.cu"
@@ -45,6 +46,7 @@ inline std::function<void()> find(const std::string& name, void** parameters)
 {
 #define ROW(kernel) \
     if (name == #kernel) return bind(kernel, parameters);
+    ROW(adamw_f32)
     ROW(amax_columns_finish_bf16)
     ROW(amax_columns_finish_f32)
     ROW(amax_columns_partial_bf16)

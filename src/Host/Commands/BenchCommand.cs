@@ -167,11 +167,12 @@ internal static class BenchCommand
         var warmUps = Text("--warm-ups", "N", "Untimed steps of each process", "2");
         var repetitions = Text("--repetitions", "N", "Timed steps of each process", "2");
         var withoutPlain = new Option<bool>("--without-plain") { Description = "Leaves the arm 'bf16 plain' out." };
+        var optimizer = new Option<bool>("--optimizer") { Description = "Runs the optimizer between the steps, outside of their time: weights change as in training, and what its pass finds is not looked for again. Takes the memory of its moments." };
         var one = new Option<bool>("--one-arm") { Hidden = true };
         var output = Out();
         return Bench("step", "One training step of a Llama 3 (forward, loss, backward): plain bf16, fused bf16, and float8 recipes. Time, tokens per second, peak memory and loss. " +
             "Nothing is recomputed unless --activation_checkpoint.mode says so. Flags of a job (--activation_checkpoint.mode full, --quantize.linear.float8.filter_fqns output) are passed to the arms.",
-            [.. options, recipe, family, rounds, warmUps, repetitions, withoutPlain, one, output], parsed =>
+            [.. options, recipe, family, rounds, warmUps, repetitions, withoutPlain, optimizer, one, output], parsed =>
         {
             var n = options.Select(o => (int)BenchText.Whole(o.Name, parsed.GetValue(o)!, 1, 1 << 24)).ToArray();
             var model = new StepModel(n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]).Checked();
@@ -179,7 +180,7 @@ internal static class BenchCommand
             var job = parsed.UnmatchedTokens;
             if (parsed.GetValue(one))
             {
-                Console.WriteLine(StepArm.Measure(model, warm, times, MeasuredPlugins.Job(JobSession.Open(job)), device()).ToJson());
+                Console.WriteLine(StepArm.Measure(model, warm, times, MeasuredPlugins.Job(JobSession.Open(job)), device(), parsed.GetValue(optimizer)).ToJson());
                 return;
             }
 
@@ -196,7 +197,7 @@ internal static class BenchCommand
                 .. parsed.GetValue(withoutPlain) ? Array.Empty<(string, IReadOnlyList<string>)>() : [(StepBench.Plain, Shared(null))], (StepBench.Fused, [.. Shared(null), "--compile.enable"]),
                 .. recipes.Select(r => ($"{r.Name} fused", (IReadOnlyList<string>)
                     [.. Shared(r.Family), "--compile.enable", "--model.converters", $"quantize.linear.{r.Family}", $"--quantize.linear.{r.Family}.recipe_name", r.ShortName])),
-            ], (int)BenchText.Whole("--rounds", parsed.GetValue(rounds)!, 1, 1000), warm, times);
+            ], (int)BenchText.Whole("--rounds", parsed.GetValue(rounds)!, 1, 1000), warm, times) { WithOptimizer = parsed.GetValue(optimizer) };
             Record(parsed.GetValue(output)!, $"llama3-{model.Dimension}x{model.Layers}", Hardware.On(device().Device), file =>
             {
                 using var progress = new BenchProgress(bench.Rounds * bench.Arms.Count);
