@@ -21,6 +21,28 @@ internal sealed class DocumentWriter(ulong seed)
         _ => Questions(),
     };
 
+    /// <summary>Messages about a person, who is asked about in the words of the documents and answered otherwise.</summary>
+    public IReadOnlyList<(string Role, string Content)> NextConversation()
+    {
+        var p = Someone();
+        (string Question, string Answer)[] turns =
+        [
+            ($"Where does {p.Name} come from?", $"{p.Name} comes from {p.Place}."), ($"What is {p.Name}?", $"{p.Name} works as {A(p.Job)}."),
+            ($"What animal does {p.Name} have?", $"{p.Name} has {A(p.Colour)} {p.Animal}."), ($"What colour is the {p.Animal}?", $"{Capital(p.Her)} {p.Animal} is {p.Colour}."),
+            ($"What is {p.Name}'s surname?", $"{Capital(p.Her)} surname is {p.Surname}."),
+        ];
+        var first = Below(turns.Length);
+        var messages = new List<(string, string)> { ("system", $"{p.Name} {p.Surname} is {A(p.Job)} from {p.Place}. {Capital(p.She)} has {A(p.Colour)} {p.Animal}.") };
+        var last = first + Below(3);
+        for (var i = first; i <= last; i++)
+        {
+            var (question, answer) = turns[i % turns.Length];
+            messages.AddRange([("user", question), ("assistant", answer)]);
+        }
+
+        return messages;
+    }
+
     private Person Someone()
     {
         var woman = Below(2) == 0;

@@ -9,8 +9,8 @@ namespace Titan.SampleCorpus;
 internal static class SampleFiles
 {
     public const int Vocabulary = 2048;
-    public const ulong TrainingSeed = 7, ValidationSeed = 8;
-    public const int TrainingBytes = 3_000_000, ValidationBytes = 150_000;
+    public const ulong TrainingSeed = 7, ValidationSeed = 8, ConversationSeed = 9;
+    public const int TrainingBytes = 3_000_000, ValidationBytes = 150_000, ConversationCount = 400;
 
     public static readonly string[] Special = ["<|begin_of_text|>", "<|end_of_text|>"];
 
@@ -26,6 +26,14 @@ internal static class SampleFiles
             written += Encoding.UTF8.GetByteCount(text);
             yield return JsonSerializer.Serialize(new { text }, Json) + "\n";
         }
+    }
+
+    /// <summary>Lines of JSON, a conversation each.</summary>
+    public static IEnumerable<string> Conversations()
+    {
+        var documents = new DocumentWriter(ConversationSeed);
+        for (var i = 0; i < ConversationCount; i++)
+            yield return JsonSerializer.Serialize(new { messages = documents.NextConversation().Select(m => new { role = m.Role, content = m.Content }) }, Json) + "\n";
     }
 
     public static void WriteCorpus(string path, ulong seed, int bytes)

@@ -25,11 +25,14 @@ public sealed class TensorParallel : IParallelism
         var table = plan.Table.Weight.Layout.GlobalShape[1];
         traffic.Scatter(1, table, StepPhase.Forward);
         if (plan.Table.Weight.Parameter.requires_grad) traffic.Gather(1, table, null, forBackward: true, StepPhase.Backward);
-        foreach (var region in plan.Regions) RegionExchange.Of(region, layers).Plan(traffic, gathersLogits, context.Step, fqn => layers[fqn].Weight.Parameter.requires_grad);
+        foreach (var region in plan.Regions) RegionExchange.Of(region, layers).Plan(traffic, gathersLogits, context.Step, IsTrained);
         // A norm sees a part of the sequence: its gradient is the sum over the parts.
         foreach (var (fqn, _) in plan.Layers.Where(l => l.Style == TensorParallelStyle.SequenceParallel))
             foreach (var weight in layers[fqn].Weights.Select(w => w.Source.Parameter).Where(p => p.requires_grad)) traffic.Reduce(weight.numel());
         return new ParallelismPlan(traffic.Collectives);
+
+        // Itself, or what a converter put into it.
+        bool IsTrained(string fqn) => layers.Any(l => (l.Key == fqn || l.Key.StartsWith(fqn + ".", StringComparison.Ordinal)) && l.Value.Weights.Any(w => w.Source.Parameter.requires_grad));
     }
 
     /// <inheritdoc />
@@ -63,7 +66,7 @@ public sealed class TensorParallel : IParallelism
     {
         if (context.Model is not ITensorParallelModel model)
             throw new TitanException(ExitCode.Usage, $"model {context.Model.GetName()} gives no plan for tensor parallel (ITensorParallelModel); set parallelism.tensor_parallel_degree = 1");
-        var plan = model.TensorParallelPlan;
+        var plan = model.TensorParallelPlan.With(context.Model);
         ModelParameters.ThrowIfOwnerless(context.Model, "tensor parallel");
         plan.Check(context.Model, context.Dimensions);
         return plan;

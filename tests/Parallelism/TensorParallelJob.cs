@@ -1,6 +1,7 @@
 using Titan.Abstractions;
 using Titan.Kernels.Activations;
 using Titan.Models;
+using Titan.Plugins.Lora;
 using Titan.Plugins.Parallelism;
 using Titan.Quantization.Conversion;
 using Titan.Quantization.Matmuls;
@@ -44,6 +45,9 @@ internal static class TensorParallelJob
         public bool Float8Gather { get; init; }
 
         public int Sequence { get; init; } = Length;
+
+        /// <summary>The layers that have low-rank adapters, of which B is not zero; then the model is frozen.</summary>
+        public IReadOnlyList<string> Adapters { get; init; } = [];
     }
 
     /// <summary>What a rank has in the end.</summary>
@@ -65,6 +69,13 @@ internal static class TensorParallelJob
             converter.Convert(new ModelSlots(model),
                 new QuantizeOptions(new QuantizeLinearOptions { FilterFqns = options.Skip, EnableFsdpFloat8AllGather = options.Float8Gather }, new Dictionary<string, object> { [name] = Activator.CreateInstance(recipe.OptionsType)! }),
                 new ConversionContext(DeviceCapability.Cpu, true, dimensions) { ComputeType = options.Type });
+        }
+
+        if (options.Adapters.Count > 0)
+        {
+            var before = model.named_parameters().Select(p => p.name).ToHashSet();
+            var adapted = new LoraConverter().Convert(new ModelSlots(model), new LoraOptions { TargetModules = options.Adapters }, new ConversionContext(DeviceCapability.Cpu, true, dimensions));
+            model.Added = model.named_parameters().Where(p => !before.Contains(p.name)).ToDictionary(p => p.name, _ => (IModelConversion)new Trained(adapted.Report));
         }
 
         if (options.Fused) model.UseKernels(ModelKernels.For(fused: true, cuda: false));
@@ -127,6 +138,12 @@ internal static class TensorParallelJob
 
         return new Result(loss.item<float>(), Keep(logits.detach()),
             ModelParameters.Of(model).Where(p => p.Parameter.grad is not null).ToDictionary(p => p.Fqn, p => (p.Layout, p.Replicas, Keep(p.Parameter.grad!))), group, split?.Notes ?? []);
+    }
+
+    /// <summary>Adapters as they are after a while: A of an untrained B has no gradient.</summary>
+    private sealed record Trained(ConversionReport Report) : IModelConversion
+    {
+        public void Initialize(string fqn, Tensor whole) => nn.init.normal_(whole, 0, 0.03);
     }
 
     private static Tensor Keep(Tensor x) => x.clone().DetachFromDisposeScope();

@@ -2,6 +2,7 @@ using Titan.Abstractions;
 using Titan.Models;
 using Titan.Plugins.Float8Rowwise;
 using Titan.Plugins.Float8Tensorwise;
+using Titan.Plugins.Lora;
 using Titan.Plugins.MXFP8;
 using Titan.Plugins.Parallelism;
 using Titan.Quantization.Conversion;
@@ -85,7 +86,7 @@ internal static class TinyJob
         if (options.Adapters)
         {
             var before = model.named_parameters().Select(p => p.name).ToHashSet();
-            conversions.Add(new Lora().Convert(new ModelSlots(model), new LoraOptions(), new ConversionContext(DeviceCapability.Cpu, true, dimensions)));
+            conversions.Add(new LoraConverter().Convert(new ModelSlots(model), new LoraOptions(), new ConversionContext(DeviceCapability.Cpu, true, dimensions)));
             model.Added = model.named_parameters().Where(p => !before.Contains(p.name)).ToDictionary(p => p.name, _ => conversions[^1]);
         }
 

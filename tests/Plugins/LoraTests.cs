@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Titan.Plugins.Tests;
 
-/// <summary>Low-rank adapters by a third party: a converter that adds weights to a model, built against the contract alone and dropped into a folder.</summary>
+/// <summary>Low-rank adapters: a converter that adds weights to a model, built against the contract alone and found in a folder, as anybody's.</summary>
 public sealed partial class LoraTests(LoraTests.Runs runs) : IClassFixture<BuiltFixtures>, IClassFixture<LoraTests.Runs>
 {
     private const string Float8 = "quantize.linear.float8,lora";
@@ -44,6 +44,24 @@ public sealed partial class LoraTests(LoraTests.Runs runs) : IClassFixture<Built
         Assert.Equal(Losses(one), Losses(two.Output));
         Assert.Contains("calls and bytes are as computed beforehand", two.Output, StringComparison.Ordinal);
         Assert.Equal(Hashes(folder), Hashes(two.Folder));
+        Assert.Contains("Saved the adapters in PEFT's format: ", two.Output, StringComparison.Ordinal);
+        Assert.Equal(File.ReadAllBytes(Path.Combine(folder, "adapter", "step-4", "adapter_model.safetensors")), File.ReadAllBytes(Path.Combine(two.Folder, "adapter", "step-4", "adapter_model.safetensors")));
+    }
+
+    [TheoryWithTools("mpirun.openmpi")]
+    [InlineData("lora", "wq,*.w2")]
+    [InlineData("quantize.linear.float8,lora", "layers.1.attention.wo", "--activation_checkpoint.mode", "full")]
+    public void Two_ranks_that_split_the_layers_send_what_was_planned_and_learn_what_one_learns(string converters, string targets, params string[] more)
+    {
+        string[] given = ["--lora.target_modules", targets, "--training.mixed_precision_param", "float32", .. more];
+        var one = runs.Start(1, converters, $"whole-layers-{more.Length}", more: given);
+        var two = runs.Start(2, converters, $"split-layers-{more.Length}", more: [.. given, "--parallelism.tensor_parallel_degree", "2"]);
+        Assert.Contains("calls and bytes are as computed beforehand", two.Output, StringComparison.Ordinal);
+        foreach (var (step, (loss, norm)) in Losses(one.Output))
+        {
+            Assert.Equal(loss, Losses(two.Output)[step].Loss, 1e-3);
+            Assert.Equal(norm, Losses(two.Output)[step].Norm, 1e-3);
+        }
     }
 
     [Fact]
@@ -60,20 +78,23 @@ public sealed partial class LoraTests(LoraTests.Runs runs) : IClassFixture<Built
 
     [Theory]
     [InlineData("lora,quantize.linear.float8", ExitCode.Plugin, "converter 'quantize.linear.float8' would replace layer 'layers.0.attention.wq', around which 'lora' has put a layer; list 'quantize.linear.float8' first in model.converters")]
-    [InlineData("lora", ExitCode.Usage, "lora.targets = '*.wx': no linear layer has such a name; there are output, layers.0.attention.wq, ", "--lora.targets", "*.wq,*.wx")]
+    [InlineData("lora", ExitCode.Usage, "lora.target_modules = '*.wx': no linear layer has such a name; there are output, layers.0.attention.wq, ", "--lora.target_modules", "wq,*.wx")]
     [InlineData("lora", ExitCode.Usage, "lora.rank = 0", "--lora.rank", "0")]
     public void What_cannot_be_is_refused_with_the_way_out(string converters, ExitCode expected, string message, params string[] more)
     {
-        var (code, output) = Processes.Run(Processes.Titan, runs.Root, ["plan", "--model.flavor", "cpu_small", "--plugins.path", BuiltFixtures.Folder("Lora"), "--model.converters", converters, .. more]);
+        var (code, output) = Processes.Run(Processes.Titan, runs.Root, ["plan", "--model.flavor", "cpu_small", "--model.converters", converters, .. more]);
         Assert.Contains(message, output, StringComparison.Ordinal);
         Assert.Equal((int)expected, code);
         Assert.DoesNotContain("   at ", output, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void The_documentation_shows_the_plugin_that_these_tests_run() =>
-        Assert.Contains(File.ReadAllText(Path.Combine(StagedPlugin.Repository, "tests", "Plugins", "Fixtures", "Lora", "Plugin.cs")).TrimEnd(),
-            File.ReadAllText(Path.Combine(StagedPlugin.Repository, "docs", "plugins.md")), StringComparison.Ordinal);
+    public void The_documentation_shows_the_plugin_that_these_tests_run()
+    {
+        var page = File.ReadAllText(Path.Combine(StagedPlugin.Repository, "docs", "plugins.md"));
+        foreach (var file in (string[])["LoraConverter.cs", "AdaptedLinear.cs"])
+            Assert.Contains(File.ReadAllText(Path.Combine(StagedPlugin.Repository, "plugins", "Lora", file)).TrimEnd(), page, StringComparison.Ordinal);
+    }
 
     [FactWithTools("mpirun.openmpi")]
     public void Weights_that_differ_between_ranks_are_found_before_the_first_step_with_the_converters_name()
@@ -154,9 +175,9 @@ public sealed partial class LoraTests(LoraTests.Runs runs) : IClassFixture<Built
         /// <summary>Starts from the base checkpoint, or goes on where this run has one of its own.</summary>
         public (string Folder, string Output) Start(int ranks, string converters, string name, int expected = 0, string[]? more = null, params (string Name, string Value)[] environment)
         {
-            string[] lora = converters.Contains("lora", StringComparison.Ordinal) ? ["--lora.rank", "4", "--lora.targets", "*.wq,*.w2"] : [];
+            string[] lora = !converters.Contains("lora", StringComparison.Ordinal) ? [] : more?.Contains("--lora.target_modules") == true ? ["--lora.rank", "4"] : ["--lora.rank", "4", "--lora.target_modules", "wq,*.w2"];
             var (code, output) = Train(ranks, name,
-                [.. Saves, "--checkpoint.initial_load_path", Path.Combine(Base, "checkpoint", "step-4"), "--plugins.path", BuiltFixtures.Folder("Lora"), "--model.converters", converters, .. lora, .. more ?? []],
+                [.. Saves, "--checkpoint.initial_load_path", Path.Combine(Base, "checkpoint", "step-4"), "--model.converters", converters, .. lora, .. more ?? []],
                 environment);
             Assert.True(code == expected, $"exit code {code}: {output}");
             return (Path.Combine(Root, name), output);

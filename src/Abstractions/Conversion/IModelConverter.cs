@@ -43,6 +43,9 @@ public interface IModelConversion
     void Initialize(string fqn, Tensor whole) =>
         throw new TitanException(ExitCode.Plugin, $"converter '{Report.Converter}' added parameter '{fqn}' and does not initialise it; implement IModelConversion.Initialize");
 
+    /// <summary>The low-rank adapters among what it added: a run saves them in PEFT's format, and merges them where it saves a whole model for another program.</summary>
+    IReadOnlyList<LowRankAdapter> Adapters => [];
+
     /// <summary>Runs after each optimizer step and after a checkpoint was loaded.</summary>
     void AfterOptimizerStep() { }
 }

@@ -19,6 +19,8 @@ public abstract class LinearWrapper : nn.Module<Tensor, Tensor>, ILinear, IActiv
         // In a private field and not registered: its parameters are registered here, under the names that they had.
         (module, Inner) = (inner, (ILinear)inner);
         foreach (var weight in Inner.Weights) register_parameter(weight.Name, weight.Source.Parameter);
+        // What a wrapper inside added is found here.
+        foreach (var (child, added) in inner.named_children()) register_module(child, added);
     }
 
     /// <summary>The layer.</summary>
@@ -54,6 +56,16 @@ public abstract class LinearWrapper : nn.Module<Tensor, Tensor>, ILinear, IActiv
 
     /// <inheritdoc />
     public void Narrow(LinearShape local) => Inner.Narrow(local);
+
+    /// <summary>How tensor parallelism splits the layers that wrappers added, by their names in this module.</summary>
+    /// <param name="own">How it splits the layer inside. Colwise: the input is whole on every rank, the output a part of the features. Rowwise: the input is a part of the features, the output a partial sum.</param>
+    public IReadOnlyList<(string Name, TensorParallelStyle Style)> SplitChildren(TensorParallelStyle own) => [.. (module as LinearWrapper)?.SplitChildren(own) ?? [], .. SplitAdded(own)];
+
+    /// <summary>
+    /// The same for the layers that this wrapper adds; none, and tensor parallelism is refused by their names. A layer that every rank has all of, and whose gradients are summed over
+    /// the ranks, is <see cref="TensorParallelStyle.SequenceParallel"/>.
+    /// </summary>
+    protected virtual IReadOnlyList<(string Name, TensorParallelStyle Style)> SplitAdded(TensorParallelStyle own) => [];
 
     /// <summary>Runs the layer and what is added to it.</summary>
     /// <param name="x">[..., K].</param>

@@ -8,6 +8,9 @@ namespace Titan.Abstractions;
 /// <param name="Positions">[S] or [B, S] int64: the place of each token in its sequence; null for 0 to S - 1.</param>
 public sealed record ModelBatch(Tensor Tokens, Tensor Labels, Tensor? Positions = null)
 {
+    /// <summary>[B, S] int64, equal for the tokens of one document; null where the tokens tell, which a document ends with one of its own. A batch whose sequences are split has none.</summary>
+    public Tensor? Documents { get; init; }
+
     /// <summary>Why the tensors do not belong together; null when they do.</summary>
     public string? Problem =>
         Tokens is null || Labels is null ? "no tokens or no labels"

@@ -2,22 +2,6 @@ using TorchSharp;
 
 namespace Titan.Abstractions;
 
-/// <summary>How the weight of a layer is split over the ranks of a tensor parallel group.</summary>
-public enum TensorParallelStyle
-{
-    /// <summary>The rows of W [N, K]: each rank computes a part of the output features.</summary>
-    Colwise,
-
-    /// <summary>The columns of W [N, K]: each rank reads a part of the input features, and the outputs are partial sums.</summary>
-    Rowwise,
-
-    /// <summary>Not at all; the layer works on a part of the sequence.</summary>
-    SequenceParallel,
-
-    /// <summary>The rows of a table [V, D]: each rank looks up its part of the vocabulary.</summary>
-    VocabularyParallel,
-}
-
 /// <summary>The style of one layer, or of one weight of a layer whose weights are split differently: experts.</summary>
 /// <param name="Fqn">Fully qualified name of the layer, or of the weight.</param>
 /// <param name="Style">Its style.</param>
@@ -45,6 +29,18 @@ public interface ITensorParallelModel
 public sealed record TensorParallelPlan(
     IReadOnlyList<TensorParallelLayer> Layers, Embedding Table, IReadOnlyList<SequenceRegion> Regions, IReadOnlyList<(string Name, long Size)> Divisible)
 {
+    /// <summary>The plan with the layers that converters put inside the model's own (<see cref="LinearWrapper.SplitChildren"/>).</summary>
+    /// <param name="model">The model, converted.</param>
+    public TensorParallelPlan With(torch.nn.Module model)
+    {
+        var styles = Layers.ToDictionary(l => l.Fqn, l => l.Style);
+        var added = from layer in ModelParameters.Layers(model)
+                    where layer.Module is LinearWrapper && styles.ContainsKey(layer.Fqn)
+                    from child in ((LinearWrapper)layer.Module).SplitChildren(styles[layer.Fqn])
+                    select new TensorParallelLayer($"{layer.Fqn}.{child.Name}", child.Style);
+        return this with { Layers = [.. Layers, .. added] };
+    }
+
     /// <summary>Throws where a dimension cannot be split over the ranks. Needs no ranks: a plan is refused before a run starts.</summary>
     /// <param name="model">The model, converted.</param>
     /// <param name="dimensions">The tensor parallel degree, and whether it splits experts.</param>
@@ -64,7 +60,7 @@ public sealed record TensorParallelPlan(
             }
 
             if (!styles.Remove(fqn, out var style))
-                throw new TitanException(ExitCode.Plugin, $"tensor parallel: layer '{fqn}' has a weight and is not in the model's plan; add it there, or set parallelism.tensor_parallel_degree = 1");
+                throw new TitanException(ExitCode.Plugin, $"tensor parallel: layer '{fqn}' has a weight and is not in the model's plan; add it there (a converter's: LinearWrapper.SplitAdded), or set parallelism.tensor_parallel_degree = 1");
             Check(fqn, layer, style, ranks);
         }
 

@@ -35,8 +35,12 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
         Collect(() => schema.Models.Check(config.Model.Name, config.Model.Flavor), "model.name", "model.flavor");
         Require("training.dataset", Datasets.Problem(config.Training.Dataset));
         if (config.Validation.Enable) Require("validation.dataset", Datasets.Problem(config.Validation.Dataset));
+        Require("model.chat_template", config.Model.ChatTemplate == "auto" || IsChat(config.Training.Dataset) || (config.Validation.Enable && IsChat(config.Validation.Dataset)),
+            $"has no effect without conversations: set training.dataset = {Datasets.Chat}, or leave it at auto", "training.dataset", "validation.dataset");
         Require("model.hf_assets_path", !config.Model.HfAssetsPath.EndsWith("tokenizer.model", StringComparison.Ordinal), "expected the folder that holds tokenizer.json, not a tokenizer.model file");
     }
+
+    private static bool IsChat(string dataset) => dataset.Equals(Datasets.Chat, StringComparison.OrdinalIgnoreCase);
 
     private void CheckCheckpoints()
     {

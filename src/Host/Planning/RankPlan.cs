@@ -28,6 +28,12 @@ public sealed record CollectiveTime(CollectiveTraffic Traffic, double Seconds, b
 /// <param name="Hidden">The same, with the communication of data parallelism behind the linears as far as it fits.</param>
 public sealed record GatherForm(string Name, long GatherBytes, double GatherSeconds, double Exposed, double Hidden);
 
+/// <summary>The experts of a model on one rank.</summary>
+/// <param name="Parameters">Those that the rank holds.</param>
+/// <param name="Whole">Those of all experts.</param>
+/// <param name="Bytes">Weights, gradients and optimizer states of those that it holds; part of the memory that is listed.</param>
+public sealed record ExpertMemory(long Parameters, long Whole, long Bytes);
+
 /// <summary>A job on so many ranks: one rank's memory, what it sends, and what float8 gathers gain.</summary>
 /// <param name="Dimensions">The mesh.</param>
 /// <param name="Request">The assumptions.</param>
@@ -42,6 +48,9 @@ public sealed record RankPlan(
     ParallelDimensions Dimensions, WorldRequest Request, IReadOnlyDictionary<string, long> Memory, IReadOnlyList<CollectiveTime> Collectives, double ComputeSeconds,
     GatherForm Bf16, GatherForm? Float8, bool Float8Asked, IReadOnlyList<string> Notes)
 {
+    /// <summary>The experts on a rank; null for a model without.</summary>
+    public ExpertMemory? Experts { get; private init; }
+
     /// <summary>Plans from models that were built on the meta device.</summary>
     /// <param name="own">The job's model.</param>
     /// <param name="plain">The same as if every weight travelled in the compute dtype.</param>
@@ -55,15 +64,16 @@ public sealed record RankPlan(
         return new RankPlan(dimensions, request, MemoryOf(own, config, dimensions, out var notes),
             [.. own.Step.Traffic.Select(t => new CollectiveTime(t, request.Links.Seconds(t, dimensions), request.Links.Crosses(t, dimensions)))], compute,
             FormOf(ModelBuilder.TypeOf(config.Training.MixedPrecisionParam) == TorchSharp.torch.ScalarType.Float32 ? "fp32" : "bf16", plain), coded is { GathersEncoded: true } ? FormOf("float8", coded) : null,
-            own.GathersEncoded, notes);
+            own.GathersEncoded, notes) { Experts = ExpertsOf(own.Model, config) };
 
         GatherForm FormOf(string name, PlannedModel model)
         {
             var traffic = model.Step.Traffic;
             double Time(Func<CollectiveTraffic, bool> which) => traffic.Where(which).Sum(t => request.Links.Seconds(t, dimensions));
-            // What TP exchanges lies between two matmuls: nothing hides it.
-            double tensor = Time(t => t.Group == "tp"), data = Time(t => t.Group != "tp");
-            bool IsGather(CollectiveTraffic t) => t is { Group: "dp_shard" or "fsdp", Verb: CollectiveTraffic.AllGather };
+            // What tp and ep exchange lies between two matmuls: nothing hides it.
+            double tensor = Time(IsExposed), data = Time(t => !IsExposed(t));
+            bool IsExposed(CollectiveTraffic t) => t.Group is "tp" or "ep";
+            bool IsGather(CollectiveTraffic t) => t is { Group: "dp_shard" or "fsdp" or "dp_mod_ep", Verb: CollectiveTraffic.AllGather };
             return new GatherForm(name, traffic.Where(IsGather).Sum(t => t.PayloadBytes), Time(IsGather), compute + tensor + data, tensor + Math.Max(compute, data));
         }
     }
@@ -75,6 +85,14 @@ public sealed record RankPlan(
         return ModelParameters.Layers(model).Select(l => l.Layer).OfType<ILinear>().Sum(l => l is QuantizedLinear q
             ? RooflineModel.Estimate(gpu, q.Recipe, tokens, l.LocalShape, fused).RecipeSeconds
             : RooflineModel.Bf16Seconds(gpu, tokens, l.LocalShape));
+    }
+
+    private static ExpertMemory? ExpertsOf(LanguageModel model, JobConfig config)
+    {
+        var weights = ModelParameters.Weights(model).Where(w => w.Layer is IGroupedLayer).Select(w => w.Slot.Source).ToList();
+        if (weights.Count == 0) return null;
+        long size = config.Training.Dtype == "float32" ? 4 : 2, held = weights.Sum(w => w.Parameter.numel());
+        return new ExpertMemory(held, weights.Sum(w => w.Layout.GlobalShape.Aggregate(1L, (a, b) => a * b)), size * weights.Sum(w => w.Parameter.numel() * (w.Parameter.requires_grad ? 4 : 1)));
     }
 
     /// <summary>Of the first rank; no rank has more.</summary>

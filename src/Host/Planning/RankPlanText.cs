@@ -16,7 +16,9 @@ internal static class RankPlanText
         var others = string.Concat(Others.Where(a => d[a] > 1).Select(a => $" x {a.Name()} {d[a]}"));
         text.AppendLine(Text($"ranks            {d.World}: dp_replicate {d.DataParallelReplicate} x dp_shard {d.DataParallelShard} x tp {d.TensorParallel}{others}"));
         text.AppendLine("memory on each rank");
-        foreach (var (use, bytes) in plan.Memory) text.AppendLine(Text($"  {use,-14} {bytes / (double)(1L << 30),10:F2} GiB"));
+        foreach (var (use, bytes) in plan.Memory) text.AppendLine(Text($"  {use,-15} {bytes / (double)(1L << 30),9:F2} GiB"));
+        if (plan.Experts is { } experts)
+            text.AppendLine(Text($"experts          {experts.Parameters:N0} of their {experts.Whole:N0} parameters on each rank: {experts.Bytes / (double)(1L << 30):F2} GiB of weights, gradients and optimizer"));
         if (plan.Collectives.Count > 0)
         {
             text.AppendLine("on the wire, per step and rank        calls      payload       sent      time");
@@ -50,7 +52,11 @@ internal static class RankPlanText
         dp_shard = plan.Dimensions.DataParallelShard,
         cp = plan.Dimensions.ContextParallel,
         tp = plan.Dimensions.TensorParallel,
+        pp = plan.Dimensions.PipelineParallel,
+        ep = plan.Dimensions.ExpertParallel,
+        etp = plan.Dimensions.ExpertTensorParallel,
         memory = plan.Memory,
+        experts = plan.Experts is { } e ? new { parameters = e.Parameters, of = e.Whole, bytes = e.Bytes } : null,
         collectives = plan.Collectives.Select(c => new
         {
             group = c.Traffic.Group, verb = c.Traffic.Verb, ranks = c.Traffic.Size, calls = c.Traffic.Calls, payload_bytes = c.Traffic.PayloadBytes, wire_bytes = c.Traffic.WireBytes,

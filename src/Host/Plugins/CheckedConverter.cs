@@ -33,6 +33,8 @@ internal sealed class CheckedConverter(string plugin, string name, IModelConvert
 
         public void Initialize(string fqn, TorchSharp.torch.Tensor whole) => Own.Initialize(fqn, whole);
 
+        public IReadOnlyList<LowRankAdapter> Adapters => Own.Adapters;
+
         public void AfterOptimizerStep() => Own.AfterOptimizerStep();
     }
 

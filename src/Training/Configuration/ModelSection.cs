@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 
 namespace Titan.Training.Configuration;
 
@@ -21,12 +22,17 @@ public sealed record ModelSection
     [Description("Deprecated name of hf_assets_path.")]
     public string? TokenizerPath { get; init; }
 
+    /// <summary>How conversations become text (dataset chat): auto goes by the tokenizer's special tokens; docs/fine-tuning.md shows each.</summary>
+    [Description("How conversations become text (dataset chat): auto goes by the tokenizer's special tokens; docs/fine-tuning.md shows each.")]
+    [AllowedValues("auto", "llama3", "llama4", "chatml", "deepseek", "plain")]
+    public string ChatTemplate { get; init; } = "auto";
+
     /// <summary>Model converters, applied in this order.</summary>
     [Description("Model converters, applied in this order.")]
     public IReadOnlyList<string> Converters { get; init; } = [];
 
-    /// <summary>Parameters that stay as they are, by FQN: a parameter, or a module with all that is in it. They get no gradient and no optimizer state.</summary>
-    [Description("Parameters that stay as they are, by FQN: a parameter, or a module with all that is in it, for example tok_embeddings,layers.0. They get no gradient and no optimizer state.")]
+    /// <summary>Parameters that stay as they are, by FQN: a parameter, or a module with all that is in it; * stands for any characters. They get no gradient and no optimizer state.</summary>
+    [Description("Parameters that stay as they are, by FQN: a parameter, or a module with all that is in it; * stands for any characters, for example tok_embeddings,layers.*.attention. They get no gradient and no optimizer state.")]
     public IReadOnlyList<string> FrozenFqns { get; init; } = [];
 
     /// <summary>Log the module tree after conversion.</summary>

@@ -6,12 +6,12 @@ namespace Titan.Training.Configuration;
 /// <summary>The training loop.</summary>
 public sealed record TrainingSection
 {
-    /// <summary>Dataset: titan_sample (shipped), text (your files), c4, c4_test, c4_validation (need dataset_path).</summary>
-    [Description("Dataset: titan_sample (shipped), text (your files), c4, c4_test, c4_validation (need dataset_path).")]
+    /// <summary>Dataset: titan_sample (shipped), text (your files), chat (your conversations, docs/fine-tuning.md), c4, c4_test, c4_validation; all but the shipped one need dataset_path.</summary>
+    [Description("Dataset: titan_sample (shipped), text (your files), chat (your conversations, docs/fine-tuning.md), c4, c4_test, c4_validation; all but the shipped one need dataset_path.")]
     public string Dataset { get; init; } = "titan_sample";
 
-    /// <summary>File or folder of .txt, .jsonl, .json (also .gz) or .parquet, with documents of up to 16 Mi characters.</summary>
-    [Description("File or folder of .txt, .jsonl, .json (also .gz) or .parquet, with documents of up to 16 Mi characters.")]
+    /// <summary>File or folder of .txt, .jsonl, .json (also .gz) or .parquet, with documents of up to 16 Mi characters; of a chat, .jsonl or .json.</summary>
+    [Description("File or folder of .txt, .jsonl, .json (also .gz) or .parquet, with documents of up to 16 Mi characters; of a chat, .jsonl or .json.")]
     public string? DatasetPath { get; init; }
 
     /// <summary>Sequences per data-parallel rank and micro-batch.</summary>

@@ -9,7 +9,8 @@ namespace Titan.Training.Data;
 /// <param name="name">The dataset's name, for messages.</param>
 /// <param name="files">The files, in order.</param>
 /// <param name="key">The configuration key that names them, for messages.</param>
-public sealed class Corpus(string name, IReadOnlyList<string> files, string key = TextFiles.DefaultKey)
+/// <param name="isChat">Whether the documents are conversations, a line each; else they are text.</param>
+public sealed class Corpus(string name, IReadOnlyList<string> files, string key = TextFiles.DefaultKey, bool isChat = false)
 {
     private const int Sampled = 1 << 16;
 
@@ -19,11 +20,14 @@ public sealed class Corpus(string name, IReadOnlyList<string> files, string key 
     /// <summary>The configuration key that names the files.</summary>
     public string Key => key;
 
+    /// <summary>Whether the documents are conversations.</summary>
+    public bool IsChat => isChat;
+
     /// <summary>SHA-256 over names, lengths, and the first and last 64 KiB of the files: a position in a corpus makes no sense in another.</summary>
     public string Fingerprint { get; } = Hash(files, key);
 
     /// <summary>The documents, in order.</summary>
-    public IEnumerable<string> Documents() => files.SelectMany(file => TextFiles.Read(file, key));
+    public IEnumerable<SourceDocument> Documents() => files.SelectMany(file => isChat ? TextFiles.ReadObjects(file, key) : TextFiles.Read(file, key).Select(text => new SourceDocument(text, file)));
 
     private static string Hash(IReadOnlyList<string> files, string key)
     {

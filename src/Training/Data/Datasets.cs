@@ -7,7 +7,10 @@ namespace Titan.Training.Data;
 /// <summary>Datasets by name.</summary>
 public static class Datasets
 {
-    private static readonly string[] Names = ["titan_sample", "titan_sample_validation", "text", "c4", "c4_test", "c4_validation"];
+    /// <summary>The dataset whose documents are conversations.</summary>
+    public const string Chat = "chat";
+
+    private static readonly string[] Names = ["titan_sample", "titan_sample_validation", "text", Chat, "c4", "c4_test", "c4_validation"];
 
     /// <summary>Why no dataset has this name; null when one has.</summary>
     public static string? Problem(string name) =>
@@ -23,11 +26,12 @@ public static class Datasets
         var key = $"{section}.dataset_path";
         name = name.ToLowerInvariant();
         if (Problem(name) is { } unknown) throw new TitanException(ExitCode.Usage, $"{section}.dataset = '{name}': {unknown}");
-        if (path is not null) return new Corpus(name, TextFiles.Find(path, key), key);
+        if (path is not null) return new Corpus(name, TextFiles.Find(path, key, name == Chat), key, name == Chat);
         return name switch
         {
             "titan_sample" => new Corpus(name, [Path.Combine(SampleAssets.Root, "sample", "train.jsonl.gz")], key),
             "titan_sample_validation" => new Corpus(name, [Path.Combine(SampleAssets.Root, "sample", "validation.jsonl.gz")], key),
+            Chat => throw new TitanException(ExitCode.Data, $"dataset '{name}': set {key} to a file or folder of conversations ({string.Join(", ", TextFiles.LineExtensions)}; docs/fine-tuning.md)"),
             _ => throw new TitanException(ExitCode.Data,
                 $"dataset '{name}' is not shipped: set {key} to its files (.txt, .jsonl, .json, .parquet), or use {section}.dataset titan_sample"),
         };

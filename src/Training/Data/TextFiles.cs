@@ -22,15 +22,20 @@ public static class TextFiles
 
     private static readonly string[] Extensions = [".txt", ".jsonl", ".json", ".txt.gz", ".jsonl.gz", ".json.gz", ".parquet"];
 
+    /// <summary>How the names of files end that have an object a line.</summary>
+    internal static string[] LineExtensions { get; } = [".jsonl", ".json", ".jsonl.gz", ".json.gz"];
+
     /// <summary>The files that a path names: itself, or all in the folder and below, in ordinal order.</summary>
     /// <param name="path">A file or folder.</param>
     /// <param name="key">The configuration key that names it, for messages.</param>
+    /// <param name="lines">Whether only files with an object a line will do.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> when there is none.</exception>
-    public static IReadOnlyList<string> Find(string path, string key = DefaultKey)
+    public static IReadOnlyList<string> Find(string path, string key = DefaultKey, bool lines = false)
     {
+        var extensions = lines ? LineExtensions : Extensions;
         if (File.Exists(path))
         {
-            if (!IsKnown(path)) throw new TitanException(ExitCode.Data, $"dataset file '{path}': expected one of: {string.Join(", ", Extensions)}");
+            if (!IsOf(extensions, path)) throw new TitanException(ExitCode.Data, $"dataset file '{path}': expected one of: {string.Join(", ", extensions)}");
             return [path];
         }
 
@@ -39,9 +44,9 @@ public static class TextFiles
         {
             var files = new List<string>();
             var entries = 0;
-            Walk(path, [], files, ref entries);
+            Walk(path, extensions, [], files, ref entries);
             if (files.Count == 0)
-                throw new TitanException(ExitCode.Data, $"dataset folder '{path}' holds no file that ends in one of: {string.Join(", ", Extensions)}");
+                throw new TitanException(ExitCode.Data, $"dataset folder '{path}' holds no file that ends in one of: {string.Join(", ", extensions)}");
             files.Sort(StringComparer.Ordinal);
             return files;
         }
@@ -54,17 +59,26 @@ public static class TextFiles
     /// <summary>The documents of a file, in order.</summary>
     /// <param name="path">The file.</param>
     /// <param name="key">The configuration key that names it, for messages.</param>
-    public static IEnumerable<string> Read(string path, string key = DefaultKey)
+    public static IEnumerable<string> Read(string path, string key = DefaultKey) =>
+        Guard(path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) ? ParquetText.Read(path) : ReadLines(path, Documents), d => d.Length, path, key);
+
+    /// <summary>The lines of a file that are not blank, each an object in JSON; they are not looked into.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="key">The configuration key that names it, for messages.</param>
+    public static IEnumerable<SourceDocument> ReadObjects(string path, string key = DefaultKey) =>
+        Guard(ReadLines(path, (lines, _) => Lines(lines).Select(line => new SourceDocument(line, $"{path}:{lines.Number}"))), d => d.Text.Length, path, key);
+
+    /// <summary>What cannot be read is an error that names the file.</summary>
+    private static IEnumerable<T> Guard<T>(IEnumerable<T> documents, Func<T, int> length, string path, string key)
     {
-        var documents = path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase) ? ParquetText.Read(path) : ReadLines(path);
         using var each = documents.GetEnumerator();
         while (true)
         {
             try
             {
                 if (!each.MoveNext()) yield break;
-                if (each.Current.Length > BoundedLines.Longest)
-                    throw new InvalidDataException($"a document has {each.Current.Length:N0} characters; expected at most {BoundedLines.Longest:N0}: cut it into several");
+                if (length(each.Current) > BoundedLines.Longest)
+                    throw new InvalidDataException($"a document has {length(each.Current):N0} characters; expected at most {BoundedLines.Longest:N0}: cut it into several");
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException or DecoderFallbackException)
             {
@@ -76,10 +90,10 @@ public static class TextFiles
         }
     }
 
-    private static bool IsKnown(string path) => Extensions.Any(e => path.EndsWith(e, StringComparison.OrdinalIgnoreCase));
+    private static bool IsOf(string[] extensions, string path) => extensions.Any(e => path.EndsWith(e, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>Lists the text in a folder and below. Links are followed, except to a folder that the link itself is in.</summary>
-    private static void Walk(string path, IReadOnlyList<string> above, List<string> files, ref int entries)
+    private static void Walk(string path, string[] extensions, IReadOnlyList<string> above, List<string> files, ref int entries)
     {
         var folder = new DirectoryInfo(path);
         var real = folder.ResolveLinkTarget(returnFinalTarget: true)?.FullName
@@ -90,21 +104,26 @@ public static class TextFiles
         {
             if (++entries > MostEntries) throw new IOException($"it holds more than {MostEntries:N0} files and folders");
             var name = Path.Combine(path, entry.Name);
-            if (entry is DirectoryInfo) Walk(name, [.. above, real], files, ref entries);
-            else if (IsKnown(name)) files.Add(name);
+            if (entry is DirectoryInfo) Walk(name, extensions, [.. above, real], files, ref entries);
+            else if (IsOf(extensions, name)) files.Add(name);
         }
     }
 
-    private static IEnumerable<string> ReadLines(string path)
+    private static IEnumerable<T> ReadLines<T>(string path, Func<BoundedLines, string, IEnumerable<T>> cut)
     {
-        var zipped = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
-        var plain = zipped ? path[..^3] : path;
         using Stream file = RegularFile.OpenRead(path);
-        using var stream = zipped ? new GZipStream(file, CompressionMode.Decompress) : file;
+        using var stream = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : file;
         using var reader = new StreamReader(stream, new UTF8Encoding(false, throwOnInvalidBytes: true));
-        var lines = new BoundedLines(reader);
-        var documents = plain.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) ? Paragraphs(lines) : JsonLines(lines, path);
-        foreach (var document in documents) yield return document;
+        foreach (var document in cut(new BoundedLines(reader), path)) yield return document;
+    }
+
+    private static IEnumerable<string> Documents(BoundedLines lines, string path) =>
+        IsOf([".txt", ".txt.gz"], path) ? Paragraphs(lines) : Lines(lines).Select(line => Text(line, path, lines.Number));
+
+    private static IEnumerable<string> Lines(BoundedLines lines)
+    {
+        while (lines.Next() is { } line)
+            if (!string.IsNullOrWhiteSpace(line)) yield return line;
     }
 
     private static IEnumerable<string> Paragraphs(BoundedLines lines)
@@ -128,12 +147,6 @@ public static class TextFiles
         }
 
         if (text.Length > 0) yield return text.ToString();
-    }
-
-    private static IEnumerable<string> JsonLines(BoundedLines lines, string path)
-    {
-        while (lines.Next() is { } line)
-            if (!string.IsNullOrWhiteSpace(line)) yield return Text(line, path, lines.Number);
     }
 
     private static string Text(string line, string path, long number)

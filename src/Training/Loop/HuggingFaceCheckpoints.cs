@@ -20,6 +20,9 @@ internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat
 {
     private InitialWeights? initial;
 
+    /// <summary>The weights of low-rank adapters: at the end they are merged into others, so the layout needs no place for them.</summary>
+    public IReadOnlySet<string> Merged { get; init; } = new HashSet<string>();
+
     /// <summary>The weights to start from, compared with the flavor when they are first asked for.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> and all that does not fit.</exception>
     public InitialWeights Initial => initial ??= new InitialWeights(config.Checkpoint.InitialLoadPath is { } path
@@ -36,7 +39,7 @@ internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat
         if (config.Checkpoint.LastSaveInHf)
         {
             var buffers = ModelParameters.Buffers(model).Where(b => b.Slot.IsPersistent).Select(b => (b.Fqn, b.Slot.Shape, b.Slot.Type));
-            _ = ExportPlan.Of(format, [.. parameters.Select(p => (p.Fqn, p.Layout.GlobalShape, p.Parameter.dtype)), .. buffers]);
+            _ = ExportPlan.Of(format, [.. parameters.Where(p => !Merged.Contains(p.Fqn)).Select(p => (p.Fqn, p.Layout.GlobalShape, p.Parameter.dtype)), .. buffers]);
         }
 
         if (!config.Checkpoint.InitialLoadInHf || config.Checkpoint.ExcludeFromLoading.Contains("model") || HasOwn()) return null;

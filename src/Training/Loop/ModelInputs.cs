@@ -53,7 +53,7 @@ internal sealed class ModelInputs(LanguageModel model, long? endOfDocument, int 
         // A rank that sees a part of a sequence does not see where its documents end.
         if (batch.Positions is not null)
             throw new TitanException(ExitCode.Usage, $"this flavor's attention stops at document borders, which a parallelism that splits sequences does not serve; use the plain flavor, or set {MeshAxis.ContextParallel.DegreeKey()} to 1");
-        return model.call(new ModelInput(batch.Tokens, Documents: DocumentsOf(batch.Tokens)));
+        return model.call(new ModelInput(batch.Tokens, Documents: batch.Documents ?? DocumentsOf(batch.Tokens)));
     }
 
     /// <summary>The loss reads logits without looking: what does not fit would end the process there.</summary>

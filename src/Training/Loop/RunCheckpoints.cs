@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Distributed;
+using Titan.Training.Adapters;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
@@ -19,11 +20,11 @@ internal sealed class RunCheckpoints : IDisposable
     private const string ModelFile = "model.safetensors", OptimizerFile = "optimizer.safetensors", RandomFile = "rng.safetensors", StateFile = "train_state.json", DataFile = "dataloader.json";
 
     private readonly CheckpointSection section;
-    private readonly string root;
+    private readonly string dumpFolder, root;
     private readonly IReadOnlyList<ModelParameter> parameters;
     private readonly FusedAdam optimizer;
     private readonly IReadOnlyDictionary<string, string> metadata;
-    private readonly Action<string> warn;
+    private readonly Action<string> warn, log;
     private readonly int lastStep;
     private readonly IProcessGroup world;
     private readonly CheckpointStore? store;
@@ -41,13 +42,16 @@ internal sealed class RunCheckpoints : IDisposable
     /// <param name="metadata">What made the run besides the job: plugins, and the options of converters.</param>
     /// <param name="warn">Receives warnings, on rank 0.</param>
     /// <param name="world">All ranks, in a group that carries CPU tensors; null for one rank.</param>
+    /// <param name="log">Receives log lines; null for nobody.</param>
     public RunCheckpoints(
-        JobConfig config, IReadOnlyList<ModelParameter> parameters, FusedAdam optimizer, IReadOnlyDictionary<string, string> metadata, Action<string> warn, IProcessGroup? world = null)
+        JobConfig config, IReadOnlyList<ModelParameter> parameters, FusedAdam optimizer, IReadOnlyDictionary<string, string> metadata, Action<string> warn, IProcessGroup? world = null, Action<string>? log = null)
     {
         this.world = world ?? new SingleRankGroup("world");
         (section, this.parameters, this.optimizer, this.warn) = (config.Checkpoint, parameters, optimizer, this.world.Rank == 0 ? warn : _ => { });
+        this.log = log ?? (_ => { });
         this.metadata = CheckpointOrigin.Of(config, metadata);
         lastStep = config.Training.Steps;
+        dumpFolder = config.Job.DumpFolder;
         root = RootOf(config);
         if (section.Enable || section.CreateSeedCheckpoint) store = new CheckpointStore(root, section.KeepLatestK, writable: !section.LoadOnly, this.warn, this.world);
     }
@@ -57,6 +61,9 @@ internal sealed class RunCheckpoints : IDisposable
 
     /// <summary>The parameters that converters added: weights that are loaded as a start need not have them.</summary>
     public IReadOnlySet<string> Added { get; init; } = new HashSet<string>();
+
+    /// <summary>The low-rank adapters that converters added; null for none. They are saved apart when the run ends.</summary>
+    public AdapterExport? Adapters { get; init; }
 
     /// <summary>Hugging Face's checkpoints, for a job that starts from one or ends with one.</summary>
     public HuggingFaceCheckpoints? HuggingFace { get; init; }
@@ -111,13 +118,20 @@ internal sealed class RunCheckpoints : IDisposable
     {
         // What was loaded is there, with all its parts, and whoever took no step has nothing to put in its place. A stop that is asked for during a save finds its step saved.
         if (section.LoadOnly || step == loadedStep || step == saved) return;
-        if (isLast && section.LastSaveModelOnly)
-        {
-            if (section.LastSaveInHf) SaveHuggingFace(step);
-            else SaveModel(step);
-            return;
-        }
+        // First what is small: when its disk is full, the run goes on from the checkpoint before.
+        var folder = Path.Combine(dumpFolder, "adapter", $"step-{step}");
+        if (isLast && Adapters is not null && Adapters.Save(folder)) log($"Saved the adapters in PEFT's format: {folder}");
+        if (!isLast || !section.LastSaveModelOnly) SaveAll(step, tokens, data);
+        else if (section.LastSaveInHf) SaveHuggingFace(step);
+        else SaveModel(step);
+    }
 
+    public void SaveSeed() => SaveModel(0);
+
+    public void Dispose() => store?.Dispose();
+
+    private void SaveAll(long step, long tokens, DataState data)
+    {
         using var random = get_rng_state();
         store!.Save(step, new CheckpointContents(
             new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = Weights, [OptimizerFile] = Moments, [RandomFile] = [Random(random)] },
@@ -130,10 +144,6 @@ internal sealed class RunCheckpoints : IDisposable
         branch = null;
         saved = step;
     }
-
-    public void SaveSeed() => SaveModel(0);
-
-    public void Dispose() => store?.Dispose();
 
     private IReadOnlyList<TensorPart> Weights => [.. parameters.Select(p => new TensorPart(p.Fqn, p.Parameter, p.Layout, p.Replicas)), .. Kept];
 
@@ -162,12 +172,18 @@ internal sealed class RunCheckpoints : IDisposable
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
-        IReadOnlyList<TensorPart> weights = Weights;
-        if (ExportType(step) is { } type) weights = [.. weights.SkipLast(Kept.Count()).Select(w => w with { Tensor = w.Tensor.to(type) }), .. Kept];
+        var weights = Weights;
+        if (ExportType(step, weights) is { } type) weights = [.. weights.SkipLast(Kept.Count()).Select(w => w with { Tensor = w.Tensor.to(type) }), .. Kept];
         SaveWeights(step, new CheckpointContents(new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = weights }, new Dictionary<string, string>(), metadata));
     }
 
-    private void SaveHuggingFace(long step) => SaveWeights(step, HuggingFace!.Contents(ModelFile, Weights, Kept.Select(b => b.Name).ToHashSet(), ExportType(step), metadata));
+    /// <summary>Another program's model has no place for adapters: they are merged into the weights.</summary>
+    private void SaveHuggingFace(long step)
+    {
+        using var scope = NewDisposeScope();
+        var weights = Adapters?.Merge(Weights) ?? Weights;
+        SaveWeights(step, HuggingFace!.Contents(ModelFile, weights, Kept.Select(b => b.Name).ToHashSet(), ExportType(step, weights), metadata));
+    }
 
     private void SaveWeights(long step, CheckpointContents contents)
     {
@@ -176,10 +192,10 @@ internal sealed class RunCheckpoints : IDisposable
     }
 
     /// <summary>The dtype to export; null, with a warning, where it cannot hold a weight: there is nothing else of the weights, so they keep their own.</summary>
-    private ScalarType? ExportType(long step)
+    private ScalarType? ExportType(long step, IReadOnlyList<TensorPart> weights)
     {
         var type = ModelBuilder.TypeOf(section.ExportDtype);
-        var tooLarge = Agreement.All(world, () => Finiteness.FirstNonFinite(Weights) is null ? Finiteness.FirstNonFinite(Weights.SkipLast(Kept.Count()), type) : null).FirstOrDefault(t => t is not null);
+        var tooLarge = Agreement.All(world, () => Finiteness.FirstNonFinite(weights) is null ? Finiteness.FirstNonFinite(weights.SkipLast(Kept.Count()), type) : null).FirstOrDefault(t => t is not null);
         if (tooLarge is null) return type;
         warn($"checkpoint.export_dtype = {section.ExportDtype} cannot hold the values of {tooLarge}: step-{step} is saved in the dtype of the weights");
         return null;

@@ -3,6 +3,9 @@ using Titan.Abstractions;
 using Titan.Distributed;
 using Titan.Distributed.Collectives;
 using Titan.Models;
+using Titan.Quantization.Linear;
+using Titan.Training.Adapters;
+using Titan.Training.Chat;
 using Titan.Training.Checkpoints;
 using Titan.Training.Configuration;
 using Titan.Training.Data;
@@ -52,7 +55,7 @@ public sealed class Trainer : IDisposable
     private long firstStep;
     private long scheduleAhead;
     private long tokensSeen;
-    private long tokensSinceLog;
+    private long stepsSinceLog;
     private double dataSeconds;
     private (long Tokens, double Seconds) tokenised;
     private readonly CommunicationInterval? talk;
@@ -78,6 +81,11 @@ public sealed class Trainer : IDisposable
             if (long.IsPow2(epoch)) given.Warn($"the dataset was read to its end and starts over (epoch {epoch + 1})");
         };
 
+        data.Cut += count =>
+        {
+            if (long.IsPow2(count)) given.Warn($"{count} conversation{(count == 1 ? " is" : "s are")} longer than training.seq_len = {config.Training.SeqLen} and cut at {(count == 1 ? "its" : "their")} end; raise it to keep {(count == 1 ? "it" : "them")} whole");
+        };
+
         // Before the model is allocated: whatever can be refused cheaply.
         var vocabulary = given.Models.Find(config.Model.Name, config.Model.Flavor).Counts.Vocabulary;
         if (tokenizer.VocabularySize > vocabulary)
@@ -91,6 +99,9 @@ public sealed class Trainer : IDisposable
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
         var huggingFace = config.Checkpoint is { Enable: true } and ({ InitialLoadInHf: true } or { LastSaveInHf: true })
             ? new HuggingFaceCheckpoints(config, ModelBuilder.HuggingFaceOf(config.Model, flavor), TokenizerFolder(config.Model.HfAssetsPath), ranks.IsMain ? given.Warn : _ => { }, ranks.World)
+            {
+                Merged = Adapters.SelectMany(a => new[] { a.A, a.B }).ToHashSet(),
+            }
             : null;
         var loaded = huggingFace?.Prepare(model);
         ModelParameters.Materialize(model, device);
@@ -102,7 +113,7 @@ public sealed class Trainer : IDisposable
         parameters = ModelParameters.Of(model);
         var named = parameters.Where(p => p.Parameter.requires_grad).Select(p => (p.Fqn, p.Parameter)).ToList();
         var o = config.Optimizer;
-        optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
+        optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW") { WantedAmaxes = KnownAmaxes.WantedIn(model) };
         var loss = CrossEntropy.For(config.Compile, parallelisms.VocabularyGroup);
         pass = new ForwardBackward(inputs, loss, parallelisms.AfterBackward);
         validator = heldOut is null
@@ -111,9 +122,9 @@ public sealed class Trainer : IDisposable
                 batch => parallelisms.ShareOf(batch, device), ranks);
         sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
-        checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World)
+        checkpoints = new RunCheckpoints(config, parameters, optimizer, given.Metadata, given.Warn, ranks.World, given.Log)
         {
-            Buffers = ModelParameters.Buffers(model), Added = model.Added.Keys.ToHashSet(), HuggingFace = huggingFace,
+            Buffers = ModelParameters.Buffers(model), Added = model.Added.Keys.ToHashSet(), Adapters = AdaptersOf(flavor), HuggingFace = huggingFace,
         };
     }
 
@@ -173,6 +184,9 @@ public sealed class Trainer : IDisposable
         given.Log("Training completed");
     }
 
+    /// <summary>Tokens that a step reads, whether their labels count or not.</summary>
+    private long TokensPerStep => config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation;
+
     /// <summary>The module tree, a line each.</summary>
     public string Describe() => string.Join(Environment.NewLine, model.named_modules().Select(m => $"{m.name}: {m.module.GetName()}").Order(StringComparer.Ordinal));
 
@@ -189,7 +203,17 @@ public sealed class Trainer : IDisposable
     private static string TokenizerFolder(string path) =>
         !Directory.Exists(path) && path == new ModelSection().HfAssetsPath ? Path.Combine(SampleAssets.Root, "tokenizer") : path;
 
-    private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(corpus, tokenizer, ranks.BatchRank, ranks.Dimensions.Batch, batch, length, infinite);
+    private IReadOnlyList<LowRankAdapter> Adapters => [.. conversions.SelectMany(c => c.Adapters)];
+
+    private AdapterExport? AdaptersOf(ModelFlavor flavor)
+    {
+        if (Adapters.Count == 0 || !config.Checkpoint.Enable) return null;
+        var baseModel = config.Checkpoint.InitialLoadInHf ? config.Checkpoint.InitialLoadPath ?? config.Model.HfAssetsPath : null;
+        return new AdapterExport(Adapters, parameters, flavor.HuggingFace?.Invoke(), baseModel, ranks.World, given.Warn);
+    }
+
+    private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(
+        corpus, corpus.IsChat ? new ChatDocuments(tokenizer, ChatTemplate.Find(config.Model.ChatTemplate, tokenizer)) : new PlainDocuments(tokenizer), ranks.BatchRank, ranks.Dimensions.Batch, batch, length, infinite);
 
     private void Resume()
     {
@@ -238,6 +262,7 @@ public sealed class Trainer : IDisposable
         var own = batches.Sum(b => b.Counted);
         if (ranks.Sum(own, stop.IsCancellationRequested ? 1 : 0) is not [var counted, 0]) return false;
         var tokens = (long)counted / ranks.SameData;
+        if (tokens == 0) throw new TitanException(ExitCode.Data, $"step {step + 1}: no label of its global batch counts, so there is nothing to learn; raise training.global_batch_size or training.seq_len");
         double sum = 0;
         long counting = 0;
         float8Stats.Begin(step + 1);
@@ -265,8 +290,8 @@ public sealed class Trainer : IDisposable
         WeightsChanged();
         if (step++ == firstStep) ranks.FirstStepDone();
         Observe(ranks.Counter?.Take());
-        tokensSeen += tokens;
-        tokensSinceLog += tokens;
+        tokensSeen += TokensPerStep;
+        stepsSinceLog++;
         Stepped?.Invoke(step, sum);
         leaks.Observe(Tensor.TotalCount);
         if (step == 1 || step % config.Metrics.LogFreq == 0) Report(sum, ranks.Max(ownLoss), norm, lr);
@@ -309,15 +334,15 @@ public sealed class Trainer : IDisposable
     {
         var seconds = watch.Elapsed.TotalSeconds;
         watch.Restart();
-        var tps = tokensSinceLog / seconds / ranks.World.Size;
+        var tps = stepsSinceLog * TokensPerStep / seconds / ranks.World.Size;
         var (gib, percent) = ProcessMemory.Peak();
-        var steps = Math.Max(1, tokensSinceLog / (config.Training.SeqLen * (long)config.Training.LocalBatchSize * ranks.Dimensions.Batch * accumulation));
+        var steps = Math.Max(1, stepsSinceLog);
         var metrics = new StepMetrics(step, sum, largest, norm, lr, tokensSeen, tps, counts.FlopsPerToken(config.Training.SeqLen) * tps / 1e12, seconds / steps, dataSeconds / steps, gib, percent,
-            conversions.Count > 0 ? float8Stats.TakeMatmuls() : null, deviceMemory?.Invoke(), TokenizerTokensPerSecond())
+            float8Stats.TakeMatmuls(), deviceMemory?.Invoke(), TokenizerTokensPerSecond())
         {
             OfModel = [.. sources.SelectMany(s => s.Metrics)],
         };
-        (tokensSinceLog, dataSeconds) = (0, 0);
+        (stepsSinceLog, dataSeconds) = (0, 0);
         given.Log(metrics.Line(given.Colour));
         sinks.Write(step, [.. metrics.Named(), .. talk?.Take() ?? []]);
     }
@@ -341,7 +366,7 @@ public sealed class Trainer : IDisposable
         given.Log($"validate step: {step,2}  loss: {mean,8:F5}  tps: {Math.Round(tps):N0}");
         sinks.Write(step, [("validation_metrics/loss", mean), ("validation_metrics/throughput(tps)", tps)]);
         watch.Restart();
-        tokensSinceLog = 0;
+        stepsSinceLog = 0;
     }
 
     /// <summary>What is wrong with held-out text costs no step: they are saved first.</summary>

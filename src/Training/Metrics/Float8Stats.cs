@@ -17,8 +17,8 @@ public sealed class Float8Stats(int freq, IEnumerable<IModelConversion> conversi
     /// <summary>Starts to observe if <paramref name="step"/> (1 for the first) is due.</summary>
     public void Begin(long step) => Show(freq > 0 && (step == 1 || step % freq == 0) ? new CastObserver() : null);
 
-    /// <summary>The float8 matmuls that were executed since the last call.</summary>
-    public long TakeMatmuls() => observed.Sum(o => o.Counter.Take());
+    /// <summary>The float8 matmuls that were executed since the last call; null where no converter makes any.</summary>
+    public long? TakeMatmuls() => observed.Count == 0 ? null : observed.Sum(o => o.Counter.Take());
 
     /// <summary>Stops observing: what comes after the first micro-batch tells nothing new.</summary>
     public void End()

@@ -1,3 +1,4 @@
+using System.IO.Enumeration;
 using Titan.Abstractions;
 using Titan.Kernels.Activations;
 using Titan.Models;
@@ -52,7 +53,7 @@ public static class ModelBuilder
     {
         var slots = new ModelSlots(model);
         foreach (var fqn in fqns)
-            if (slots.Freeze(name => name == fqn || name.StartsWith(fqn + ".", StringComparison.Ordinal)) == 0)
+            if (slots.Freeze(name => FileSystemName.MatchesSimpleExpression(fqn, name, ignoreCase: false) || FileSystemName.MatchesSimpleExpression(fqn + ".*", name, ignoreCase: false)) == 0)
                 throw new TitanException(ExitCode.Usage, $"model.frozen_fqns: no parameter is called '{fqn}' or lies in it; its first parts are {string.Join(", ", model.named_children().Select(c => c.name))}");
         if (!model.named_parameters().Any(p => p.parameter.requires_grad)) throw new TitanException(ExitCode.Usage, "all parameters are frozen: nothing is left to train; shorten model.frozen_fqns, or see what model.converters freeze");
     }

@@ -60,7 +60,7 @@ public sealed class AppliedParallelisms
     /// <param name="batch">The whole sequences.</param>
     /// <param name="device">Where the model is.</param>
     internal ModelBatch ShareOf(Batch batch, Device device) =>
-        applied.Aggregate(new ModelBatch(batch.InputsOn(device), batch.LabelsOn(device)), (share, parallelism) => parallelism.ShareOf(share));
+        applied.Aggregate(new ModelBatch(batch.InputsOn(device), batch.LabelsOn(device)) { Documents = batch.DocumentsOn(device) }, (share, parallelism) => parallelism.ShareOf(share));
 
     /// <summary>Waits for gradients that are on their way.</summary>
     public void AfterBackward()

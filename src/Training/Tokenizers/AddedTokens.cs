@@ -1,42 +1,50 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text;
+using Titan.Training.Tokenizers.Normalizing;
 using Titan.Training.Tokenizers.Patterns;
 
 namespace Titan.Training.Tokenizers;
 
 /// <summary>
-/// Finds added tokens in text: the first that begins, and of those the longest; those that are not normalised before those that are.
+/// Finds added tokens in text: the first that begins, and of those the longest. Those that are not normalised are looked for in the text as it is, the others, normalised as it is, in what
+/// the normalizers make of what is left.
 /// </summary>
 internal sealed class AddedTokens
 {
-    private readonly Finder[] passes;
+    private readonly IReadOnlyList<Normalizer> normalizers;
+    private readonly Finder asWritten, normalized;
 
     /// <summary>Takes the tokens.</summary>
-    public AddedTokens(IEnumerable<AddedToken> tokens) =>
-        passes = [.. tokens.Where(t => t.Content.Length > 0).GroupBy(t => t.Normalized).OrderBy(g => g.Key).Select(g => new Finder(g))];
-
-    /// <summary>Cuts a text into added tokens, which have an id, and what lies between them, in order.</summary>
-    public IReadOnlyList<(int? Id, ReadOnlyMemory<char> Text)> Cut(ReadOnlyMemory<char> text)
+    /// <param name="tokens">The tokens.</param>
+    /// <param name="normalizers">What changes text, in order.</param>
+    public AddedTokens(IReadOnlyList<AddedToken> tokens, IReadOnlyList<Normalizer> normalizers)
     {
-        if (text.IsEmpty) return [];
-        List<(int? Id, ReadOnlyMemory<char> Text)> parts = [(null, text)];
-        foreach (var pass in passes)
-        {
-            var cut = new List<(int?, ReadOnlyMemory<char>)>();
-            foreach (var part in parts)
-            {
-                if (part.Id is null) pass.Cut(part.Text, cut);
-                else cut.Add(part);
-            }
-
-            parts = cut;
-        }
-
-        return parts;
+        this.normalizers = normalizers;
+        asWritten = new Finder([.. tokens.Where(t => !t.Normalized && t.Content.Length > 0)]);
+        // Of two that are one then, the first.
+        normalized = new Finder([.. tokens.Where(t => t.Normalized && t.Content.Length > 0).Select(t => t with { Content = Normalized(t.Content) }).Where(t => t.Content.Length > 0).DistinctBy(t => t.Content)]);
     }
 
-    private sealed class Finder(IEnumerable<AddedToken> tokens)
+    /// <summary>Cuts a text into added tokens, which have an id, and what lies between them, normalised, in order.</summary>
+    public IReadOnlyList<(int? Id, ReadOnlyMemory<char> Text)> Cut(string text)
+    {
+        if (text.Length == 0) return [];
+        List<(int? Id, ReadOnlyMemory<char> Text)> parts = [], all = [];
+        asWritten.Cut(text.AsMemory(), parts);
+        foreach (var part in parts)
+        {
+            if (part.Id is not null) all.Add(part);
+            else if (normalizers.Count == 0) normalized.Cut(part.Text, all);
+            else if (Normalized(part.Text.ToString()) is { Length: > 0 } made) normalized.Cut(made.AsMemory(), all);
+        }
+
+        return all;
+    }
+
+    private string Normalized(string text) => normalizers.Aggregate(text, (made, step) => made.Length > 0 ? step.Apply(made) : made);
+
+    private sealed class Finder(IReadOnlyList<AddedToken> tokens)
     {
         // In ordinal order: those that begin alike are neighbours, the shortest first.
         private readonly AddedToken[] sorted = [.. tokens.OrderBy(t => t.Content, StringComparer.Ordinal)];

@@ -4,16 +4,15 @@ namespace Titan.Training.Tokenizers;
 /// Byte-pair encoding of a word: of all neighbours that a rule merges, those of the lowest rank first, from left to right. A heap of candidates over
 /// a linked list makes a word of n symbols O(n log n).
 /// </summary>
-/// <param name="symbols">The tokens of the single symbols.</param>
+/// <param name="symbols">The tokens that a word begins as.</param>
 /// <param name="rules">The merges, by the pair's tokens (<see cref="Pair"/>).</param>
 /// <param name="whole">Words that are taken whole before any merge; null for none.</param>
 internal sealed class BytePairEncoder(
-    IReadOnlyDictionary<char, int> symbols, IReadOnlyDictionary<long, MergeRule> rules, IReadOnlyDictionary<string, int>? whole)
+    IBpeSymbols symbols, IReadOnlyDictionary<long, MergeRule> rules, IReadOnlyDictionary<string, int>? whole)
 {
     private const int Remembered = 1 << 16, LongestRemembered = 64;
 
     private readonly Dictionary<string, int[]> words = new(StringComparer.Ordinal);
-    private readonly int[] symbols = Table(symbols);
     private readonly Dictionary<long, MergeRule> rules = new(rules);
     private readonly Dictionary<string, int>? whole = whole is null ? null : new Dictionary<string, int>(whole, StringComparer.Ordinal);
     private int[] tokens = [];
@@ -53,9 +52,10 @@ internal sealed class BytePairEncoder(
 
     private void Merge(ReadOnlySpan<char> word, List<int> ids)
     {
-        if (tokens.Length < word.Length) (tokens, previous, next) = (new int[word.Length], new int[word.Length], new int[word.Length]);
-        for (var i = 0; i < word.Length; i++) (tokens[i], previous[i], next[i]) = (symbols[word[i]], i - 1, i + 1);
-        var end = word.Length;
+        var most = word.Length * symbols.MostPerUnit;
+        if (tokens.Length < most) (tokens, previous, next) = (new int[most], new int[most], new int[most]);
+        var end = symbols.Write(word, tokens);
+        for (var i = 0; i < end; i++) (previous[i], next[i]) = (i - 1, i + 1);
         candidates.Clear();
         for (var i = 0; i + 1 < end; i++) Consider(i, end);
         while (candidates.TryDequeue(out var at, out var priority))
@@ -77,13 +77,6 @@ internal sealed class BytePairEncoder(
         // What a giant word took is given back.
         (tokens, previous, next) = ([], [], []);
         candidates.TrimExcess();
-    }
-
-    private static int[] Table(IReadOnlyDictionary<char, int> symbols)
-    {
-        var table = new int[symbols.Keys.Max() + 1];
-        foreach (var (symbol, token) in symbols) table[symbol] = token;
-        return table;
     }
 
     private void Consider(int at, int end)

@@ -1,14 +1,16 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Training.Files;
+using Titan.Training.Tokenizers.Normalizing;
 using Titan.Training.Tokenizers.PreTokenizing;
 
 namespace Titan.Training.Tokenizers;
 
 /// <summary>
-/// A byte-level BPE tokenizer from a Hugging Face folder: <c>tokenizer.json</c>, and <c>tokenizer_config.json</c> for BOS and EOS. Text becomes the
+/// A BPE tokenizer, byte-level or of characters that fall back to bytes, from a Hugging Face folder: <c>tokenizer.json</c>, and <c>tokenizer_config.json</c> for BOS and EOS. Text becomes the
 /// tokens that the library "tokenizers" makes of it; a file that asks for what is not served is refused. Its <c>post_processor</c>, <c>truncation</c>
 /// and <c>padding</c> are about prompts, and not used.
 /// </summary>
@@ -25,11 +27,14 @@ public sealed class HuggingFaceTokenizer : ITokenizer
     private readonly BytePairEncoder encoder;
     private readonly Dictionary<int, string> texts;
     private readonly HashSet<int> verbatim;
-    private readonly bool deniesEos;
+    private readonly Dictionary<string, int> addedIds;
+    private readonly bool deniesEos, isByteLevel, prepends;
 
     private HuggingFaceTokenizer(JsonElement root, byte[] bytes, TokenizerReader reader, DocumentBorders borders)
     {
-        var model = reader.Model(root);
+        steps = reader.PreTokenizers(root);
+        var normalizers = reader.Normalizers(root);
+        var model = reader.Model(root, steps.Any(s => s is ByteLevel));
         var tokens = reader.Added(root);
         var all = new Dictionary<string, int>(model.Vocabulary, StringComparer.Ordinal);
         foreach (var token in tokens)
@@ -39,12 +44,13 @@ public sealed class HuggingFaceTokenizer : ITokenizer
         if (all.GroupBy(t => t.Value).FirstOrDefault(g => g.Count() > 1) is { } twice)
             throw reader.Bad($"id {twice.Key} belongs to both {string.Join(" and ", twice.Take(2).Select(t => $"'{t.Key}'"))}");
 
-        added = new AddedTokens(tokens);
-        steps = reader.PreTokenizers(root);
-        var symbols = BpeTrainer.ByteSymbols.ToDictionary(s => s, s => model.Vocabulary[s.ToString()]);
-        encoder = new BytePairEncoder(symbols, model.Rules, model.IgnoreMerges ? model.Vocabulary : null);
+        added = new AddedTokens(tokens, normalizers);
+        encoder = new BytePairEncoder(model.Symbols, model.Rules, model.IgnoreMerges ? model.Vocabulary : null);
+        isByteLevel = model.IsByteLevel;
+        prepends = normalizers.Any(n => n is Normalizer.Prepend) || steps.Any(s => s is Metaspace { Prepends: true });
         texts = all.ToDictionary(t => t.Value, t => t.Key);
         verbatim = [.. tokens.Select(t => t.Id)];
+        addedIds = tokens.ToDictionary(t => t.Content, t => t.Id, StringComparer.Ordinal);
         VocabularySize = all.Values.Max() + 1;
         (BosId, EosId) = (borders.Id("bos_token", all, reader), borders.Id("eos_token", all, reader));
         deniesEos = borders.DenyEos;
@@ -101,13 +107,19 @@ public sealed class HuggingFaceTokenizer : ITokenizer
     }
 
     /// <inheritdoc />
+    public int? AddedToken(string text) => addedIds.TryGetValue(text, out var id) ? id : null;
+
+    /// <inheritdoc />
     public IReadOnlyList<int> Encode(string text)
     {
         var ids = new List<int>();
         lock (gate)
         {
-            foreach (var (id, part) in added.Cut(text.AsMemory()))
+            var isFirst = true;
+            foreach (var (id, part) in added.Cut(text))
             {
+                var begins = isFirst;
+                isFirst = false;
                 if (id is { } token)
                 {
                     ids.Add(token);
@@ -118,7 +130,7 @@ public sealed class HuggingFaceTokenizer : ITokenizer
                 foreach (var step in steps)
                 {
                     var cut = new List<ReadOnlyMemory<char>>(pieces.Count);
-                    foreach (var piece in pieces) step.Cut(piece, cut);
+                    foreach (var (i, piece) in pieces.Index()) step.Cut(piece, begins && i == 0, cut);
                     pieces = cut;
                 }
 
@@ -133,13 +145,28 @@ public sealed class HuggingFaceTokenizer : ITokenizer
     public string Decode(IEnumerable<int> ids)
     {
         var bytes = new List<byte>();
-        foreach (var id in ids)
+        foreach (var (i, id) in ids.Index())
         {
             var text = texts[id];
-            if (verbatim.Contains(id) || text.Any(c => !BpeTrainer.ByteOf.ContainsKey(c))) bytes.AddRange(Encoding.UTF8.GetBytes(text));
+            if (verbatim.Contains(id)) bytes.AddRange(Encoding.UTF8.GetBytes(text));
+            else if (!isByteLevel) AddCharacters(text, i == 0, bytes);
+            else if (text.Any(c => !BpeTrainer.ByteOf.ContainsKey(c))) bytes.AddRange(Encoding.UTF8.GetBytes(text));
             else foreach (var symbol in text) bytes.Add(BpeTrainer.ByteOf[symbol]);
         }
 
         return Encoding.UTF8.GetString([.. bytes]);
+    }
+
+    /// <summary>The text of a token of characters, or its byte; without the space that was put before the text.</summary>
+    private void AddCharacters(string text, bool isFirst, List<byte> bytes)
+    {
+        if (text is ['<', '0', 'x', _, _, '>'] && byte.TryParse(text.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value))
+        {
+            bytes.Add(value);
+            return;
+        }
+
+        text = text.Replace('\u2581', ' ');
+        bytes.AddRange(Encoding.UTF8.GetBytes(isFirst && prepends && text.StartsWith(' ') ? text[1..] : text));
     }
 }

@@ -15,6 +15,9 @@ public interface ITokenizer
     /// <summary>SHA-256 of what defines the tokenizer: its file, and which tokens start and end a document.</summary>
     string Hash { get; }
 
+    /// <summary>The id of a token that is found in text as it is written; null where there is none.</summary>
+    int? AddedToken(string text) => null;
+
     /// <summary>Encodes text, without BOS and EOS.</summary>
     IReadOnlyList<int> Encode(string text);
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Titan.Abstractions;
 using Titan.Training.Files;
+using Titan.Training.Tokenizers.Normalizing;
 using Titan.Training.Tokenizers.Patterns;
 using Titan.Training.Tokenizers.PreTokenizing;
 
@@ -36,14 +37,14 @@ internal sealed class TokenizerReader(string path)
     }
 
     /// <summary>The vocabulary and the merges.</summary>
-    public BpeModel Model(JsonElement root)
+    /// <param name="root">The file.</param>
+    /// <param name="isByteLevel">Whether words are written in symbols of bytes.</param>
+    public BpeModel Model(JsonElement root, bool isByteLevel)
     {
         var model = Required(root, "model");
         if (model.TryGetProperty("type", out var type) && type.GetString() != "BPE")
-            throw Bad($"its model is {type.GetString()}; byte-level BPE is served");
-        if (root.TryGetProperty("normalizer", out var normalizer) && normalizer.ValueKind != JsonValueKind.Null)
-            throw Bad("it has a normalizer; none is served");
-        // With a symbol for every byte nothing is unknown, so unk_token, fuse_unk and byte_fallback have no say.
+            throw Bad($"its model is {type.GetString()}; BPE is served");
+        // With a token for every byte nothing is unknown, so unk_token and fuse_unk have no say, and in a byte-level vocabulary byte_fallback has none.
         foreach (var affix in new[] { "continuing_subword_prefix", "end_of_word_suffix" })
         {
             if (model.TryGetProperty(affix, out var value) && value.ValueKind != JsonValueKind.Null && value.GetString() != "")
@@ -54,9 +55,10 @@ internal sealed class TokenizerReader(string path)
             throw Bad($"its model has dropout = {dropout.GetRawText()}, which is not served: a text would have other tokens each time");
         JsonElement vocab = Required(model, "vocab"), merges = Required(model, "merges");
         var vocabulary = vocab.EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt32(), StringComparer.Ordinal);
-        if (BpeTrainer.ByteSymbols.FirstOrDefault(s => !vocabulary.ContainsKey(s.ToString())) is var lacking and not '\0')
-            throw Bad($"its vocabulary has no '{lacking}', so text with that byte would be lost; a byte-level one has all 256");
-        return new BpeModel(vocabulary, Merges(merges, vocabulary), Flag(model, "ignore_merges", false));
+        var bytes = Enumerable.Range(0, 256).Select(b => isByteLevel ? BpeTrainer.ByteSymbols[b].ToString() : CharacterSymbols.NameOf((byte)b));
+        if (bytes.FirstOrDefault(b => !vocabulary.ContainsKey(b)) is { } lacking)
+            throw Bad($"its vocabulary has no '{lacking}', so text with that byte would be lost; a {(isByteLevel ? "byte-level one" : "vocabulary with byte_fallback")} has all 256");
+        return new BpeModel(vocabulary, Merges(merges, vocabulary), Flag(model, "ignore_merges", false), isByteLevel);
     }
 
     /// <summary>The added tokens.</summary>
@@ -79,13 +81,23 @@ internal sealed class TokenizerReader(string path)
         return [.. tokens.Values];
     }
 
-    /// <summary>The steps that cut text into pieces, one of which writes bytes as symbols.</summary>
+    /// <summary>The steps that change text before it is cut.</summary>
+    public IReadOnlyList<Normalizer> Normalizers(JsonElement root) =>
+        root.TryGetProperty("normalizer", out var normalizer) && normalizer.ValueKind != JsonValueKind.Null ? [.. Changes(normalizer)] : [];
+
+    /// <summary>The steps that cut text into pieces. One of them writes bytes as symbols, or the model has a token for every byte beside those of characters.</summary>
     public IReadOnlyList<IPreTokenizer> PreTokenizers(JsonElement root)
     {
-        if (!root.TryGetProperty("pre_tokenizer", out var pre) || pre.ValueKind == JsonValueKind.Null)
-            throw Bad("it has no pre_tokenizer; a byte-level one is expected");
-        var steps = Steps(pre).ToList();
-        return steps.Count(s => s is ByteLevel) == 1 ? steps : throw Bad("its pre_tokenizer is not byte level: expected one step ByteLevel");
+        var fallsBack = Flag(Required(root, "model"), "byte_fallback", false);
+        List<IPreTokenizer> steps = [];
+        if (root.TryGetProperty("pre_tokenizer", out var pre) && pre.ValueKind != JsonValueKind.Null) steps = [.. Steps(pre)];
+        else if (!fallsBack) throw Bad("it has no pre_tokenizer; a byte-level one is expected, or a model with byte_fallback");
+        return steps.Count(s => s is ByteLevel) switch
+        {
+            1 => steps,
+            0 when fallsBack => steps,
+            _ => throw Bad("its pre_tokenizer is not byte level: expected one step ByteLevel, or none and a model with byte_fallback"),
+        };
     }
 
     /// <summary>A refusal of the file.</summary>
@@ -127,12 +139,33 @@ internal sealed class TokenizerReader(string path)
         "ByteLevel" => [new ByteLevel(Flag(step, "add_prefix_space", true), Flag(step, "use_regex", true))],
         "Digits" => [CharacterSplit.Digits(Flag(step, "individual_digits", false))],
         "Punctuation" => [CharacterSplit.Punctuation(step.TryGetProperty("behavior", out var behavior) ? Behavior(behavior) : SplitBehavior.Isolated)],
-        var other => throw Bad($"its pre_tokenizer '{other}' is not served; Sequence, Split, ByteLevel, Digits and Punctuation are"),
+        "Metaspace" => [Metaspace(step)],
+        var other => throw Bad($"its pre_tokenizer '{other}' is not served; Sequence, Split, ByteLevel, Digits, Punctuation and Metaspace are"),
+    };
+
+    private Metaspace Metaspace(JsonElement step)
+    {
+        var mark = step.TryGetProperty("replacement", out var replacement) ? replacement.GetString() : "\u2581";
+        if (mark is not [var character] || char.IsSurrogate(character)) throw Bad($"its pre_tokenizer Metaspace has the replacement {replacement.GetRawText()}; expected one character");
+        // Older files have add_prefix_space instead.
+        var scheme = step.TryGetProperty("prepend_scheme", out var named) ? named.GetString() : Flag(step, "add_prefix_space", true) ? "always" : "never";
+        if (!PreTokenizing.Metaspace.Schemes.Contains(scheme)) throw Bad($"its pre_tokenizer Metaspace has the prepend_scheme {named.GetRawText()}; expected one of {string.Join(", ", PreTokenizing.Metaspace.Schemes)}");
+        return new Metaspace(character, scheme!, Flag(step, "split", true));
+    }
+
+    private IEnumerable<Normalizer> Changes(JsonElement step) => Required(step, "type").GetString() switch
+    {
+        "Sequence" => Required(step, "normalizers").EnumerateArray().SelectMany(Changes),
+        "NFC" => [new Normalizer.UnicodeForm(Composes: true)],
+        "NFD" => [new Normalizer.UnicodeForm(Composes: false)],
+        "Prepend" => [new Normalizer.Prepend(Required(step, "prepend").GetString() ?? throw Bad("its normalizer Prepend has no text"))],
+        "Replace" => [new Normalizer.Replace(Pattern(Required(step, "pattern")), Required(step, "content").GetString() ?? throw Bad("its normalizer Replace has no content"))],
+        var other => throw Bad($"its normalizer '{other}' is not served; Sequence, NFC, NFD, Prepend and Replace are"),
     };
 
     private TextPattern Pattern(JsonElement pattern) => pattern.ValueKind == JsonValueKind.Object && pattern.TryGetProperty("String", out var text)
-        ? TextPattern.Literal(text.GetString() ?? throw Bad("a Split's pattern is null"))
-        : TextPattern.Parse(Required(pattern, "Regex").GetString() ?? throw Bad("a Split's pattern is null"));
+        ? TextPattern.Literal(text.GetString() ?? throw Bad("a pattern is null"))
+        : TextPattern.Parse(Required(pattern, "Regex").GetString() ?? throw Bad("a pattern is null"));
 
     private SplitBehavior Behavior(JsonElement behavior) =>
         behavior.GetString() is { } name && Enum.GetNames<SplitBehavior>().Contains(name, StringComparer.Ordinal)

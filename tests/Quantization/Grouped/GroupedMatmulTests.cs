@@ -128,7 +128,7 @@ public class GroupedMatmulTests
         {
             var (y, gradX, gradW) = Experts.Run(recipe, "fused", x, w, g, groups);
             var engine = Experts.Engine(recipe, "fused");
-            IActivationCodec codec = new RowCodec(engine.Linear, forTraining: true), exact = new RowCodec(engine.Linear, forTraining: false);
+            IActivationCodec codec = RowCodec.OfRows(engine.Linear, forTraining: true), exact = RowCodec.OfRows(engine.Linear, forTraining: false);
             Assert.Null(exact.Encode(x.unsqueeze(0), null, forBackward: true, a => a));
             Assert.NotNull(exact.Encode(x.unsqueeze(0), null, forBackward: false, a => a));
             // Two senders, each with its rows.

@@ -128,7 +128,7 @@ public sealed class FieldDamageTests : IDisposable
     private DataLoader Loader()
     {
         var path = folder.Write("text.txt", string.Join("\n\n", Enumerable.Range(0, 10).Select(i => new string((char)('a' + i), 3 + i))));
-        return new DataLoader(new Corpus("text", [path]), new CharacterTokenizer(), 0, 1, 2, 4, infinite: true);
+        return new DataLoader(new Corpus("text", [path]), new PlainDocuments(new CharacterTokenizer()), 0, 1, 2, 4, infinite: true);
     }
 
     /// <summary>How many of the tries were refused; whatever else is thrown fails the test.</summary>

@@ -22,6 +22,10 @@ public sealed class SampleCorpusTests
     }
 
     [Fact]
+    public void The_generator_makes_the_shipped_conversations_again() =>
+        Assert.Equal(string.Concat(SampleFiles.Conversations()), File.ReadAllText(Path.Combine(SampleAssets.Root, "sample", "chat.jsonl")));
+
+    [Fact]
     public void The_shipped_merges_begin_with_those_that_training_on_the_shipped_text_finds()
     {
         // Each merge follows from the text and the merges before it; all 1790 would take minutes.

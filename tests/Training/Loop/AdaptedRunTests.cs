@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Plugins.Lora;
 using Titan.Training.Configuration;
 
 namespace Titan.Training.Tests.Loop;
@@ -17,7 +18,7 @@ public sealed class AdaptedRunTests : TinyRuns
         Run(Weights, "base");
         var started = new CheckpointSection { Enable = true, Interval = 2, LastSaveModelOnly = false, InitialLoadPath = At("base", $"step-{Steps}") };
         var plain = Run(started, "plain", stop: 1);
-        Converters.Add(("lora", new Lora(), new LoraOptions()));
+        Converters.Add(("lora", new LoraConverter(), new LoraOptions()));
         Logged.Clear();
         var adapted = Run(started, "adapted");
         // B is zero at first: the same model.
@@ -43,6 +44,12 @@ public sealed class AdaptedRunTests : TinyRuns
         var moments = Titan.Training.Checkpoints.SafetensorsFile.ReadHeader(At("frozen", $"step-{Steps}", "optimizer.safetensors")).Select(t => t.Key).ToList();
         Assert.Contains("exp_avg.layers.0.feed_forward.w2.weight", moments);
         Assert.DoesNotContain(moments, m => m.Contains("attention.w", StringComparison.Ordinal) || m.Contains("tok_embeddings", StringComparison.Ordinal) || m.Contains(".w1.", StringComparison.Ordinal));
+        // A pattern names as much.
+        var patterns = Run(Full, "patterns", config: Frozen("tok_*", "layers.*.attention", "*.w1.weight") with { Job = Job("patterns", Full).Job });
+        Assert.True(patterns[Steps] < patterns[1]);
+        var left = Titan.Training.Checkpoints.SafetensorsFile.ReadHeader(At("patterns", $"step-{Steps}", "optimizer.safetensors")).Select(t => t.Key).Where(m => m.StartsWith("exp_avg.", StringComparison.Ordinal)).ToList();
+        Assert.Contains("exp_avg.layers.0.attention_norm.weight", left);
+        Assert.DoesNotContain(left, m => m.Contains(".attention.", StringComparison.Ordinal) || m.Contains(".w1.", StringComparison.Ordinal) || m.Contains("tok_", StringComparison.Ordinal));
         var unknown = Assert.Throws<TitanException>(() => Create(Frozen("layers.7")));
         Assert.Equal(ExitCode.Usage, unknown.Code);
         Assert.Contains("'layers.7'", unknown.Message, StringComparison.Ordinal);
@@ -52,7 +59,7 @@ public sealed class AdaptedRunTests : TinyRuns
     [Fact]
     public void A_converter_that_replaces_after_one_that_wraps_is_told_the_order()
     {
-        Converters.Add(("lora", new Lora(), new LoraOptions()));
+        Converters.Add(("lora", new LoraConverter(), new LoraOptions()));
         Converters.Add(TensorwiseConverter.Create());
         var refusal = Assert.Throws<TitanException>(() => Create(Job("order", Full)));
         Assert.Equal(ExitCode.Plugin, refusal.Code);
@@ -71,6 +78,6 @@ public sealed class AdaptedRunTests : TinyRuns
     /// <summary>Does not say how its weights are filled.</summary>
     private sealed class Forgetful : IModelConverter
     {
-        public IModelConversion Convert(ModelSlots model, object options, ConversionContext context) => new Lora().Convert(model, options, context).Report;
+        public IModelConversion Convert(ModelSlots model, object options, ConversionContext context) => new LoraConverter().Convert(model, options, context).Report;
     }
 }

@@ -142,7 +142,7 @@ public sealed class EditedCheckpointTests : IDisposable
             var text = folder.At($"text-{world.Size}-{world.Rank}", "text.txt");
             Directory.CreateDirectory(Path.GetDirectoryName(text)!);
             File.WriteAllText(text, string.Join("\n\n", Enumerable.Range(0, 50).Select(i => new string((char)('a' + i % 26), 1 + i))));
-            Data = new DataLoader(new Corpus("text", [text]), new CharacterTokenizer(), 0, 1, 2, 5, infinite: true);
+            Data = new DataLoader(new Corpus("text", [text]), new PlainDocuments(new CharacterTokenizer()), 0, 1, 2, 5, infinite: true);
             var job = new JobConfig { Job = new JobSection { DumpFolder = folder.At("run") }, Checkpoint = new CheckpointSection { Enable = true, LoadOnly = world.Size > 1 } };
             Checkpoints = new RunCheckpoints(job, [new ModelParameter("w", Parameter, ShardLayout.Whole([4, 3]), world.Size)], Optimizer, new Dictionary<string, string>(), _ => { }, world);
         }

@@ -153,7 +153,7 @@ public sealed class ShardedRunTests : IDisposable
         var path = folder.At($"{name}-{world.Size}-{world.Rank}", "text.txt");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         File.WriteAllText(path, string.Join("\n\n", Enumerable.Range(0, 50).Select(i => $"{name} {new string((char)('a' + i % 26), i)}")));
-        return new DataLoader(new Corpus("text", [path]), new CharacterTokenizer(), world.Rank, world.Size, GlobalBatch / world.Size / MicroBatches(world), SeqLen, infinite: true);
+        return new DataLoader(new Corpus("text", [path]), new PlainDocuments(new CharacterTokenizer()), world.Rank, world.Size, GlobalBatch / world.Size / MicroBatches(world), SeqLen, infinite: true);
     }
 
     /// <summary>The bytes of a file's tensors, whole.</summary>

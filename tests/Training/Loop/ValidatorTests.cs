@@ -89,7 +89,7 @@ public sealed class ValidatorTests : IDisposable
         var corpus = new Corpus("text", [folder.At("text.jsonl")]);
         var ranks = new TrainingRanks(new DeviceMesh(new ParallelDimensions(DataParallelShard: world.Size), world.Rank, (_, _) => world), world);
         var section = new ValidationSection { Enable = true, LocalBatchSize = batch, SeqLen = SeqLen, Steps = steps };
-        var validator = new Validator(section, () => new DataLoader(corpus, tokenizer, world.Rank, world.Size, batch, SeqLen, steps > 0),
+        var validator = new Validator(section, () => new DataLoader(corpus, new PlainDocuments(tokenizer), world.Rank, world.Size, batch, SeqLen, steps > 0),
             fused ? CrossEntropy.Chunked : CrossEntropy.Plain, b => new ModelBatch(b.InputsOn(CPU), b.LabelsOn(CPU)), ranks);
         return validator.Run(new ModelInputs(model, endOfDocument: null))!.Value.Loss;
     }

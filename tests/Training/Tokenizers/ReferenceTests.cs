@@ -108,6 +108,77 @@ public sealed class ReferenceTests : IDisposable
     }
 
     [ReferenceFact]
+    public void Characters_that_fall_back_to_bytes_are_the_references_with_any_normalizer_and_any_metaspace() =>
+        Gen.Int[0, 6].Select(Gen.Bool.Array[3], Gen.Int[0, int.MaxValue - 1]).Each(150, sample =>
+        {
+            var (kind, flags, seed) = sample;
+            var random = new Random(seed);
+            var file = TokenizerFile.MakeCharacters(CharacterMerges(seed), "helowrdabcx123_.'<>▁é中𠮷🙂\n");
+            if (kind == 0) file.SpacedAsLlama2();
+            else if (kind < 4) file["pre_tokenizer"] = TokenizerFile.Metaspace(new[] { "always", "first", "never" }[kind - 1], flags[0]);
+            else if (kind == 4) file.With(TokenizerFile.Metaspace("always", flags[0]), Step(random.Next(6), random));
+            else if (kind == 5) file["normalizer"] = JsonNode.Parse("""{"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}""");
+            file["model"]!["ignore_merges"] = flags[1];
+            if (flags[2]) AddTokens(file, random);
+            Compare($"{kind} {file["normalizer"]?.ToJsonString()} {file["pre_tokenizer"]?.ToJsonString()} {file["added_tokens"]!.ToJsonString()}", file, 15);
+        });
+
+    [ReferenceFact]
+    public void Normalised_text_and_added_tokens_in_it_are_the_references() =>
+        Gen.Int[0, 3].Select(Gen.Int[0, int.MaxValue - 1]).Each(120, sample =>
+        {
+            var (kind, seed) = sample;
+            var file = TokenizerFile.Make(Merges(seed)).SplitAsLlama3();
+            file["normalizer"] = JsonNode.Parse(new[]
+            {
+                """{"type": "NFC"}""", """{"type": "NFD"}""", """{"type": "Sequence", "normalizers": []}""",
+                """{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "a"}, {"type": "NFD"}, {"type": "Replace", "pattern": {"String": "l"}, "content": "é"}, {"type": "Replace", "pattern": {"Regex": "[b-d]+"}, "content": ""}]}""",
+            }[kind]);
+            AddTokens(file, new Random(seed));
+            Compare(file["normalizer"]!.ToJsonString() + file["added_tokens"]!.ToJsonString(), file, 15);
+        });
+
+    [ReferenceTheory]
+    [InlineData("NFC")]
+    [InlineData("NFD")]
+    public void Every_character_is_normalised_as_the_reference_does(string form)
+    {
+        var file = TokenizerFile.Make(["h e"]).With(TokenizerFile.ByteLevel(regex: false));
+        file["normalizer"] = new JsonObject { ["type"] = form };
+        var ours = file.Load(folder);
+        var reference = new ReferenceTokenizer(folder.Path);
+        // Between letters, so that a mark has something to be composed with. The reference's Unicode is 12: it does not know the scripts with compositions that came since.
+        (int First, int Last)[] younger = [(0x11900, 0x1195f), (0x105c0, 0x105ff), (0x11380, 0x113ff), (0x16100, 0x1613f), (0x16d40, 0x16d7f)];
+        foreach (var chunk in Texts.Characters.Where(r => Rune.GetUnicodeCategory(r) != UnicodeCategory.OtherNotAssigned && !younger.Any(y => r.Value >= y.First && r.Value <= y.Last)).Chunk(2000))
+        {
+            var text = string.Concat(chunk.Select(r => $"e{r}a"));
+            if (reference.Encode(text).SequenceEqual(ours.Encode(text))) continue;
+            var different = chunk.Where(r => !reference.Encode($"e{r}a").SequenceEqual(ours.Encode($"e{r}a"))).Select(r => $"{r.Value:X}").ToList();
+            Assert.True(different.Count == 0, string.Join(' ', different));
+        }
+    }
+
+    [ReferenceFact]
+    public void The_files_of_well_known_families_give_the_references_tokens()
+    {
+        const string gpt4o = @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+        for (var seed = 0; seed < 4; seed++)
+        {
+            var qwen = TokenizerFile.Make(Merges(seed), "<|im_start|>", "<|im_end|>").With(TokenizerFile.Split(Patterns[2]), TokenizerFile.ByteLevel(regex: false));
+            qwen["normalizer"] = new JsonObject { ["type"] = "NFC" };
+            Compare("qwen", qwen, 60);
+            var deepseek = TokenizerFile.Make(Merges(seed), "<｜User｜>", "<｜Assistant｜>").With(TokenizerFile.Split(@"\p{N}{1,3}"), TokenizerFile.Split(Patterns[5]), TokenizerFile.Split(Patterns[4]), TokenizerFile.ByteLevel(regex: false));
+            deepseek["normalizer"] = JsonNode.Parse("""{"type": "Sequence", "normalizers": []}""");
+            Compare("deepseek v3", deepseek, 60);
+            Compare("llama 4", TokenizerFile.Make(Merges(seed), "<|header_start|>").With(TokenizerFile.Split(gpt4o), TokenizerFile.ByteLevel(regex: false)), 60);
+            Compare("llama 2", TokenizerFile.MakeCharacters(CharacterMerges(seed), "helowrdabcx123_.▁é", "<s>", "</s>").SpacedAsLlama2(), 60);
+            var mistral = TokenizerFile.MakeCharacters(CharacterMerges(seed), "helowrdabcx123_.▁é", "[INST]", "[/INST]");
+            mistral["pre_tokenizer"] = TokenizerFile.Metaspace("first", split: false);
+            Compare("mistral", mistral, 60);
+        }
+    }
+
+    [ReferenceFact]
     public void Long_words_have_the_references_tokens()
     {
         var ours = TokenizerFile.Make(["l l", "ll ll", "llll llll", "a b", "ab a", "b ab", "ll a"]).SplitAsLlama3().Load(folder);
@@ -121,6 +192,23 @@ public sealed class ReferenceTests : IDisposable
     {
         var random = new Random(seed);
         List<string> symbols = [.. "helowrdabcx123_.'<>".Select(c => c.ToString()), "Ġ", "Ċ", "Ã", "©", "ð", "Ł", "ĳ", "â", "Ģ"];
+        var merges = new List<string>();
+        while (merges.Count < 40)
+        {
+            var (left, right) = (symbols[random.Next(symbols.Count)], symbols[random.Next(symbols.Count)]);
+            if (symbols.Contains(left + right)) continue;
+            symbols.Add(left + right);
+            merges.Add($"{left} {right}");
+        }
+
+        return [.. merges];
+    }
+
+    /// <summary>Some merges over characters.</summary>
+    private static string[] CharacterMerges(int seed)
+    {
+        var random = new Random(seed);
+        List<string> symbols = [.. "helowrdabcx123_.".Select(c => c.ToString()), "▁", "▁", "é"];
         var merges = new List<string>();
         while (merges.Count < 40)
         {

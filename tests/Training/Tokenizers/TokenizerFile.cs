@@ -38,6 +38,30 @@ internal static class TokenizerFile
         };
     }
 
+    /// <summary>A file of characters that fall back to bytes, as SentencePiece's are: the 256 bytes, characters, the merges that are given.</summary>
+    public static JsonObject MakeCharacters(string[] merges, string characters, params string[] special)
+    {
+        var file = Make([], special);
+        List<string> symbols = ["<unk>", .. Enumerable.Range(0, 256).Select(b => $"<0x{b:X2}>"), .. characters.EnumerateRunes().Select(r => r.ToString()), .. merges.Select(m => m.Replace(" ", ""))];
+        symbols = [.. symbols.Distinct()];
+        var model = file["model"]!;
+        model["vocab"] = new JsonObject(symbols.Select((s, i) => KeyValuePair.Create(s, (JsonNode?)i)));
+        model["merges"] = new JsonArray([.. merges.Select(m => JsonValue.Create(m))]);
+        (model["byte_fallback"], model["fuse_unk"], model["unk_token"]) = (true, true, "<unk>");
+        file["pre_tokenizer"] = null;
+        file["added_tokens"] = new JsonArray([.. special.Select((s, i) => Added(symbols.Count + i, s))]);
+        return file;
+    }
+
+    public static JsonObject Metaspace(string scheme, bool split) => new() { ["type"] = "Metaspace", ["replacement"] = "▁", ["prepend_scheme"] = scheme, ["split"] = split };
+
+    /// <summary>With the normalizer of Llama 2's file.</summary>
+    public static JsonObject SpacedAsLlama2(this JsonObject file)
+    {
+        file["normalizer"] = JsonNode.Parse("""{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}""");
+        return file;
+    }
+
     public static JsonObject Added(int id, string content, bool singleWord = false, bool left = false, bool right = false, bool normalized = false, bool special = true) => new()
     {
         ["id"] = id,

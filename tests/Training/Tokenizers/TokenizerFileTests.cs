@@ -32,6 +32,28 @@ public sealed class TokenizerFileTests : IDisposable
         }, iter: 500, threads: 1);
     }
 
+    [Theory]
+    [InlineData("llama 2")]
+    [InlineData("always")]
+    [InlineData("first")]
+    [InlineData("never")]
+    public void Any_text_of_characters_that_fall_back_to_bytes_comes_back(string kind)
+    {
+        var file = TokenizerFile.MakeCharacters(["h e", "l l", "▁ he", "▁he ll", "▁ ▁"], "helo▁é", "<s>");
+        if (kind == "llama 2") file.SpacedAsLlama2();
+        else file["pre_tokenizer"] = TokenizerFile.Metaspace(kind, split: true);
+        var tokenizer = file.Load(folder);
+        Texts.Of(20).Sample(text => text.StartsWith(' ') && kind is "always" or "first" || text.Contains("<0x", StringComparison.Ordinal) || tokenizer.Decode(tokenizer.Encode(text)) == text, iter: 300, threads: 1);
+        // A space, h, e: one token; no token: its bytes.
+        Assert.Equal(kind == "never" ? 1 : 2, tokenizer.Encode(kind == "never" ? " he" : "he he").Count);
+        Assert.Equal(["<0xF0>", "<0x9F>", "<0x99>", "<0x82>"], tokenizer.Encode("🙂").TakeLast(4).Select(id => file["model"]!["vocab"]!.AsObject().First(t => t.Value!.GetValue<int>() == id).Key));
+        file["model"]!["byte_fallback"] = false;
+        Refused(file, " a model with byte_fallback");
+        file["model"]!["byte_fallback"] = true;
+        file["model"]!["vocab"]!.AsObject().Remove("<0x0A>");
+        Refused(file, "its vocabulary has no '<0x0A>'");
+    }
+
     [Fact]
     public void The_two_patterns_split_where_their_models_do()
     {
@@ -119,8 +141,8 @@ public sealed class TokenizerFileTests : IDisposable
         { "model", "it lacks \"model\"" },
         { "model/vocab", "it lacks \"vocab\"" },
         { "model/merges", "it lacks \"merges\"" },
-        { "model/type=\"Unigram\"", "its model is Unigram; byte-level BPE is served" },
-        { "model/type=\"WordPiece\"", "its model is WordPiece; byte-level BPE is served" },
+        { "model/type=\"Unigram\"", "its model is Unigram; BPE is served" },
+        { "model/type=\"WordPiece\"", "its model is WordPiece; BPE is served" },
         { "model/merges=[]", "it has no merges" },
         { "model/merges=[[\"a\"]]", "its merge 0 is [\"a\"]; expected two symbols" },
         { "model/merges=[\"ab\"]", "expected two symbols" },
@@ -139,10 +161,15 @@ public sealed class TokenizerFileTests : IDisposable
         { "added_tokens/0/id=5", "id 5 belongs to both" },
         { "added_tokens/0/content=\"a\"", "'a' has the ids" },
         { "added_tokens/0/id", "it lacks \"id\"" },
-        { "normalizer={\"type\":\"NFC\"}", "it has a normalizer" },
+        { "normalizer={\"type\":\"NFKC\"}", "its normalizer 'NFKC' is not served; Sequence, NFC, NFD, Prepend and Replace are" },
+        { "normalizer={\"type\":\"Prepend\"}", "it lacks \"prepend\"" },
+        { "normalizer={\"type\":\"Replace\",\"pattern\":{\"String\":\" \"}}", "it lacks \"content\"" },
         { "pre_tokenizer", "it has no pre_tokenizer" },
         { "pre_tokenizer/type=\"Whitespace\"", "'Whitespace' is not served" },
-        { "pre_tokenizer/type=\"Metaspace\"", "'Metaspace' is not served; Sequence, Split, ByteLevel, Digits and Punctuation are" },
+        { "pre_tokenizer/type=\"BertPreTokenizer\"", "'BertPreTokenizer' is not served; Sequence, Split, ByteLevel, Digits, Punctuation and Metaspace are" },
+        { "pre_tokenizer={\"type\":\"Metaspace\"}", "expected one step ByteLevel, or none and a model with byte_fallback" },
+        { "pre_tokenizer={\"type\":\"Metaspace\",\"replacement\":\"ab\"}", "Metaspace has the replacement \"ab\"; expected one character" },
+        { "pre_tokenizer={\"type\":\"Metaspace\",\"prepend_scheme\":\"last\"}", "Metaspace has the prepend_scheme \"last\"; expected one of always, first, never" },
         { "pre_tokenizer/use_regex=\"yes\"", "\"use_regex\" is \"yes\"; expected true or false" },
         { "pre_tokenizer/pretokenizers/0/pattern/Regex=\"(\"", "its pattern cannot be used (character 1): there is a ( without a )" },
         { "pre_tokenizer/pretokenizers/0/pattern={}", "it lacks \"Regex\"" },

@@ -12,7 +12,7 @@ internal sealed class ByteLevel(bool addPrefixSpace, bool useRegex) : IPreTokeni
 {
     private readonly TextPattern? pattern = useRegex ? TextPattern.Parse(HuggingFaceTokenizer.Gpt2Pattern) : null;
 
-    public void Cut(ReadOnlyMemory<char> piece, List<ReadOnlyMemory<char>> pieces)
+    public void Cut(ReadOnlyMemory<char> piece, bool isFirst, List<ReadOnlyMemory<char>> pieces)
     {
         if (addPrefixSpace && piece.Span[0] != ' ') piece = $" {piece}".AsMemory();
         var text = piece.Span;

@@ -25,7 +25,7 @@ internal sealed class CharacterSplit(Func<Rune, bool> matches, SplitBehavior beh
     /// <summary>Unicode's punctuation, and what of ASCII is neither letter, digit, space nor control.</summary>
     public static CharacterSplit Punctuation(SplitBehavior behavior) => new(IsPunctuation, behavior);
 
-    public void Cut(ReadOnlyMemory<char> piece, List<ReadOnlyMemory<char>> pieces)
+    public void Cut(ReadOnlyMemory<char> piece, bool isFirst, List<ReadOnlyMemory<char>> pieces)
     {
         var text = piece.Span;
         var stretches = new List<Stretch>();

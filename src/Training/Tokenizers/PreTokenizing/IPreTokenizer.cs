@@ -4,5 +4,8 @@ namespace Titan.Training.Tokenizers.PreTokenizing;
 internal interface IPreTokenizer
 {
     /// <summary>Adds the pieces of a piece, none of them empty, in order.</summary>
-    void Cut(ReadOnlyMemory<char> piece, List<ReadOnlyMemory<char>> pieces);
+    /// <param name="piece">The piece; not empty.</param>
+    /// <param name="isFirst">Whether the text begins with it.</param>
+    /// <param name="pieces">Gets the pieces.</param>
+    void Cut(ReadOnlyMemory<char> piece, bool isFirst, List<ReadOnlyMemory<char>> pieces);
 }

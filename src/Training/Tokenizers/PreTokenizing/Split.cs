@@ -8,7 +8,7 @@ namespace Titan.Training.Tokenizers.PreTokenizing;
 /// <param name="invert">Whether what lies between matches counts as the matches.</param>
 internal sealed class Split(TextPattern pattern, SplitBehavior behavior, bool invert) : IPreTokenizer
 {
-    public void Cut(ReadOnlyMemory<char> piece, List<ReadOnlyMemory<char>> pieces)
+    public void Cut(ReadOnlyMemory<char> piece, bool isFirst, List<ReadOnlyMemory<char>> pieces)
     {
         var stretches = pattern.Cut(piece.Span);
         if (invert)
