@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Titan.Abstractions;
 using Titan.Distributed;
 using Titan.Models;
@@ -33,15 +34,17 @@ internal sealed class HuggingFaceWeights
     /// <param name="warn">Receives warnings.</param>
     /// <param name="world">All ranks.</param>
     /// <param name="quantised">Whether weights may be quantised.</param>
+    /// <param name="flavorOf">Finds the flavor that a config.json describes, for the message.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> and all that does not fit, a line each; on all ranks alike.</exception>
-    public static HuggingFaceWeights Open(string path, string key, string model, HuggingFaceFormat format, Action<string> warn, IProcessGroup? world = null, bool quantised = false)
+    public static HuggingFaceWeights Open(
+        string path, string key, string model, HuggingFaceFormat format, Action<string> warn, IProcessGroup? world = null, bool quantised = false, Func<JsonObject, string?>? flavorOf = null)
     {
         world ??= new SingleRankGroup("world");
         HuggingFaceFolder folder = null!;
         Agreement.All(world, () =>
         {
             folder = HuggingFaceFolder.Open(path, key);
-            Refuse(folder, format, $"{key} = '{path}' cannot be loaded into {model}", warn, quantised);
+            Refuse(folder, format, $"{key} = '{path}' cannot be loaded into {model}", warn, quantised, flavorOf);
             if (quantised && folder.Quantised.Count == 0) warn($"checkpoint.initial_load_in_hf_quantized has no effect: no weight of '{path}' is quantised");
         });
         return new HuggingFaceWeights(folder, format, world);
@@ -53,11 +56,17 @@ internal sealed class HuggingFaceWeights
     /// <param name="refusal">How the message begins.</param>
     /// <param name="warn">Receives warnings.</param>
     /// <param name="quantised">Whether weights may be quantised.</param>
+    /// <param name="flavorOf">Finds the flavor that a config.json describes, for the message.</param>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> and all that does not fit, a line each.</exception>
-    public static void Refuse(HuggingFaceFolder folder, HuggingFaceFormat format, string refusal, Action<string> warn, bool quantised)
+    public static void Refuse(HuggingFaceFolder folder, HuggingFaceFormat format, string refusal, Action<string> warn, bool quantised, Func<JsonObject, string?>? flavorOf = null)
     {
         var check = FolderCheck.Of(folder, format, quantised);
-        if (check.Errors.Count > 0) throw new TitanException(ExitCode.Data, $"{refusal}:{string.Concat(check.Errors.Select(e => Environment.NewLine + "  " + e))}");
+        if (check.Errors.Count > 0)
+        {
+            var fits = folder.Config is { } config && format.Config.Differences(config).Count > 0 ? flavorOf?.Invoke(config) : null;
+            throw new TitanException(ExitCode.Data, $"{refusal}{(fits is null ? "" : $"; its config.json is that of model.flavor = {fits}")}:{string.Concat(check.Errors.Select(e => Environment.NewLine + "  " + e))}");
+        }
+
         foreach (var warning in check.Warnings) warn(warning);
     }
 

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Titan.Abstractions;
 using Titan.Models;
 using Titan.Training.Checkpoints;
@@ -16,7 +17,8 @@ namespace Titan.Training.Loop;
 /// <param name="assets">The folder of <c>model.hf_assets_path</c>.</param>
 /// <param name="warn">Receives warnings, on rank 0.</param>
 /// <param name="world">All ranks.</param>
-internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat format, string assets, Action<string> warn, IProcessGroup world)
+/// <param name="flavorOf">Finds the flavor of the family that a config.json describes.</param>
+internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat format, string assets, Action<string> warn, IProcessGroup world, Func<JsonObject, string?> flavorOf)
 {
     private InitialWeights? initial;
 
@@ -64,7 +66,7 @@ internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat
     }
 
     private HuggingFaceWeights Open(string path, string key) =>
-        HuggingFaceWeights.Open(path, key, $"{config.Model.Name}/{config.Model.Flavor}", format, warn, world, config.Checkpoint.InitialLoadInHfQuantized);
+        HuggingFaceWeights.Open(path, key, $"{config.Model.Name}/{config.Model.Flavor}", format, warn, world, config.Checkpoint.InitialLoadInHfQuantized, flavorOf);
 
     private bool HasOwn() => Agreement.OnFirst(world, () => new StepFolders(RunCheckpoints.RootOf(config), _ => { }).Committed.Count > 0);
 
