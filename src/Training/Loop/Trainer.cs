@@ -98,7 +98,8 @@ public sealed class Trainer : IDisposable
         parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
         var huggingFace = config.Checkpoint is { Enable: true } and ({ InitialLoadInHf: true } or { LastSaveInHf: true })
-            ? new HuggingFaceCheckpoints(config, ModelBuilder.HuggingFaceOf(config.Model, flavor), TokenizerFolder(config.Model.HfAssetsPath), ranks.IsMain ? given.Warn : _ => { }, ranks.World)
+            ? new HuggingFaceCheckpoints(config, ModelBuilder.HuggingFaceOf(config.Model, flavor), TokenizerFolder(config.Model.HfAssetsPath), ranks.IsMain ? given.Warn : _ => { }, ranks.World,
+                folder => given.Models.FlavorOf(config.Model.Name, folder))
             {
                 Merged = Adapters.SelectMany(a => new[] { a.A, a.B }).ToHashSet(),
             }
