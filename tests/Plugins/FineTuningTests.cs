@@ -49,6 +49,21 @@ public sealed partial class FineTuningTests(FineTuningTests.Folders folders) : I
         }
     }
 
+    [Theory]
+    [InlineData("qwen3", "lora: converted 56 of 56 linears")]
+    [InlineData("deepseek_v3", "skipped  router")]
+    [InlineData("llama4", "skipped  router")]
+    public void Other_families_are_adapted_and_leave_their_folders(string family, string expected)
+    {
+        var (folder, output) = folders.Train(1, family, 0,
+            [.. Chat, "--model.name", family, "--model.flavor", "debugmodel", "--model.converters", "lora", "--training.steps", "2", "--checkpoint.enable", "--checkpoint.last_save_in_hf"]);
+        Assert.Contains(expected, output, StringComparison.Ordinal);
+        Assert.DoesNotContain("router.gate.lora", output, StringComparison.Ordinal);
+        using var scope = NewDisposeScope();
+        Assert.NotEmpty(Read(Path.Combine(folder, "adapter", "step-2", "adapter_model.safetensors")));
+        Assert.True(File.Exists(Path.Combine(folder, "checkpoint", "step-2", "config.json")));
+    }
+
     [FactWithTools("mpirun.openmpi")]
     public void Ranks_whose_batches_have_other_numbers_of_answers_have_one_ranks_losses_and_folders()
     {
@@ -117,7 +132,7 @@ public sealed partial class FineTuningTests(FineTuningTests.Folders folders) : I
         {
             var (code, output) = Processes.Run("/bin/bash", root,
                 [
-                    Path.Combine(StagedPlugin.Repository, "run_train.sh"), "--model.flavor", "cpu_small", "--training.seq_len", "64", .. more.Contains("--training.local_batch_size") ? Array.Empty<string>() : ["--training.local_batch_size", "4"],
+                    Path.Combine(StagedPlugin.Repository, "run_train.sh"), .. more.Contains("--model.flavor") ? Array.Empty<string>() : ["--model.flavor", "cpu_small"], "--training.seq_len", "64", .. more.Contains("--training.local_batch_size") ? Array.Empty<string>() : ["--training.local_batch_size", "4"],
                     "--training.global_batch_size", "4", "--training.mixed_precision_param", "float32", "--metrics.log_freq", "1", "--debug.seed", "3", "--lr_scheduler.warmup_steps", "1", "--lr_scheduler.decay_ratio", "0",
                     "--job.dump_folder", Path.Combine(root, name), .. more,
                 ],
