@@ -77,6 +77,20 @@ public sealed partial class FineTuningTests(FineTuningTests.Folders folders) : I
             Assert.Equal(File.ReadAllBytes(Path.Combine(same.Folder, file)), File.ReadAllBytes(Path.Combine(two.Folder, file)));
     }
 
+    [TheoryWithTools("mpirun.openmpi")]
+    [InlineData("tensor_parallel_degree")]
+    [InlineData("context_parallel_degree")]
+    public void Ranks_that_share_sequences_learn_what_one_learns_and_leave_the_same_weights(string degree)
+    {
+        var (tuned, output) = folders.Tuned;
+        var two = folders.Tune(2, degree, $"--parallelism.{degree}", "2");
+        Assert.Contains("calls and bytes are as computed beforehand", two.Output, StringComparison.Ordinal);
+        foreach (var (one, many) in Losses(output).Zip(Losses(two.Output))) Assert.Equal(one, many, 2e-3);
+        using var scope = NewDisposeScope();
+        var (expected, actual) = (Read(Path.Combine(tuned, "checkpoint", "step-12", "model.safetensors")), Read(Path.Combine(two.Folder, "checkpoint", "step-12", "model.safetensors")));
+        foreach (var (name, weight) in expected) Assert.True((weight - actual[name]).abs().max().item<float>() < 2e-3, name);
+    }
+
     [Fact]
     public void A_run_that_was_killed_reads_the_conversations_on_from_where_it_was()
     {
