@@ -42,6 +42,7 @@ struct RowFactors
     DEVICE explicit RowFactors(const float* s) : scale(s), of_row(0.0f) {}
     DEVICE void columns(i64, i64) {}
     DEVICE void row(i64 r) { of_row = scale[r]; }
+    DEVICE bool covers() const { return true; }
     DEVICE float operator()(int) const { return of_row; }
 };
 
@@ -59,6 +60,7 @@ template <int N> struct ColumnFactors
     }
 
     DEVICE void row(i64) {}
+    DEVICE bool covers() const { return true; }
     DEVICE float operator()(int k) const { return own[k]; }
 };
 
@@ -69,6 +71,7 @@ struct OneFactor
 
     DEVICE void columns(i64, i64) {}
     DEVICE void row(i64) {}
+    DEVICE bool covers() const { return true; }
     DEVICE float operator()(int) const { return scale; }
 };
 
@@ -106,6 +109,7 @@ template <typename F, bool FromTheEnd, bool Whole, typename T, typename Factor> 
             {
                 const bool exists = row + j < rows && count > 0;
                 if (exists) factor.row(row + j);
+                if (!factor.covers()) packs[j] = Raw<T, N> {};
                 encode_pack<F>(unpack(packs[j]), factor, words[j]);
                 if (exists && y != nullptr) store_words(y + (row + j) * columns + c, words[j], Whole, count);
             }

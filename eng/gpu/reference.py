@@ -1,6 +1,7 @@
 """Llama 3 blocks of 8B's shapes in PyTorch: forward, loss and backward in bf16. The yardstick of run.sh. Random weights and tokens.
 
-One arm in a process, so that its memory is its own: eager; compiled (each block and the loss by themselves, as torchtitan compiles); tensorwise, rowwise (compiled, with torchao's float8 in the blocks' linears).
+One arm in a process, so that its memory is its own: eager; compiled (each block and the loss by themselves, as torchtitan compiles); tensorwise, rowwise (compiled, with torchao's float8 in the blocks' linears; with
+--eager not compiled: on a CPU the compiler takes longer than the steps).
 """
 import argparse
 import os
@@ -74,11 +75,11 @@ def convert(model, recipe):
     convert_to_float8_training(model, config=Float8LinearConfig.from_recipe_name(recipe), module_filter_fn=lambda module, name: name != "output")
 
 
-def prepared(model, arm):
+def prepared(model, arm, eager):
     """The model and the loss as the arm runs them."""
     if arm in FLOAT8:
         convert(model, arm)
-    if arm == "eager":
+    if eager or arm == "eager":
         return model, loss_of
     for i, block in enumerate(model.blocks):
         model.blocks[i] = torch.compile(block)
@@ -92,6 +93,7 @@ def main():
     p.add_argument("--device", default="cuda")
     p.add_argument("--arm", default="compiled", choices=("eager", "compiled", *FLOAT8))
     p.add_argument("--torchao", help="a folder that holds torchao's Python sources")
+    p.add_argument("--eager", action="store_true", help="compiles nothing, whatever the arm")
     a = p.parse_args()
     if a.torchao:
         # The Python sources alone: what they would compile is not needed for training.
@@ -100,7 +102,7 @@ def main():
     on_gpu = a.device == "cuda"
     torch.manual_seed(0)
     with torch.device(a.device):
-        model, loss_function = prepared(Model(a), a.arm)
+        model, loss_function = prepared(Model(a), a.arm, a.eager)
     tokens = torch.randint(a.vocab, (1, a.seq + 1), device=a.device)
     times = []
     for i in range(UNTIMED + a.steps):
@@ -121,7 +123,7 @@ def main():
         in_use, allocated = f"{(total - free) / 2**30:.2f}", f"{torch.cuda.max_memory_allocated() / 2**30:.2f}"
     median = statistics.median(times)
     # One line for run.sh: arm, seconds, least, tokens/s, GiB in use by the driver, GiB allocated at most, loss.
-    print(f"RESULT|{a.arm}|{median:.4f}|{min(times):.4f}|{a.seq / median:.0f}|{in_use}|{allocated}|{loss.item():.5f}")
+    print(f"RESULT|{a.arm}{', eager' if a.eager and a.arm != 'eager' else ''}|{median:.4f}|{min(times):.4f}|{a.seq / median:.0f}|{in_use}|{allocated}|{loss.item():.5f}")
 
 
 if __name__ == "__main__":

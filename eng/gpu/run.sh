@@ -91,7 +91,7 @@ write_page() {
         ratio 'tensorwise / torchao tensorwise, compiled' "$(cell "$ours" 'float8/tensorwise fused' tokens/s)" "$(peer_field tensorwise 5)"
         ratio 'rowwise / torchao rowwise, compiled' "$(cell "$ours" 'float8/rowwise fused' tokens/s)" "$(peer_field rowwise 5)"
         ratio 'tensorwise / our bf16 fused' "$(cell "$ours" 'float8/tensorwise fused' tokens/s)" "$(cell "$ours" 'bf16 fused' tokens/s)"
-        ratio 'tensorwise / our bf16 fused, 8 blocks' "$(cell "$eight" 'float8/tensorwise fused' tokens/s)" "$(cell "$eight" 'bf16 fused' tokens/s)"
+        ratio 'tensorwise / our bf16 fused, 8 blocks, the optimizer between the steps' "$(cell "$eight" 'float8/tensorwise fused' tokens/s)" "$(cell "$eight" 'bf16 fused' tokens/s)"
         printf '\n| ours / PyTorch | device memory |\n|---|---|\n'
         ratio 'bf16 fused / compiled' "$(cell "$ours" 'bf16 fused' 'device memory, highest, GiB')" "$(peer_field compiled 6)"
         ratio 'tensorwise / torchao tensorwise, compiled' "$(cell "$ours" 'float8/tensorwise fused' 'device memory, highest, GiB')" "$(peer_field tensorwise 6)"
@@ -104,7 +104,7 @@ write_page() {
                 at=$(page_of step_cpu)
                 [ -z "$(cell "$at" "$name" s/step)" ] || echo "| ours, $name | $(cell "$at" "$name" s/step) | $(cell "$at" "$name" 's/step, least') | $(cell "$at" "$name" tokens/s) | $(cell "$at" "$name" loss) |"
             done
-            for name in eager compiled tensorwise; do
+            for name in eager tensorwise; do
                 [ -z "$(peer "cpu_$name")" ] || peer "cpu_$name" | awk -F '|' '{ printf "| PyTorch, %s | %s | %s | %s | %s |\n", $2, $3, $4, $5, $8 }'
             done
         fi
@@ -145,7 +145,7 @@ if step small_memory 20 60 env TITAN_DEVICE=cuda "$titan" "${small[@]}" --traini
           head = head " step " step " |"; rule = rule "---|"; row = row sprintf(" %.3f |", gib); if (++n == 2) first = gib; if (n > 2 && gib - first > growth) growth = gib - first }
         END { printf "|%s verdict |\n|%s---|\n|%s %s |\n", head, rule, row, n < 3 ? "too few readings" : growth < 0.0625 ? "flat" : "grows" }' results/small_memory/metrics.jsonl >results/small_memory.md
 fi
-step step_8_blocks 25 90 "$titan" bench step "${blocks[@]}" --layers 8 --repetitions 20 --without-plain --recipe float8/tensorwise --quantize.linear.float8.filter_fqns output --out results/step_8_blocks
+step step_8_blocks 25 90 "$titan" bench step "${blocks[@]}" --layers 8 --repetitions 20 --optimizer --without-plain --recipe float8/tensorwise --quantize.linear.float8.filter_fqns output --out results/step_8_blocks
 step linear 15 60 "$titan" bench linear --family float8 --shapes 8192x4096x4096,8192x4096x14336,8192x14336x4096,8192x8192x8192 --minutes 1 --out results/linear
 # Each kernel's results first: one that differs from ATen's chain ends the step.
 step kernels 40 100 "$titan" bench kernels --sizes 64M --columns 4096 --matmuls none --out results/kernels
@@ -193,11 +193,11 @@ for recipe in none tensorwise rowwise rowwise_with_gw_hp mxfp8_cublas mxfp8_rcei
     done
     echo "| $recipe | $(loss_of "small_cuda_$recipe") | $(loss_of "small_cpu_$recipe") |" >>results/small.md
 done
-# The same program on the CPU of this machine, beside the same PyTorch, whose compiler takes more than a minute there: last.
+# The same program on the CPU of this machine, beside the same PyTorch, not compiled: its compiler takes more than a minute there.
 step cpu_step 20 60 env TITAN_DEVICE=cpu "$titan" bench step "${cpu_blocks[@]}" --without-plain --recipe float8/tensorwise --rounds 1 --repetitions 7 --warm-ups 3 --out results/step_cpu
-for arm in eager compiled tensorwise; do
+for arm in eager tensorwise; do
     [ "$arm" != tensorwise ] || [ -n "$TORCHAO" ] || { skip pytorch_cpu_tensorwise "torchao's sources are not here (TORCHAO)"; continue; }
-    step "pytorch_cpu_$arm" 15 90 "$PYTHON" reference.py --device cpu --arm "$arm" ${TORCHAO:+--torchao "$TORCHAO"} "${cpu_blocks[@]}" --steps 7
+    step "pytorch_cpu_$arm" 15 90 "$PYTHON" reference.py --device cpu --eager --arm "$arm" ${TORCHAO:+--torchao "$TORCHAO"} "${cpu_blocks[@]}" --steps 7
 done
 write_page
 trap - EXIT

@@ -233,3 +233,10 @@ inline unsigned __float_as_uint(float x)
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
 
+// One thread runs at a time.
+inline unsigned atomicMax(unsigned* at, unsigned value)
+{
+    const unsigned before = *at;
+    if (value > before) *at = value;
+    return before;
+}

@@ -3,13 +3,17 @@
 #include <cstddef>
 #include <utility>
 
+#include "adamw.cu"
 #include "amax_columns.cu"
+#include "amax_groups.cu"
 #include "amax_rows.cu"
 #include "amax_tensor.cu"
+#include "cast_groups.cu"
 #include "cast_rowmajor.cu"
 #include "cast_rows.cu"
 #include "cast_tensor.cu"
 #include "cast_transposed.cu"
+#include "clear_rows.cu"
 #include "cross_entropy.cu"
 #include "decode.cu"
 #include "decode_blocks.cu"
@@ -42,15 +46,22 @@ inline std::function<void()> find(const std::string& name, void** parameters)
 {
 #define ROW(kernel) \
     if (name == #kernel) return bind(kernel, parameters);
+    ROW(adamw_f32)
     ROW(amax_columns_finish_bf16)
     ROW(amax_columns_finish_f32)
     ROW(amax_columns_partial_bf16)
     ROW(amax_columns_partial_f32)
     ROW(amax_finish)
+    ROW(amax_groups_bf16)
+    ROW(amax_groups_f32)
     ROW(amax_parts_bf16)
     ROW(amax_parts_f32)
     ROW(amax_rows_bf16)
     ROW(amax_rows_f32)
+    ROW(cast_groups_bf16_e4m3)
+    ROW(cast_groups_bf16_e5m2)
+    ROW(cast_groups_f32_e4m3)
+    ROW(cast_groups_f32_e5m2)
     ROW(cast_rowmajor_bf16_e4m3)
     ROW(cast_rowmajor_bf16_e5m2)
     ROW(cast_rowmajor_f32_e4m3)
@@ -75,6 +86,8 @@ inline std::function<void()> find(const std::string& name, void** parameters)
     ROW(cast_transposed_bf16_e5m2)
     ROW(cast_transposed_f32_e4m3)
     ROW(cast_transposed_f32_e5m2)
+    ROW(clear_rows_bf16)
+    ROW(clear_rows_f32)
     ROW(cross_entropy_bf16)
     ROW(cross_entropy_f32)
     ROW(decode_blocks_e4m3_bf16)

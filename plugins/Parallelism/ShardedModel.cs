@@ -48,13 +48,15 @@ internal sealed class ShardedModel : IAppliedParallelism
     }
 
     /// <summary>How many weights travel how.</summary>
-    private static string Note(IReadOnlyList<ShardedWeight> weights)
+    private static string Note(IReadOnlyList<ShardedWeight> all)
     {
+        var weights = all.Where(w => w.Shards.Ranks > 1).ToList();
         var encoded = weights.Count(w => w.Codec is not null);
         var scales = weights.Any(w => w.Codec is { PrecomputesScales: true }) ? "one all-reduce for the scales of all after each optimizer step" : "an all-reduce per unit where scales are global";
-        return encoded == 0
+        var experts = string.Concat(weights.GroupBy(w => w.Shards.Group.Name).Where(g => g.Key == "dp_mod_ep").Select(g => $"; {g.Count()} of them, of experts, over {g.Key}"));
+        return (encoded == 0
             ? $"dp_shard gathers {weights.Count} weights in the compute dtype"
-            : $"dp_shard gathers {encoded} of {weights.Count} weights in float8 ({scales}), the others in the compute dtype";
+            : $"dp_shard gathers {encoded} of {weights.Count} weights in float8 ({scales}), the others in the compute dtype") + experts;
     }
 
     private static ShardedWeight Shard(UnitWeight whole, ParallelizationContext context)

@@ -25,9 +25,12 @@ public sealed record StepBench(StepModel Model, IReadOnlyList<(string Name, IRea
 
     private const int Settled = 3, BetweenReadings = 20;
 
+    /// <summary>Whether the optimizer's step comes between the steps, outside of their time.</summary>
+    public bool WithOptimizer { get; init; }
+
     /// <summary>How it measures.</summary>
     public string Description =>
-        $"forward, loss and backward of one step, no optimizer, bf16 compute, fp32 weights; every arm in a process of its own, arms in turn, {Rounds} rounds, {WarmUps} warm-up and {Repetitions} timed steps in each; " +
+        $"forward, loss and backward of one step, {(WithOptimizer ? "the optimizer's step after each, outside of the time" : "no optimizer")}, bf16 compute, fp32 weights; every arm in a process of its own, arms in turn, {Rounds} rounds, {WarmUps} warm-up and {Repetitions} timed steps in each; " +
         "median and least of all timed steps; peak resident memory of the process, on a GPU also the most of the device's memory that was seen in use (its driver's count, of all processes); weights and tokens from a fixed seed, so the losses may be compared";
 
     private Process? running;
@@ -94,7 +97,7 @@ public sealed record StepBench(StepModel Model, IReadOnlyList<(string Name, IRea
         var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
         // Started through dotnet, the program is the first argument.
         if (Path.GetFileNameWithoutExtension(program) == "dotnet") start.ArgumentList.Add(Assembly.GetEntryAssembly()!.Location);
-        foreach (var argument in (string[])["bench", "step", "--one-arm", .. Sizes(), "--warm-ups", $"{WarmUps}", "--repetitions", $"{Repetitions}", .. job]) start.ArgumentList.Add(argument);
+        foreach (var argument in (string[])["bench", "step", "--one-arm", .. Sizes(), "--warm-ups", $"{WarmUps}", "--repetitions", $"{Repetitions}", .. WithOptimizer ? ["--optimizer"] : Array.Empty<string>(), .. job]) start.ArgumentList.Add(argument);
         using var process = Process.Start(start)!;
         running = process;
         var error = process.StandardError.ReadToEndAsync();

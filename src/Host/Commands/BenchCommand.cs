@@ -21,9 +21,9 @@ namespace Titan.Host.Commands;
 internal static class BenchCommand
 {
     /// <param name="device">Where it measures, asked for when a command needs it.</param>
-    public static Command Create(Func<TrainingDevice> device) => new("bench", "Measures kernels, linear layers, a training step or communication on this machine, and writes a markdown table and CSV that anyone can make again.")
+    public static Command Create(Func<TrainingDevice> device) => new("bench", "Measures kernels, linear layers, experts, a training step or communication on this machine, and writes a markdown table and CSV that anyone can make again.")
     {
-        Kernels(device), Linear(device), Step(device), Communication(),
+        Kernels(device), Linear(device), Grouped(device), Step(device), Communication(),
     };
 
     private static Command Kernels(Func<TrainingDevice> device)
@@ -114,6 +114,38 @@ internal static class BenchCommand
         });
     }
 
+    private static Command Grouped(Func<TrainingDevice> device)
+    {
+        (string Name, string What, string Default, long Least)[] sizes =
+        [
+            ("--experts", "Experts", "8", 2), ("--dim", "Input features of an expert's weight, a multiple of 32", "1024", 32), ("--hidden", "Its output features, a multiple of 32", "3584", 32), ("--tokens", "Tokens", "1024", 1),
+            ("--top-k", "Experts of each token", "2", 1), ("--skew", "How many times as many rows the first half of the experts gets", "4", 1),
+        ];
+        var options = sizes.Select(s => Text(s.Name, "N", s.What, s.Default)).ToList();
+        var repetitions = Text("--repetitions", "N", "Timed repetitions of each product", "9");
+        var output = Out();
+        return Bench("grouped", "The grouped products of experts, output and both gradients, in bf16 and of every loaded recipe for experts, against a loop over experts in ATen.", [.. options, repetitions, output], parsed =>
+        {
+            var n = sizes.Zip(options, (s, o) => BenchText.Whole(s.Name, parsed.GetValue(o)!, s.Least, 1 << 20)).ToList();
+            if (n[1] % 32 != 0 || n[2] % 32 != 0) throw new TitanException(ExitCode.Usage, $"--dim '{n[1]}', --hidden '{n[2]}': expected multiples of 32");
+            var where = device();
+            var timer = new InterleavedTimer(TimeProvider.System, 2, (int)BenchText.Whole("--repetitions", parsed.GetValue(repetitions)!, 1, 1000));
+            var session = JobSession.Open(parsed.UnmatchedTokens);
+            var bench = new GroupedBench(timer, where, MeasuredPlugins.GroupedRecipes(session, where.Capability));
+            Record(parsed.GetValue(output)!, "grouped", Hardware.On(where.Device), file =>
+            {
+                using var progress = new BenchProgress(bench.Count);
+                using TimedExperts experts = new((int)n[0], new LinearShape(n[1], n[2]), n[3] * n[4], n[5], where.Device), small = new(2, new LinearShape(64, 64), 64, 1, where.Device);
+                return file.Write("Experts", $"{timer.Description}; on {where.Device}", MeasuredPlugins.Versions(session.Catalog.Records), [bench.Measure(experts, small, progress)],
+                [
+                    $"{n[0]} experts of {n[1]} x {n[2]}, {n[3]} tokens to {n[4]} each; rows of the experts: {string.Join(", ", experts.Sizes)}.",
+                    "ATen loop: the rows are split, each part multiplied by torch.matmul, the results joined; of float8 operands the codes of rows and weights become bf16 first, by ATen, and the products get their scales back. Operands were cast beforehand on both sides.",
+                    "our decode + loop: the same with our own decoding.", "loop / grouped: below 1 the grouped product is slower.",
+                ]);
+            });
+        });
+    }
+
     private static long FreeBytes(torch.Device device, Hardware hardware)
     {
         if (device.type != DeviceType.CUDA) return hardware.AvailableBytes;
@@ -135,11 +167,12 @@ internal static class BenchCommand
         var warmUps = Text("--warm-ups", "N", "Untimed steps of each process", "2");
         var repetitions = Text("--repetitions", "N", "Timed steps of each process", "2");
         var withoutPlain = new Option<bool>("--without-plain") { Description = "Leaves the arm 'bf16 plain' out." };
+        var optimizer = new Option<bool>("--optimizer") { Description = "Runs the optimizer between the steps, outside of their time: weights change as in training, and what its pass finds is not looked for again. Takes the memory of its moments." };
         var one = new Option<bool>("--one-arm") { Hidden = true };
         var output = Out();
         return Bench("step", "One training step of a Llama 3 (forward, loss, backward): plain bf16, fused bf16, and float8 recipes. Time, tokens per second, peak memory and loss. " +
             "Nothing is recomputed unless --activation_checkpoint.mode says so. Flags of a job (--activation_checkpoint.mode full, --quantize.linear.float8.filter_fqns output) are passed to the arms.",
-            [.. options, recipe, family, rounds, warmUps, repetitions, withoutPlain, one, output], parsed =>
+            [.. options, recipe, family, rounds, warmUps, repetitions, withoutPlain, optimizer, one, output], parsed =>
         {
             var n = options.Select(o => (int)BenchText.Whole(o.Name, parsed.GetValue(o)!, 1, 1 << 24)).ToArray();
             var model = new StepModel(n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]).Checked();
@@ -147,7 +180,7 @@ internal static class BenchCommand
             var job = parsed.UnmatchedTokens;
             if (parsed.GetValue(one))
             {
-                Console.WriteLine(StepArm.Measure(model, warm, times, MeasuredPlugins.Job(JobSession.Open(job)), device()).ToJson());
+                Console.WriteLine(StepArm.Measure(model, warm, times, MeasuredPlugins.Job(JobSession.Open(job)), device(), parsed.GetValue(optimizer)).ToJson());
                 return;
             }
 
@@ -164,7 +197,7 @@ internal static class BenchCommand
                 .. parsed.GetValue(withoutPlain) ? Array.Empty<(string, IReadOnlyList<string>)>() : [(StepBench.Plain, Shared(null))], (StepBench.Fused, [.. Shared(null), "--compile.enable"]),
                 .. recipes.Select(r => ($"{r.Name} fused", (IReadOnlyList<string>)
                     [.. Shared(r.Family), "--compile.enable", "--model.converters", $"quantize.linear.{r.Family}", $"--quantize.linear.{r.Family}.recipe_name", r.ShortName])),
-            ], (int)BenchText.Whole("--rounds", parsed.GetValue(rounds)!, 1, 1000), warm, times);
+            ], (int)BenchText.Whole("--rounds", parsed.GetValue(rounds)!, 1, 1000), warm, times) { WithOptimizer = parsed.GetValue(optimizer) };
             Record(parsed.GetValue(output)!, $"llama3-{model.Dimension}x{model.Layers}", Hardware.On(device().Device), file =>
             {
                 using var progress = new BenchProgress(bench.Rounds * bench.Arms.Count);

@@ -3,6 +3,7 @@ using Titan.Benchmarks;
 using Titan.Host.Jobs;
 using Titan.Host.Planning;
 using Titan.Host.Plugins;
+using Titan.Quantization.Conversion;
 
 namespace Titan.Host.Commands;
 
@@ -18,6 +19,19 @@ internal static class MeasuredPlugins
 
     /// <summary>The same with what serves the mesh of this run.</summary>
     public static MeasuredJob JobOfRanks(JobSession session) => Job(session) with { Models = session.Models, Parallelisms = session.Parallelisms() };
+
+    /// <summary>The recipes for experts of all active plugins that a device serves; loads them.</summary>
+    public static IReadOnlyList<BenchRecipe> GroupedRecipes(JobSession session, DeviceCapability device)
+    {
+        session.Catalog.Load(session.Catalog.Records.Where(r => r.Status == PluginStatus.Active && r.Exports.Any(e => e.Is(ExportKinds.GroupedRecipe))));
+        return
+        [
+            .. from exported in session.Catalog.Exports<IGroupedRecipe, RecipeMetadata>()
+               where exported.Part.Requires.Refusal(device, exported.Part.Emulated) is null
+               let options = session.Job.OptionsAs(exported.Part.OptionsType, $"{QuantizeGroupedConverter.Prefix}{exported.Metadata.Family}", exported.Metadata.Name)
+               select new BenchRecipe($"{exported.Metadata.Family}/{exported.Metadata.Name}", exported.Part.Describe(options), exported.Part.Emulated, exported.Metadata.IsDefault),
+        ];
+    }
 
     /// <summary>The recipes of all active plugins; loads them.</summary>
     public static IReadOnlyList<BenchRecipe> Recipes(JobSession session) =>

@@ -50,6 +50,11 @@ internal sealed class CudaCastKernels(Func<CudaCasts> create) : ITransposingCast
     public (ScaledCast Rows, ScaledCast Columns) CastRowsAndColumns(Tensor x, CastTarget rows, CastTarget columns, OperandLayout columnLayout) =>
         x.numel() == 0 ? (CastRows(x, rows), CastColumns(x, columns, columnLayout)) : casts.Value.CastRowsAndColumns(x, rows, columns, columnLayout);
 
+    public ScaledCast CastGroups(Tensor x, RowGroups groups, CastTarget target, OperandLayout layout) =>
+        x.numel() == 0 || groups.Count == 0 ? CastChain.Groups(this, x, groups, target, layout) : casts.Value.CastGroups(x, groups, target, layout);
+
+    public void ClearRows(Tensor x, RowGroups groups) => casts.Value.ClearRows(x, groups);
+
     public (BlockCast? Rows, BlockCast? Columns) CastBlocks(Tensor x, int length, CastTarget? rows, CastTarget? columns, bool swizzled) =>
         length == 32 && x.numel() > 0 ? casts.Value.CastBlocks(x, rows, columns, swizzled)
         : (rows is { } r ? CastChain.Blocks(this, x, 1, length, r, swizzled) : null, columns is { } c ? CastChain.Blocks(this, x, 0, length, c, swizzled) : null);

@@ -27,5 +27,7 @@ internal readonly record struct KernelArgument
 
     public static implicit operator KernelArgument(int value) => new(false, null, (uint)value, 4);
 
+    public static implicit operator KernelArgument(double value) => new(false, null, BitConverter.DoubleToUInt64Bits(value), 8);
+
     public static implicit operator KernelArgument(float value) => new(false, null, BitConverter.SingleToUInt32Bits(value), 4);
 }

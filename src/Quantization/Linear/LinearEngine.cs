@@ -111,6 +111,9 @@ public sealed class LinearEngine
     /// <summary>Whether the weight is cast with one scale in one of its matmuls.</summary>
     internal bool CastsWeightWithOneScale => IsSameBothWays(Recipe.Output.Right) || IsSameBothWays(Recipe.GradInput.Right);
 
+    /// <summary>Whether the optimizer had better find the amaxes of weights: on a GPU a pass over them costs as much as the cast.</summary>
+    internal bool WantsWeightAmax => CastsWeightWithOneScale && Kernels == CastKernels.Cuda;
+
     /// <summary>Whether X is cast once for both its matmuls, so that backward can keep the float8 bytes instead of the input.</summary>
     internal bool SharesInputCast => Recipe.GradWeight.Right == Recipe.Output.Left && IsSameBothWays(Recipe.Output.Left);
 
@@ -172,7 +175,11 @@ public sealed class LinearEngine
 
     /// <summary>Casts a layer's weight for one of its two matmuls, or for both at once where one cast serves both.</summary>
     internal Operand CastWeight(string layer, string? name, Tensor w, WeightUse use, IWeightSource source, bool bothWays) =>
-        Cast(layer, name, w, WeightCast(use), Contracted(use), source.PartsGroup is null ? null : source.ReduceAmax, WeightAmaxes.Of(source), bothWays);
+        Cast(layer, name, w, WeightCast(use), Contracted(use), source.PartsGroup is null ? null : source.ReduceAmax, WeightAmaxes.Of(source) ?? Known(w, source), bothWays);
+
+    /// <summary>What the optimizer's pass found, where the weight is cast as it lies here.</summary>
+    private static Tensor? Known(Tensor w, IWeightSource source) =>
+        source.PartsGroup is null && w.dtype == source.Parameter.dtype && source.HoldsAll(w.numel()) ? KnownAmaxes.Of(source.Parameter) : null;
 
     /// <summary>Casts a layer's weight for both its matmuls in one pass less than one by one; null where that saves none.</summary>
     internal (Operand ForOutput, Operand ForGradInput)? CastWeightTwice(string layer, IWeightSource source)

@@ -51,6 +51,9 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>, ILinear, IActiv
     /// <summary>Whether the weight that the layer multiplies with lies here as it is, not gathered on use.</summary>
     internal bool HasResidentWeight => Weight.HoldsAll(LocalShape.K * LocalShape.N);
 
+    /// <summary>Whether the amax of what lies here of the weight is asked for after each optimizer step.</summary>
+    internal bool WantsWeightAmax => engine.WantsWeightAmax;
+
     /// <summary>Whether the output is split over ranks as the weight is.</summary>
     internal bool SplitsOutput => LocalShape.N != Shape.N;
 

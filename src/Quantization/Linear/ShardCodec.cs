@@ -2,6 +2,7 @@ using Titan.Abstractions;
 using Titan.Kernels.Aten;
 using Titan.Kernels.Casts;
 using Titan.Quantization.Scaling;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Titan.Quantization.Linear;
@@ -45,7 +46,7 @@ internal sealed class ShardCodec : IShardCodec
         var length = AmaxLength(use);
         // More ranks than rows: nothing here is larger than anything elsewhere.
         if (shard.numel() == 0) return zeros(length, dtype: ScalarType.Float32, device: shard.device).MoveToOuterDisposeScope();
-        var amax = length == 1 ? engine.Kernels.Amax(shard) : engine.Kernels.AmaxAlong(shard, LinearEngine.Contracted(use));
+        var amax = length == 1 ? (shard is Parameter weight ? KnownAmaxes.Of(weight)?.max() : null) ?? engine.Kernels.Amax(shard) : engine.Kernels.AmaxAlong(shard, LinearEngine.Contracted(use));
         return amax.to(ScalarType.Float32).reshape(length).MoveToOuterDisposeScope();
     }
 

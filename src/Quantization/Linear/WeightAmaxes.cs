@@ -33,7 +33,7 @@ internal sealed class WeightAmaxes(ICastKernels kernels)
         {
             if (parts.Key is not { } group) continue;
             var split = parts.Select(l => l.Weight).ToList();
-            var all = stack([.. split.Select(w => kernels.Amax(w.Parameter))]);
+            var all = stack([.. split.Select(w => KnownAmaxes.Of(w.Parameter)?.max() ?? kernels.Amax(w.Parameter))]);
             group.AllReduce(all, ReduceOperation.Max);
             foreach (var (weight, amax) in split.Zip(all.unbind(0))) known[weight] = (amax.clone().DetachFromDisposeScope(), AtenGateway.Version(weight.Parameter));
         }

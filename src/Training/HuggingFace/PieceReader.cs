@@ -11,6 +11,8 @@ internal sealed class PieceReader(HuggingFaceFolder folder) : IDisposable
     /// <summary>Elements that are read at once.</summary>
     public const long Chunk = 1 << 23;
 
+    // What is read lies here until it is where it belongs: one buffer of a chunk for each dtype that the files have.
+    private readonly Dictionary<ScalarType, Tensor> buffers = [];
     private FileStream? file;
 
     /// <summary>Bytes of tensors that were read.</summary>
@@ -29,11 +31,21 @@ internal sealed class PieceReader(HuggingFaceFolder folder) : IDisposable
             }
 
             using var scope = NewDisposeScope();
-            var box = empty([.. piece.Shape], dtype: stored.Entry.Type);
+            var box = Buffer(stored.Entry.Type).narrow(0, 0, piece.Shape.Aggregate(1L, (a, b) => a * b)).reshape([.. piece.Shape]);
             BytesRead += BoxReader.Read(file.SafeFileHandle, stored.Entry, new Box(piece.Offset, piece.Shape), box);
             piece.CopyInto(part, box);
         }
     }
 
-    public void Dispose() => file?.Dispose();
+    public void Dispose()
+    {
+        file?.Dispose();
+        foreach (var buffer in buffers.Values) buffer.Dispose();
+    }
+
+    private Tensor Buffer(ScalarType type)
+    {
+        if (!buffers.TryGetValue(type, out var buffer)) buffers[type] = buffer = empty(Chunk, dtype: type).DetachFromDisposeScope();
+        return buffer;
+    }
 }

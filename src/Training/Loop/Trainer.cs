@@ -3,6 +3,7 @@ using Titan.Abstractions;
 using Titan.Distributed;
 using Titan.Distributed.Collectives;
 using Titan.Models;
+using Titan.Quantization.Linear;
 using Titan.Training.Adapters;
 using Titan.Training.Chat;
 using Titan.Training.Checkpoints;
@@ -112,7 +113,7 @@ public sealed class Trainer : IDisposable
         parameters = ModelParameters.Of(model);
         var named = parameters.Where(p => p.Parameter.requires_grad).Select(p => (p.Fqn, p.Parameter)).ToList();
         var o = config.Optimizer;
-        optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW");
+        optimizer = new FusedAdam(named, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, o.Name == "AdamW") { WantedAmaxes = KnownAmaxes.WantedIn(model) };
         var loss = CrossEntropy.For(config.Compile, parallelisms.VocabularyGroup);
         pass = new ForwardBackward(inputs, loss, parallelisms.AfterBackward);
         validator = heldOut is null

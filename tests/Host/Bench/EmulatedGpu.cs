@@ -31,12 +31,12 @@ public sealed class EmulatedGpu
         }
     }
 
-    /// <summary>The kernels that were launched since the last time.</summary>
+    /// <summary>The kernels that were launched since the last time, in their order.</summary>
     public static IReadOnlyCollection<string> Launched() => Kernels.Value.Take();
 
     private sealed class CountingLauncher(IKernelLauncher launcher) : IKernelLauncher
     {
-        private ConcurrentDictionary<string, byte> names = [];
+        private ConcurrentQueue<string> names = [];
 
         public DeviceType Device => launcher.Device;
 
@@ -46,10 +46,10 @@ public sealed class EmulatedGpu
 
         public void Launch(string source, string kernel, Device device, LaunchGrid grid, params ReadOnlySpan<KernelArgument> arguments)
         {
-            names[kernel] = 0;
+            names.Enqueue(kernel);
             launcher.Launch(source, kernel, device, grid, arguments);
         }
 
-        public IReadOnlyCollection<string> Take() => [.. Interlocked.Exchange(ref names, []).Keys];
+        public IReadOnlyCollection<string> Take() => [.. Interlocked.Exchange(ref names, [])];
     }
 }

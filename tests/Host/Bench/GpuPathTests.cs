@@ -67,6 +67,20 @@ public sealed class GpuPathTests : IDisposable
         Assert.Equal(arm.DeviceGiB, StepArm.FromJson(arm.ToJson()).DeviceGiB);
     }
 
+    [FactWithTools("g++")]
+    public void Between_the_steps_of_an_arm_the_optimizer_finds_the_amaxes_of_weights_that_the_next_step_then_does_not_look_for()
+    {
+        _ = EmulatedGpu.Launched();
+        string[] job = ["--training.seq_len", "32", "--training.local_batch_size", "1", "--compile.enable", "--model.converters", "quantize.linear.float8", "--quantize.linear.float8.filter_fqns", "output"];
+        StepArm.Measure(Tiny, 1, 1, MeasuredPlugins.Job(JobSession.Open(job)), EmulatedGpu.Device, null);
+        var without = EmulatedGpu.Launched().Count(n => n == "amax_parts_f32");
+        StepArm.Measure(Tiny, 1, 1, MeasuredPlugins.Job(JobSession.Open(job)), EmulatedGpu.Device, null, withOptimizer: true);
+        var launched = EmulatedGpu.Launched();
+        // Of two steps only the first has to look.
+        Assert.Equal(without, 2 * launched.Count(n => n == "amax_parts_f32"));
+        Assert.Equal(without, launched.Count(n => n == "adamw_f32"));
+    }
+
     [Fact]
     public void Memory_that_stays_after_the_third_step_is_flat_and_memory_that_grows_is_told()
     {

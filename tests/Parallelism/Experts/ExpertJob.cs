@@ -11,6 +11,7 @@ using Titan.Plugins.Parallelism;
 using Titan.Quantization.Conversion;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
+using Titan.Training.Losses;
 using Titan.Training.Models;
 using Titan.Training.Parallel;
 using static TorchSharp.torch;
@@ -87,12 +88,12 @@ internal sealed record ExpertJob
         : [("test", new QuantizeGroupedConverter("test", Recipe, Recipes[Recipe], new NoOptions(), ExportStatus.Alpha), new QuantizeGroupedOptions { Fqns = ["experts"], EnableFloat8Dispatch = Float8Dispatch })];
 
     /// <summary>The whole parameter from the parts of all ranks.</summary>
-    public static Tensor Whole(IEnumerable<Result> ranks, string fqn)
+    public static Tensor Whole(IEnumerable<IReadOnlyDictionary<string, (ShardLayout Layout, Tensor Value)>> ranks, string fqn)
     {
         Tensor? whole = null;
         foreach (var rank in ranks)
         {
-            var (layout, value) = rank.Parameters[fqn];
+            var (layout, value) = rank[fqn];
             whole ??= full([.. layout.GlobalShape], double.NaN, dtype: value.dtype);
             if (value.numel() > 0) layout.Of(whole).copy_(value);
         }
@@ -121,6 +122,30 @@ internal sealed record ExpertJob
         ModelParameters.Materialize(model, CPU);
         model.InitializeWeights(1);
         return (model, (CountingGroup)counting.Expert);
+    }
+
+    /// <summary>The gradients of one forward and backward over four sequences: this rank's parts.</summary>
+    /// <param name="mesh">The ranks; null for one.</param>
+    public IReadOnlyDictionary<string, (ShardLayout Layout, Tensor Value)> Gradients(DeviceMesh? mesh)
+    {
+        using var scope = NewDisposeScope();
+        var model = Build(new ModelContext(32, META, ScalarType.Float32));
+        model.SetComputeType(ScalarType.Float32);
+        var sizes = mesh?.Sizes ?? new ParallelDimensions();
+        var applied = mesh is null ? [] : Parallelisms.Where(p => sizes.Over(p.Axis) > 1)
+            .Select(p => p.Parallelism.Apply(new ParallelizationContext(model, model.Blocks, mesh, p.Axis, p.Options) { ParamType = ScalarType.Float32 })).ToList();
+        ModelParameters.Materialize(model, CPU);
+        model.InitializeWeights(1);
+        foreach (var parallelism in applied) parallelism.AfterOptimizerStep();
+        var ids = (arange(4 * 32, dtype: ScalarType.Int64) * 37 % 2048).reshape(4, 32);
+        var (own, at) = (4 / sizes.Batch, mesh?.Coordinate(MeshAxis.DataParallelReplicate, MeshAxis.DataParallelShard) ?? 0);
+        var share = new ModelBatch(ids.narrow(0, at * own, own), (ids * 5 + 3).remainder(2048).narrow(0, at * own, own));
+        foreach (var parallelism in applied) share = parallelism.ShareOf(share);
+        var logits = model.call(new ModelInput(share.Tokens, share.Positions));
+        CrossEntropy.For(new CompileSection(), applied.Select(p => p.VocabularyGroup).FirstOrDefault(g => g is not null))(logits, share.Labels.reshape(-1), 4 * 32).backward();
+        BackwardFailure.ThrowIfAny();
+        foreach (var parallelism in applied) parallelism.AfterBackward();
+        return ModelParameters.Of(model).ToDictionary(p => p.Fqn, p => (p.Layout, p.Parameter.grad!.clone().DetachFromDisposeScope()));
     }
 
     public JobConfig Config(string folder, int localBatch) => new()

@@ -32,6 +32,29 @@ public sealed class ExpertParallelTests
     [MemberData(nameof(Meshes))]
     public void Ranks_that_share_experts_train_as_one_rank_does(string mesh, bool scoreBefore) => Same(new ExpertJob { ScoreBefore = scoreBefore }, Sizes.Single(s => $"{s}" == mesh));
 
+    /// <summary>Every rank that holds a part has the whole sum of its gradient: none is left partial, or added twice, which is wrong by a tenth and more.</summary>
+    [Theory]
+    [MemberData(nameof(Meshes))]
+    public void Gradients_of_all_parameters_are_one_ranks(string mesh, bool scoreBefore)
+    {
+        using var scope = NewDisposeScope();
+        var job = new ExpertJob { ScoreBefore = scoreBefore };
+        var (one, ranks) = (job.Gradients(null), ThreadRanks.Run(Sizes.Single(s => $"{s}" == mesh), job.Gradients));
+        foreach (var (fqn, (_, expected)) in one)
+        {
+            var largest = expected.abs().max().item<float>();
+            Assert.True(largest > 0, fqn);
+            // Each rank's, not only the last that was put in.
+            foreach (var (layout, value) in ranks.Select(r => r[fqn]).Where(r => r.Value.numel() > 0))
+            {
+                var difference = (layout.Of(expected) - value).abs().max().item<float>();
+                Assert.True(difference <= 1e-4 * largest, $"{fqn}: {difference} of {largest}");
+            }
+
+            Assert.False(ExpertJob.Whole(ranks, fqn).isnan().any().item<bool>(), fqn);
+        }
+    }
+
     [Theory]
     [InlineData("full", false)]
     [InlineData("none", true)]
@@ -79,7 +102,7 @@ public sealed class ExpertParallelTests
         var job = new ExpertJob { Experts = experts, MicroBatches = 1 };
         var (one, many) = ((job with { MicroBatches = shard }).Alone(), job.Over(new ParallelDimensions(DataParallelShard: shard)));
         Assert.All(many, r => Assert.Equal(one.Biases, r.Biases));
-        foreach (var fqn in one.Parameters.Keys) Assert.True(one.Parameters[fqn].Value.equal(ExpertJob.Whole(many, fqn)).all().item<bool>(), fqn);
+        foreach (var fqn in one.Parameters.Keys) Assert.True(one.Parameters[fqn].Value.equal(ExpertJob.Whole(many.Select(r => r.Parameters), fqn)).all().item<bool>(), fqn);
     }
 
     private static ExpertJob.Result[] Same(ExpertJob job, ParallelDimensions sizes)
@@ -97,7 +120,7 @@ public sealed class ExpertParallelTests
 
         foreach (var fqn in one.Parameters.Keys)
         {
-            var (expected, actual) = (one.Parameters[fqn].Value, ExpertJob.Whole(ranks, fqn));
+            var (expected, actual) = (one.Parameters[fqn].Value, ExpertJob.Whole(ranks.Select(r => r.Parameters), fqn));
             var (difference, largest) = ((expected - actual).abs().max().item<float>(), expected.abs().max().item<float>());
             Assert.True(difference <= 2e-3 * largest, $"{fqn}: {difference} of {largest}");
         }
