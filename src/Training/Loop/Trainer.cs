@@ -42,6 +42,7 @@ public sealed class Trainer : IDisposable
     private readonly HuggingFaceTokenizer tokenizer;
     private readonly DataLoader data;
     private readonly LeakWatch leaks;
+    private readonly HashSet<(string Section, long Count)> told = [];
     private readonly RunCheckpoints checkpoints;
     private readonly Validator? validator;
     private readonly MetricsSinks sinks;
@@ -74,16 +75,11 @@ public sealed class Trainer : IDisposable
         accumulation = GradientAccumulation.Steps(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
         tokenizer.RequireDocumentEnd(config.Model.HfAssetsPath, given.Warn);
-        data = Open(Datasets.Open(config.Training.Dataset, config.Training.DatasetPath), config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
+        data = Open("training", Datasets.Open(config.Training.Dataset, config.Training.DatasetPath), config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
         // A tiny corpus repeats all the time: warn at epochs 1, 2, 4, 8, ...
         data.Repeated += epoch =>
         {
             if (long.IsPow2(epoch)) given.Warn($"the dataset was read to its end and starts over (epoch {epoch + 1})");
-        };
-
-        data.Cut += count =>
-        {
-            if (long.IsPow2(count)) given.Warn($"{count} conversation{(count == 1 ? " is" : "s are")} longer than training.seq_len = {config.Training.SeqLen} and cut at {(count == 1 ? "its" : "their")} end; raise it to keep {(count == 1 ? "it" : "them")} whole");
         };
 
         // Before the model is allocated: whatever can be refused cheaply.
@@ -119,7 +115,7 @@ public sealed class Trainer : IDisposable
         pass = new ForwardBackward(inputs, loss, parallelisms.AfterBackward);
         validator = heldOut is null
             ? null
-            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss,
+            : new Validator(config.Validation, () => Open("validation", heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss,
                 batch => parallelisms.ShareOf(batch, device), ranks);
         sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
@@ -213,8 +209,18 @@ public sealed class Trainer : IDisposable
         return new AdapterExport(Adapters, parameters, flavor.HuggingFace?.Invoke(), baseModel, ranks.World, given.Warn);
     }
 
-    private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(
-        corpus, corpus.IsChat ? new ChatDocuments(tokenizer, ChatTemplate.Find(config.Model.ChatTemplate, tokenizer)) : new PlainDocuments(tokenizer), ranks.BatchRank, ranks.Dimensions.Batch, batch, length, infinite);
+    private DataLoader Open(string section, Corpus corpus, int batch, int length, bool infinite)
+    {
+        IDocumentFormat format = corpus.IsChat ? new ChatDocuments(tokenizer, ChatTemplate.Find(config.Model.ChatTemplate, tokenizer)) : new PlainDocuments(tokenizer);
+        var loader = new DataLoader(corpus, format, ranks.BatchRank, ranks.Dimensions.Batch, batch, length, infinite);
+        // A set that is read again and again has the same ones each time.
+        loader.Cut += count =>
+        {
+            if (long.IsPow2(count) && told.Add((section, count)))
+                given.Warn($"{count} conversation{(count == 1 ? " is" : "s are")} longer than {section}.seq_len = {length} and cut at {(count == 1 ? "its" : "their")} end; raise it to keep {(count == 1 ? "it" : "them")} whole");
+        };
+        return loader;
+    }
 
     private void Resume()
     {
