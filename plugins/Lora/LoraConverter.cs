@@ -15,20 +15,23 @@ public sealed class LoraConverter : IModelConverter
     public IModelConversion Convert(ModelSlots model, object options, ConversionContext context)
     {
         var lora = (LoraOptions)options;
-        var names = model.Linears.Select(l => l.Fqn).ToList();
+        var names = model.Linears.Select(l => l.Fqn).Where(n => !IsRouter(n)).ToList();
         if (lora.TargetModules.FirstOrDefault(t => !names.Exists(n => IsTarget(t, n))) is { } unknown)
             throw new TitanException(ExitCode.Usage, $"lora.target_modules = '{unknown}': no linear layer has such a name; there are {string.Join(", ", names)}");
         model.Freeze();
         var layers = new List<LayerConversion>();
         foreach (var (fqn, slot, linear) in model.Linears)
         {
-            var isTarget = lora.TargetModules.Any(t => IsTarget(t, fqn));
-            if (isTarget) slot.Wrap(new AdaptedLinear(slot.Module, lora), "lora");
-            layers.Add(new LayerConversion(fqn, linear.Shape, isTarget ? $"lora/{lora.Rank}" : null, isTarget ? null : "target_modules", "high precision"));
+            var skippedBy = IsRouter(fqn) ? "router" : lora.TargetModules.Any(t => IsTarget(t, fqn)) ? null : "target_modules";
+            if (skippedBy is null) slot.Wrap(new AdaptedLinear(slot.Module, lora), "lora");
+            layers.Add(new LayerConversion(fqn, linear.Shape, skippedBy is null ? $"lora/{lora.Rank}" : null, skippedBy, "high precision"));
         }
 
         return new Conversion(lora, new ConversionReport("lora", $"rank {lora.Rank}, alpha {lora.Alpha}", ExportStatus.Alpha, layers, []));
     }
+
+    // What chooses experts is no linear layer in other programs, and its choice is balanced for the weights that it has.
+    private static bool IsRouter(string fqn) => fqn.Split('.').Contains("router");
 
     private static bool IsTarget(string target, string fqn) => target.Contains('*')
         ? FileSystemName.MatchesSimpleExpression(target, fqn, ignoreCase: false)

@@ -2,6 +2,7 @@ using Titan.Abstractions;
 using Titan.Models;
 using Titan.Parallelism.Tests;
 using Titan.Plugins.ContextParallel;
+using Titan.Plugins.ExpertParallel;
 using Titan.Plugins.Parallelism;
 using Titan.Training.Configuration;
 using Titan.Training.Loop;
@@ -38,6 +39,7 @@ internal sealed record FamilyJob(string Name)
     private static IReadOnlyList<JobParallelism> Parallelisms =>
     [
         new(MeshAxis.TensorParallel, "test", new TensorParallel(), new TensorParallelOptions()),
+        new(MeshAxis.ExpertParallel, "test", new ExpertParallel(), new ExpertParallelOptions()),
         new(MeshAxis.ContextParallel, "test", new ContextParallel(), new ContextParallelOptions()),
         new(MeshAxis.DataParallelShard, "test", new FullyShardedDataParallel(), new ShardedDataParallelOptions()),
         new(MeshAxis.DataParallelReplicate, "test", new ReplicatedDataParallel(), new NoOptions()),

@@ -49,6 +49,21 @@ public sealed partial class FineTuningTests(FineTuningTests.Folders folders) : I
         }
     }
 
+    [Theory]
+    [InlineData("qwen3", "lora: converted 56 of 56 linears")]
+    [InlineData("deepseek_v3", "skipped  router")]
+    [InlineData("llama4", "skipped  router")]
+    public void Other_families_are_adapted_and_leave_their_folders(string family, string expected)
+    {
+        var (folder, output) = folders.Train(1, family, 0,
+            [.. Chat, "--model.name", family, "--model.flavor", "debugmodel", "--model.converters", "lora", "--training.steps", "2", "--checkpoint.enable", "--checkpoint.last_save_in_hf"]);
+        Assert.Contains(expected, output, StringComparison.Ordinal);
+        Assert.DoesNotContain("router.gate.lora", output, StringComparison.Ordinal);
+        using var scope = NewDisposeScope();
+        Assert.NotEmpty(Read(Path.Combine(folder, "adapter", "step-2", "adapter_model.safetensors")));
+        Assert.True(File.Exists(Path.Combine(folder, "checkpoint", "step-2", "config.json")));
+    }
+
     [FactWithTools("mpirun.openmpi")]
     public void Ranks_whose_batches_have_other_numbers_of_answers_have_one_ranks_losses_and_folders()
     {
@@ -60,6 +75,20 @@ public sealed partial class FineTuningTests(FineTuningTests.Folders folders) : I
         Assert.Equal(Losses(one.Output)[0], Losses(two.Output)[0], 1e-4);
         foreach (var file in (string[])[Path.Combine("checkpoint", "step-12", "model.safetensors"), Path.Combine("adapter", "step-12", "adapter_model.safetensors")])
             Assert.Equal(File.ReadAllBytes(Path.Combine(same.Folder, file)), File.ReadAllBytes(Path.Combine(two.Folder, file)));
+    }
+
+    [TheoryWithTools("mpirun.openmpi")]
+    [InlineData("tensor_parallel_degree")]
+    [InlineData("context_parallel_degree")]
+    public void Ranks_that_share_sequences_learn_what_one_learns_and_leave_the_same_weights(string degree)
+    {
+        var (tuned, output) = folders.Tuned;
+        var two = folders.Tune(2, degree, $"--parallelism.{degree}", "2");
+        Assert.Contains("calls and bytes are as computed beforehand", two.Output, StringComparison.Ordinal);
+        foreach (var (one, many) in Losses(output).Zip(Losses(two.Output))) Assert.Equal(one, many, 2e-3);
+        using var scope = NewDisposeScope();
+        var (expected, actual) = (Read(Path.Combine(tuned, "checkpoint", "step-12", "model.safetensors")), Read(Path.Combine(two.Folder, "checkpoint", "step-12", "model.safetensors")));
+        foreach (var (name, weight) in expected) Assert.True((weight - actual[name]).abs().max().item<float>() < 2e-3, name);
     }
 
     [Fact]
@@ -117,7 +146,7 @@ public sealed partial class FineTuningTests(FineTuningTests.Folders folders) : I
         {
             var (code, output) = Processes.Run("/bin/bash", root,
                 [
-                    Path.Combine(StagedPlugin.Repository, "run_train.sh"), "--model.flavor", "cpu_small", "--training.seq_len", "64", .. more.Contains("--training.local_batch_size") ? Array.Empty<string>() : ["--training.local_batch_size", "4"],
+                    Path.Combine(StagedPlugin.Repository, "run_train.sh"), .. more.Contains("--model.flavor") ? Array.Empty<string>() : ["--model.flavor", "cpu_small"], "--training.seq_len", "64", .. more.Contains("--training.local_batch_size") ? Array.Empty<string>() : ["--training.local_batch_size", "4"],
                     "--training.global_batch_size", "4", "--training.mixed_precision_param", "float32", "--metrics.log_freq", "1", "--debug.seed", "3", "--lr_scheduler.warmup_steps", "1", "--lr_scheduler.decay_ratio", "0",
                     "--job.dump_folder", Path.Combine(root, name), .. more,
                 ],

@@ -8,7 +8,7 @@ namespace Titan.Training.Adapters;
 
 /// <summary>
 /// The adapters of a run in the format of Hugging Face's PEFT: <c>adapter_model.safetensors</c>, fp32, and <c>adapter_config.json</c>, in a folder that appears when it is whole.
-/// Source: the format that PEFT 0.15 writes and reads.
+/// Source: PEFT's documentation, "PEFT checkpoint format".
 /// </summary>
 /// <param name="modules">The adapters.</param>
 /// <param name="foreign">Every module of the base model.</param>

@@ -42,6 +42,7 @@ public sealed class Trainer : IDisposable
     private readonly HuggingFaceTokenizer tokenizer;
     private readonly DataLoader data;
     private readonly LeakWatch leaks;
+    private readonly HashSet<(string Section, long Count)> told = [];
     private readonly RunCheckpoints checkpoints;
     private readonly Validator? validator;
     private readonly MetricsSinks sinks;
@@ -74,16 +75,11 @@ public sealed class Trainer : IDisposable
         accumulation = GradientAccumulation.Steps(config.Training, dimensions);
         tokenizer = HuggingFaceTokenizer.Load(TokenizerFolder(config.Model.HfAssetsPath));
         tokenizer.RequireDocumentEnd(config.Model.HfAssetsPath, given.Warn);
-        data = Open(Datasets.Open(config.Training.Dataset, config.Training.DatasetPath), config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
+        data = Open("training", Datasets.Open(config.Training.Dataset, config.Training.DatasetPath), config.Training.LocalBatchSize, config.Training.SeqLen, infinite: true);
         // A tiny corpus repeats all the time: warn at epochs 1, 2, 4, 8, ...
         data.Repeated += epoch =>
         {
             if (long.IsPow2(epoch)) given.Warn($"the dataset was read to its end and starts over (epoch {epoch + 1})");
-        };
-
-        data.Cut += count =>
-        {
-            if (long.IsPow2(count)) given.Warn($"{count} conversation{(count == 1 ? " is" : "s are")} longer than training.seq_len = {config.Training.SeqLen} and cut at {(count == 1 ? "its" : "their")} end; raise it to keep {(count == 1 ? "it" : "them")} whole");
         };
 
         // Before the model is allocated: whatever can be refused cheaply.
@@ -98,7 +94,8 @@ public sealed class Trainer : IDisposable
         parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
         var huggingFace = config.Checkpoint is { Enable: true } and ({ InitialLoadInHf: true } or { LastSaveInHf: true })
-            ? new HuggingFaceCheckpoints(config, ModelBuilder.HuggingFaceOf(config.Model, flavor), TokenizerFolder(config.Model.HfAssetsPath), ranks.IsMain ? given.Warn : _ => { }, ranks.World)
+            ? new HuggingFaceCheckpoints(config, ModelBuilder.HuggingFaceOf(config.Model, flavor), TokenizerFolder(config.Model.HfAssetsPath), ranks.IsMain ? given.Warn : _ => { }, ranks.World,
+                folder => given.Models.FlavorOf(config.Model.Name, folder))
             {
                 Merged = Adapters.SelectMany(a => new[] { a.A, a.B }).ToHashSet(),
             }
@@ -118,7 +115,7 @@ public sealed class Trainer : IDisposable
         pass = new ForwardBackward(inputs, loss, parallelisms.AfterBackward);
         validator = heldOut is null
             ? null
-            : new Validator(config.Validation, () => Open(heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss,
+            : new Validator(config.Validation, () => Open("validation", heldOut, config.Validation.LocalBatchSize, config.Validation.SeqLen, config.Validation.Steps > 0), loss,
                 batch => parallelisms.ShareOf(batch, device), ranks);
         sinks = RunFolder.OpenSinks(config, ranks, given.Warn);
         float8Stats = new Float8Stats(config.Metrics.Float8StatsFreq, conversions);
@@ -212,8 +209,18 @@ public sealed class Trainer : IDisposable
         return new AdapterExport(Adapters, parameters, flavor.HuggingFace?.Invoke(), baseModel, ranks.World, given.Warn);
     }
 
-    private DataLoader Open(Corpus corpus, int batch, int length, bool infinite) => new(
-        corpus, corpus.IsChat ? new ChatDocuments(tokenizer, ChatTemplate.Find(config.Model.ChatTemplate, tokenizer)) : new PlainDocuments(tokenizer), ranks.BatchRank, ranks.Dimensions.Batch, batch, length, infinite);
+    private DataLoader Open(string section, Corpus corpus, int batch, int length, bool infinite)
+    {
+        IDocumentFormat format = corpus.IsChat ? new ChatDocuments(tokenizer, ChatTemplate.Find(config.Model.ChatTemplate, tokenizer)) : new PlainDocuments(tokenizer);
+        var loader = new DataLoader(corpus, format, ranks.BatchRank, ranks.Dimensions.Batch, batch, length, infinite);
+        // A set that is read again and again has the same ones each time.
+        loader.Cut += count =>
+        {
+            if (long.IsPow2(count) && told.Add((section, count)))
+                given.Warn($"{count} conversation{(count == 1 ? " is" : "s are")} longer than {section}.seq_len = {length} and cut at {(count == 1 ? "its" : "their")} end; raise it to keep {(count == 1 ? "it" : "them")} whole");
+        };
+        return loader;
+    }
 
     private void Resume()
     {
@@ -232,7 +239,7 @@ public sealed class Trainer : IDisposable
     private void Announce()
     {
         var t = config.Training;
-        given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
+        given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {(counts.ActiveParameters < counts.Parameters ? $"{counts.ActiveParameters:N0} active, " : "")}{counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
         var (all, trained) = ModelTotals.Of(parameters);
         if (trained < all || model.Added.Count > 0) given.Log($"Trainable: {trained:N0} of {all:N0} parameters; {(trained < all ? $"{all - trained:N0} are frozen, without gradients and optimizer states" : "none is frozen")}{(model.Added.Count > 0 ? $"; converters added {model.Added.Count} weights" : "")}");
         if (ranks.World.Size > 1)
