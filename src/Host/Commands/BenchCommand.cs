@@ -139,7 +139,7 @@ internal static class BenchCommand
                 return file.Write("Experts", $"{timer.Description}; on {where.Device}", MeasuredPlugins.Versions(session.Catalog.Records), [bench.Measure(experts, small, progress)],
                 [
                     $"{n[0]} experts of {n[1]} x {n[2]}, {n[3]} tokens to {n[4]} each; rows of the experts: {string.Join(", ", experts.Sizes)}.",
-                    "ATen loop: the rows are split, each part multiplied by torch.matmul, the results joined; of float8 operands the codes of rows and weights become bf16 first, by ATen, and the products get their scales back. Operands were cast beforehand on both sides.",
+                    "ATen loop: the rows are split, each part multiplied by torch.matmul (in fp32 and back where the CPU has no bf16 instructions), the results joined; of float8 operands the codes of rows and weights become bf16 first, by ATen, and the products get their scales back. Operands were cast beforehand on both sides.",
                     "our decode + loop: the same with our own decoding.", "loop / grouped: below 1 the grouped product is slower.",
                 ]);
             });

@@ -3,6 +3,7 @@ using Titan.Plugins.Float8Rowwise;
 using Titan.Plugins.Float8Tensorwise;
 using Titan.Plugins.MXFP8;
 using Titan.Quantization.Conversion;
+using Titan.Quantization.Statistics;
 using Titan.Quantization.Tests.Grouped;
 using static TorchSharp.torch;
 
@@ -105,6 +106,29 @@ public class QuantizeGroupedConverterTests
         using var other = new Mixture(32, 64);
         Assert.Empty(Float8.Convert(new ModelSlots(other), options, Context(DeviceCapability.Cpu, ep: 2)).Report.Notes);
         Assert.Equal("dyn_axs_e4m3", other.Blocks[0].Matmul.RowCodec!.Describe(forBackward: true));
+    }
+
+    [Fact]
+    public void One_converter_serves_two_models_at_once_and_each_is_measured_and_counted_by_itself()
+    {
+        using var scope = NewDisposeScope();
+        Mixture[] models = [new(32, 64), new(32, 64)];
+        var conversions = models.Select(m => Assert.IsAssignableFrom<IFloat8Conversion>(Float8.Convert(new ModelSlots(m), new QuantizeGroupedOptions { Fqns = ["experts"] }, Context(DeviceCapability.Cpu)))).ToList();
+        conversions[1].Observer = new CastObserver();
+        Run(models[0]);
+        Assert.Equal((1L, 0L, 0), (conversions[0].Counter.Take(), conversions[1].Counter.Take(), conversions[1].Observer!.Results.Count));
+        conversions[0].AfterOptimizerStep();
+        Run(models[1]);
+        Run(models[1]);
+        Assert.Equal((0L, 2L), (conversions[0].Counter.Take(), conversions[1].Counter.Take()));
+        Assert.Equal([("blocks_0.experts.w1", "input"), ("blocks_0.experts.w1", "weight")], conversions[1].Observer!.Results.Select(r => (r.Layer, r.Operand)).Order());
+
+        static void Run(Mixture model)
+        {
+            using var none = no_grad();
+            using var rows = new Activation(randn(64, 32));
+            model.Blocks[0].Matmul.Multiply(rows, RowGroups.Of([16, 32, 32, 64], CPU), model.Blocks[0].Weights[0].Source).Dispose();
+        }
     }
 
     /// <summary>Two blocks of four experts and a shared one.</summary>
