@@ -4,13 +4,17 @@ using static Titan.Models.TensorRule;
 
 namespace Titan.Plugins.GptOss;
 
-/// <summary>A gpt-oss in the layout of its release: tensors one to one, gate and linear rows in turn on both sides. The expert bias has no place.</summary>
+/// <summary>
+/// A gpt-oss in Hugging Face's checkpoints: gate and linear rows in turn on both sides. Experts lie the other way round there, but as here where they are quantised, as they were released. The
+/// expert bias has no place.
+/// </summary>
 internal static class GptOssHuggingFace
 {
     private const int LongestContext = 131072;
 
-    public static HuggingFaceFormat Of(GptOssArgs args) => new(new StateDictAdapter(Tensors(args)), Config(args))
+    public static HuggingFaceFormat Of(GptOssArgs args) => new(new StateDictAdapter(Tensors(args, isQuantised: false)), Config(args))
     {
+        Quantised = new StateDictAdapter(Tensors(args, isQuantised: true)),
         NotStored = Enumerable.Range(0, args.Layers).Select(i => $"layers.{i}.moe.expert_bias").ToHashSet(),
     };
 
@@ -35,7 +39,7 @@ internal static class GptOssHuggingFace
         ]
         : [new("rope_scaling", null)];
 
-    private static IEnumerable<TensorRule> Tensors(GptOssArgs a)
+    private static IEnumerable<TensorRule> Tensors(GptOssArgs a, bool isQuantised)
     {
         long d = a.Dimension, q = (long)a.Heads * a.HeadDimension, kv = (long)a.KvHeads * a.HeadDimension, e = a.Experts, h = a.ExpertHidden;
         yield return new Renamed("tok_embeddings.weight", [a.Vocabulary, d], "model.embed_tokens.weight");
@@ -55,10 +59,13 @@ internal static class GptOssHuggingFace
             yield return new Renamed($"{ours}.ffn_norm.weight", [d], $"{theirs}.post_attention_layernorm.weight");
             yield return new Renamed($"{ours}.moe.router.gate.weight", [e, d], $"{theirs}.mlp.router.weight");
             yield return new Renamed($"{ours}.moe.router.gate.bias", [e], $"{theirs}.mlp.router.bias");
-            yield return new Renamed($"{ours}.moe.experts.mlp1_weight", [e, 2 * h, d], $"{theirs}.mlp.experts.gate_up_proj_blocks");
+            yield return Expert($"{ours}.moe.experts.mlp1_weight", [e, 2 * h, d], $"{theirs}.mlp.experts.gate_up_proj");
             yield return new Renamed($"{ours}.moe.experts.mlp1_bias", [e, 2 * h], $"{theirs}.mlp.experts.gate_up_proj_bias");
-            yield return new Renamed($"{ours}.moe.experts.mlp2_weight", [e, d, h], $"{theirs}.mlp.experts.down_proj_blocks");
+            yield return Expert($"{ours}.moe.experts.mlp2_weight", [e, d, h], $"{theirs}.mlp.experts.down_proj");
             yield return new Renamed($"{ours}.moe.experts.mlp2_bias", [e, d], $"{theirs}.mlp.experts.down_proj_bias");
         }
+
+        TensorRule Expert(string ours, long[] whole, string theirs) =>
+            isQuantised ? new Renamed(ours, whole, theirs + "_blocks") : new Slice(ours, whole, theirs, [whole[0], whole[2], whole[1]], 0, 0, IsTransposed: true);
     }
 }

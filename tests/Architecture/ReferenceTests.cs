@@ -24,7 +24,7 @@ public sealed class ReferenceTests
         Assert.Equal(Assembly.Load("Titan.Abstractions").GetName().Version, Assembly.Load("Titan.Models").GetName().Version);
 
     [Fact]
-    public void A_plugin_references_the_contract_alone()
+    public void A_plugin_references_the_contract_alone_and_a_model_family_the_blocks_of_models()
     {
         var plugins = Directory.EnumerateDirectories(Path.Combine(Path.GetDirectoryName(SampleAssets.Root)!, "artifacts", "plugins")).SelectMany(f => Directory.EnumerateFiles(f, "Titan.Plugins.*.dll")).ToList();
         Assert.True(plugins.Count >= 4, string.Join(", ", plugins));
@@ -32,7 +32,9 @@ public sealed class ReferenceTests
         {
             using var image = new PEReader(File.OpenRead(plugin));
             var metadata = image.GetMetadataReader();
-            Assert.Equal(["Titan.Abstractions"], Ours(metadata.AssemblyReferences.Select(r => metadata.GetAssemblyReference(r).GetAssemblyName())));
+            var isFamily = metadata.TypeReferences.Any(t => metadata.GetString(metadata.GetTypeReference(t).Name) == "ExportModelAttribute");
+            Assert.Equal(isFamily ? ["Titan.Abstractions", "Titan.Models"] : ["Titan.Abstractions"],
+                Ours(metadata.AssemblyReferences.Select(r => metadata.GetAssemblyReference(r).GetAssemblyName())).Order(StringComparer.Ordinal));
         }
     }
 

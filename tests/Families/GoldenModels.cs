@@ -10,29 +10,35 @@ namespace Titan.Families.Tests;
 /// <summary>The tiny models of the vectors: upstream's arguments in ours.</summary>
 internal static class GoldenModels
 {
-    private static readonly DeepSeekV3Args DeepSeek = new(32, 64, 3, 4, new RouterArgs(8, 3) { Score = RouterScore.Softmax }, 32)
+    /// <summary>Those of the vectors.</summary>
+    public static Dictionary<string, ModelFlavor> All { get; } = Of(64);
+
+    /// <summary>The same for text: with the vocabulary of the tokenizer that the program ships.</summary>
+    public static Dictionary<string, ModelFlavor> Readers { get; } = Of(2048);
+
+    private static DeepSeekV3Args DeepSeek(int vocabulary) => new(32, 64, 3, 4, new RouterArgs(8, 3) { Score = RouterScore.Softmax }, 32)
     {
-        Vocabulary = 64, KvRank = 24, NopeDimension = 16, RopeDimension = 8, ValueDimension = 16, MScale = 0.7, DocumentMask = false,
+        Vocabulary = vocabulary, KvRank = 24, NopeDimension = 16, RopeDimension = 8, ValueDimension = 16, MScale = 0.7, DocumentMask = false,
     };
 
-    private static readonly Llama4Args Llama = new(32, 4, 4, 2, 4) { Vocabulary = 64, MultipleOf = 32 };
+    private static Llama4Args Llama(int vocabulary) => new(32, 4, 4, 2, 4) { Vocabulary = vocabulary, MultipleOf = 32 };
 
-    public static Dictionary<string, ModelFlavor> All { get; } = new()
+    private static Dictionary<string, ModelFlavor> Of(int vocabulary) => new()
     {
-        ["qwen3"] = new Qwen3Args(32, 2, 4, 2, 96) { Vocabulary = 64, HeadDimension = 16, TiedEmbeddings = true }.Flavor,
-        ["qwen3_moe"] = new Qwen3Args(32, 2, 4, 2) { Vocabulary = 64, HeadDimension = 16, Mixture = Qwen3Args.Experts(8, 3, 32) }.Flavor,
-        ["deepseek_v3"] = DeepSeek.Flavor,
-        ["deepseek_v3_qlora"] = (DeepSeek with
+        ["qwen3"] = new Qwen3Args(32, 2, 4, 2, 96) { Vocabulary = vocabulary, HeadDimension = 16, TiedEmbeddings = true }.Flavor,
+        ["qwen3_moe"] = new Qwen3Args(32, 2, 4, 2) { Vocabulary = vocabulary, HeadDimension = 16, Mixture = Qwen3Args.Experts(8, 3, 32) }.Flavor,
+        ["deepseek_v3"] = DeepSeek(vocabulary).Flavor,
+        ["deepseek_v3_qlora"] = (DeepSeek(vocabulary) with
         {
             Router = new RouterArgs(8, 3) { Groups = 4, LimitedGroups = 2, Norm = true, Scale = 2.5 }, SharedExperts = 1, QueryRank = 20, RopeDimension = 16, ValueDimension = 12,
             OriginalContext = 64, RopeFactor = 8, MScale = 1,
         }).Flavor,
-        ["llama4"] = Stretched(64).Flavor,
-        ["llama4_top2"] = new Llama4Args(32, 2, 4, 2, 8) { Vocabulary = 64, MultipleOf = 32, FeedForwardMultiplier = 1.2, TopK = 2, SharedExperts = 2, MixtureStep = 1, StretchesContext = false }.Flavor,
-        ["llama4_irope"] = (Llama with { Experts = 2, NopeStep = 4, FixedBlock = 8 }).Flavor,
+        ["llama4"] = (Llama(vocabulary) with { OriginalContext = 64 }).Flavor,
+        ["llama4_top2"] = new Llama4Args(32, 2, 4, 2, 8) { Vocabulary = vocabulary, MultipleOf = 32, FeedForwardMultiplier = 1.2, TopK = 2, SharedExperts = 2, MixtureStep = 1, StretchesContext = false }.Flavor,
+        ["llama4_irope"] = (Llama(vocabulary) with { Experts = 2, NopeStep = 4, FixedBlock = 8 }).Flavor,
         ["gpt_oss"] = new GptOssArgs(32, 2, 4)
         {
-            Vocabulary = 64, ExpertHidden = 32, TopK = 2, SwiGluLimit = 1.5, Heads = 4, KvHeads = 2, HeadDimension = 16, Window = 6, OriginalContext = 512, RopeTheta = 10000, RopeFactor = 8,
+            Vocabulary = vocabulary, ExpertHidden = 32, TopK = 2, SwiGluLimit = 1.5, Heads = 4, KvHeads = 2, HeadDimension = 16, Window = 6, OriginalContext = 512, RopeTheta = 10000, RopeFactor = 8,
         }.Flavor,
     };
 
@@ -53,6 +59,4 @@ internal static class GoldenModels
 
     /// <summary>For how long sequences each was built.</summary>
     public static int Length(string name) => name == "deepseek_v3_qlora" ? 160 : 32;
-
-    private static Llama4Args Stretched(int original) => Llama with { OriginalContext = original };
 }

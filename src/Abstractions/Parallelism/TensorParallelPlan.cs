@@ -84,6 +84,8 @@ public sealed record TensorParallelPlan(
             if (shape.Count != 3) throw Refuse($"{named} is no stack of matrices", dimensions.TensorParallel, "experts with biases are not served; set parallelism.expert_parallel_degree so that experts stay whole");
             var split = shape[Dimension(style, 3)];
             if (split % dimensions.TensorParallel != 0) throw Refuse($"{named} is split along {split}", dimensions.TensorParallel, $"expected a multiple of {dimensions.TensorParallel}");
+            if (split / dimensions.TensorParallel % experts.Matmul.RequiredMultiple != 0)
+                throw Refuse($"{named} leaves {split / dimensions.TensorParallel} of {split} per rank", dimensions.TensorParallel, $"its recipe needs multiples of {experts.Matmul.RequiredMultiple}; leave the layer out of fqns");
         }
     }
 

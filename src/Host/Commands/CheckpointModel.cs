@@ -59,7 +59,7 @@ internal static class CheckpointModel
         if (!Gives(session, flags, Name) && summary.Model is { } origin) return JobSession.Open([.. flags, "--" + Name, origin.Family, "--" + Flavor, origin.Flavor]);
         // Families of plugins are not loaded to be asked: the job names one.
         var family = session.Job.Config.Model.Name;
-        return summary.Config is { } config && session.Models.Flavors(family).FirstOrDefault(f => f.Value.HuggingFace?.Invoke().Config.Differences(config).Count == 0) is { Key: { } fits }
+        return summary.Config is { } config && session.Models.FlavorOf(family, config) is { } fits
             ? JobSession.Open([.. flags, "--" + Flavor, fits])
             : null;
     }

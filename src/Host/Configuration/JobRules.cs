@@ -50,6 +50,7 @@ internal sealed class JobRules(ConfigSchema schema, LoadedJob job, JobProblems p
         Require(load, !c.InitialLoadInHf || c.Enable, "needs checkpoint.enable = true, else the run would start from random weights; to load and save nothing, set checkpoint.load_only too", enable);
         Require(load, !c.InitialLoadInHf || c.InitialLoadModelOnly, "needs checkpoint.initial_load_model_only = true: a Hugging Face folder holds weights and nothing else", "checkpoint.initial_load_model_only");
         Require(load, !c.InitialLoadInHf || !c.CreateSeedCheckpoint, "create_seed_checkpoint saves weights that a seed gives; drop one of the two", seed);
+        Require("checkpoint.initial_load_in_hf_quantized", !c.InitialLoadInHfQuantized || c.InitialLoadInHf, "has no effect without checkpoint.initial_load_in_hf = true", load);
         Require(save, !c.LastSaveInHf || c.Enable, "needs checkpoint.enable = true, else nothing is saved", enable);
         Require(save, !c.LastSaveInHf || c.LastSaveModelOnly, "needs checkpoint.last_save_model_only = true: a Hugging Face folder holds weights and nothing else", "checkpoint.last_save_model_only");
         Require(save, !c.LastSaveInHf || !c.LoadOnly, "load_only saves nothing; drop one of the two", only);

@@ -73,7 +73,7 @@ public sealed class ConverterSet
         return (name, quantize, new QuantizeOptions(own with { RecipeName = recipe.Metadata.Name }, new Dictionary<string, object> { [recipe.Metadata.Name] = options }));
 
         (string, IModelConverter, object) ForExperts(string converter, RecipeMetadata metadata, IQuantizationRecipe part, object options) =>
-            (converter, new QuantizeGroupedConverter(metadata.Family, metadata.Name, part, options, metadata.Status), job.OptionsAs(typeof(QuantizeGroupedOptions), converter, null));
+            (converter, new QuantizeGroupedConverter(metadata.Family, [(metadata, part, options)]), (QuantizeGroupedOptions)job.OptionsAs(typeof(QuantizeGroupedOptions), converter, null) with { RecipeName = metadata.Name });
     }
 
     private static void ThrowIfOfAnotherRecipe(PluginExport recipe, LoadedJob job, ConfigSchema schema)

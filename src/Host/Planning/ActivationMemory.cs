@@ -18,8 +18,11 @@ internal static class ActivationMemory
         long computeBytes = config.Training.MixedPrecisionParam == "float32" ? 4 : 2;
         long tokens = (long)config.Training.LocalBatchSize * config.Training.SeqLen / contextParallel;
         long kv = (long)c.KvHeads * c.HeadDimension;
-        // Kept by one block and token: the inputs of the norms (fp32), of the linears, q, k and v after RoPE, the attention's output, and w1, w3 and their product.
-        var block = tokens * (2 * 4 * c.Dimension + computeBytes * (4 * c.Dimension + 2 * c.Heads * c.HeadDimension + 2 * kv + 4 * c.FeedForward)) / tensorParallel;
+        // Of w1, w3 and their product; of a mixture also the rows that go to experts and come back, and the router's input in fp32.
+        var routed = c.RoutedRows > 0 ? (long)(2 * computeBytes * c.RoutedRows * c.Dimension) + 4 * c.Dimension : 0;
+        var second = tokens * (computeBytes * 4 * c.FeedForward + routed) / tensorParallel;
+        // Kept by one block and token: the inputs of the norms (fp32), of the linears, q, k and v after RoPE, the attention's output, and what the feed-forward half keeps.
+        var block = tokens * (2 * 4 * c.Dimension + computeBytes * (4 * c.Dimension + 2 * c.Heads * c.HeadDimension + 2 * kv)) / tensorParallel + second;
         // What attention and the feed-forward layer read is gathered over the sequence.
         if (tensorParallel > 1) block += tokens * computeBytes * 2 * c.Dimension * (tensorParallel - 1) / tensorParallel;
         var input = tokens * computeBytes * c.Dimension / tensorParallel;
@@ -28,7 +31,7 @@ internal static class ActivationMemory
         {
             "full" => (c.Layers * input + block, "only block inputs are kept, and one block that is computed again"),
             "selective" when config.ActivationCheckpoint.SelectiveAcOption == "op" =>
-                (c.Layers * (block - tokens * computeBytes * 4 * c.FeedForward / tensorParallel) + block, "the feed-forward halves are computed again"),
+                (c.Layers * (block - second) + block, "the feed-forward halves are computed again"),
             "selective" when every == 0 => (c.Layers * input + block, "every block is computed again"),
             "selective" => ((c.Layers - c.Layers / every) * block + c.Layers / every * input + block, $"every {every}. block is computed again"),
             _ => (c.Layers * block, "everything is kept"),

@@ -88,6 +88,7 @@ public sealed record Plan(
         var text = new StringBuilder();
         text.AppendLine($"model            {Model}");
         text.AppendLine($"parameters       {Counts.Parameters:N0} ({Counts.Parameters - Counts.EmbeddingParameters:N0} without the token embedding)");
+        if (Counts.ActiveParameters < Counts.Parameters) text.AppendLine($"active           {Counts.ActiveParameters:N0} that a token meets");
         if (Trainable < Total || Total != Counts.Parameters) text.AppendLine($"trainable        {Trainable:N0} of {Total:N0}, with what converters added");
         text.AppendLine($"FLOPs per token  {FlopsPerToken:N0}");
         text.AppendLine($"linears          {Linears.Count}, converted {Linears.Count(l => l.Recipe is not null)}, skipped {Linears.Count(l => l.Recipe is null)}");
@@ -110,6 +111,7 @@ public sealed record Plan(
         {
             model = Model,
             parameters = Counts.Parameters,
+            active_parameters = Counts.ActiveParameters,
             trainable_parameters = Trainable,
             flops_per_token = FlopsPerToken,
             linears = new { total = Linears.Count, converted = Linears.Count(l => l.Recipe is not null), skipped = Linears.Count(l => l.Recipe is null) },

@@ -17,6 +17,9 @@ public static class HighPrecisionGroupedProduct
     /// <summary>The least compute capability of ATen's grouped product.</summary>
     private const int LeastMajor = 9;
 
+    /// <summary>Of bf16 in 16 bytes.</summary>
+    private const int Elements = 8;
+
     private static readonly ConcurrentDictionary<int, bool> Served = [];
 
     /// <summary>left · right group by group.</summary>
@@ -24,7 +27,7 @@ public static class HighPrecisionGroupedProduct
     {
         GroupedLoop.Check(left, right, groups);
         if (left.device_type == DeviceType.CPU && left.dtype is ScalarType.BFloat16 or ScalarType.Float32) return OnCpu(left, right, groups, wide);
-        return IsServedByGpu(left, right) ? OnGpu(left, right, groups) : GroupedLoop.Multiply(HighPrecisionProduct.Multiply, left, right, groups, wide);
+        return IsServedByGpu(left, right, groups) ? OnGpu(left, right, groups) : GroupedLoop.Multiply(HighPrecisionProduct.Multiply, left, right, groups, wide);
     }
 
     private static Tensor OnCpu(Tensor left, Tensor right, RowGroups groups, bool wide)
@@ -56,16 +59,21 @@ public static class HighPrecisionGroupedProduct
         return result.MoveToOuterDisposeScope();
     }
 
-    /// <summary>ATen's grouped product takes bf16 along rows or along columns, in rows of 16 bytes.</summary>
-    private static bool IsServedByGpu(Tensor left, Tensor right) => left is { device_type: DeviceType.CUDA, dtype: ScalarType.BFloat16 } && right.dtype == ScalarType.BFloat16 && left.numel() > 0
-        && Served.GetOrAdd(left.device_index, static i => CudaDevices.Capability(i).Major >= LeastMajor) && HasWholeRows(left) && HasWholeRows(right);
+    private static bool IsServedByGpu(Tensor left, Tensor right, RowGroups groups) => left is { device_type: DeviceType.CUDA, dtype: ScalarType.BFloat16 } && right.dtype == ScalarType.BFloat16 && left.numel() > 0
+        && Served.GetOrAdd(left.device_index, static i => CudaDevices.Capability(i).Major >= LeastMajor) && Fits(left, right, groups);
+
+    /// <summary>
+    /// Whether ATen's grouped product takes the layouts: along rows or along columns, in rows of 16 bytes. Where groups divide what lies contiguously, they must be of whole 16 bytes too: it looks on the device, and what does not
+    /// fit ends the process's use of the GPU.
+    /// </summary>
+    internal static bool Fits(Tensor left, Tensor right, RowGroups groups) =>
+        HasWholeRows(left) && HasWholeRows(right) && (right.dim() == 3 || groups.Multiple % Elements == 0 || left.Strides()[0] == 1 && right.Strides()[1] == 1);
 
     private static bool HasWholeRows(Tensor x)
     {
-        const int elements = 8;
         var strides = x.Strides();
         long inner = strides[^1], outer = strides[^2];
-        return inner == 1 && outer >= x.Sizes()[^1] && outer % elements == 0 || outer == 1 && inner >= x.Sizes()[^2] && inner % elements == 0;
+        return inner == 1 && outer >= x.Sizes()[^1] && outer % Elements == 0 || outer == 1 && inner >= x.Sizes()[^2] && inner % Elements == 0;
     }
 
     private static Tensor OnGpu(Tensor left, Tensor right, RowGroups groups)

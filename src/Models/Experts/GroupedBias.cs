@@ -32,9 +32,11 @@ internal sealed class GroupedBias(RowGroups groups, IWeightSource bias, IModelKe
     {
         if (NeedsGradient(Bias))
         {
-            using var each = ones([1, gradient.shape[0]], dtype: gradient.dtype, device: gradient.device);
+            // Eight times the same, since tensor cores take rows of 16 bytes; along columns, since groups are of any size.
+            using var eight = ones([gradient.shape[0], 8], dtype: gradient.dtype, device: gradient.device);
+            using var each = eight.t();
             using var sums = kernels.GroupedMultiply(each, gradient, groups.Over(Saved(0)), wide: true);
-            using var own = sums.squeeze(1);
+            using var own = sums.select(1, 0);
             WeightGradient.Deliver(bias, own);
         }
 

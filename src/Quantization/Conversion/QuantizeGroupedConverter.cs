@@ -6,11 +6,8 @@ namespace Titan.Quantization.Conversion;
 
 /// <summary>The converter of a recipe family for experts, <c>quantize.grouped_mm.FAMILY</c>: the grouped matmuls of the layers that <c>fqns</c> names execute the recipe.</summary>
 /// <param name="family">The family.</param>
-/// <param name="recipeName">The recipe's name within the family.</param>
-/// <param name="recipe">The recipe, an <see cref="IGroupedRecipe"/> or a linear one.</param>
-/// <param name="recipeOptions">Its options.</param>
-/// <param name="status">How far it can be relied on.</param>
-public sealed class QuantizeGroupedConverter(string family, string recipeName, IQuantizationRecipe recipe, object recipeOptions, ExportStatus status) : IModelConverter
+/// <param name="recipes">Its recipes, <see cref="IGroupedRecipe"/>s or linear ones, with their options.</param>
+public sealed class QuantizeGroupedConverter(string family, IReadOnlyList<(RecipeMetadata Metadata, IQuantizationRecipe Recipe, object Options)> recipes) : IModelConverter
 {
     /// <summary>Where all such converters' names begin.</summary>
     public const string Prefix = "quantize.grouped_mm.";
@@ -25,7 +22,8 @@ public sealed class QuantizeGroupedConverter(string family, string recipeName, I
     public IModelConversion Convert(ModelSlots model, object options, ConversionContext context)
     {
         var chosen = (QuantizeGroupedOptions)options;
-        var name = $"{family}/{recipeName}";
+        var (metadata, recipe, recipeOptions) = recipes[RecipeChoice.Of(Name, [.. recipes.Select(r => (r.Metadata.Name, r.Metadata.IsDefault))], chosen.RecipeName)];
+        var name = $"{family}/{metadata.Name}";
         var emulate = chosen.Emulate || recipe.Emulated;
         if (recipe.Requires.Refusal(context.Device, emulate) is { } refusal) throw new TitanException(ExitCode.Hardware, $"{Name}: recipe '{name}' {refusal}");
         var described = recipe.Describe(recipeOptions);
@@ -49,7 +47,7 @@ public sealed class QuantizeGroupedConverter(string family, string recipeName, I
             l.Fqn, l.Linear.Shape, null, $"matches fqns, and is a linear layer: quantize.linear.{family} converts these", "high precision")));
         List<string> notes = [];
         if (chosen.EnableFloat8Dispatch && context.Dimensions.ExpertParallel == 1) notes.Add("enable_float8_dispatch has no effect: it needs more than one rank in ep, this run has 1");
-        return new QuantizeGroupedConversion(new ConversionReport(Name, $"{name}: {described}", status, layers, [.. notes, .. recipe.Notes(recipeOptions, context.Dimensions)]), engine);
+        return new QuantizeGroupedConversion(new ConversionReport(Name, $"{name}: {described}", metadata.Status, layers, [.. notes, .. recipe.Notes(recipeOptions, context.Dimensions)]), engine);
 
         LayerConversion Of(string fqn, IReadOnlyList<long> shape, bool isConverted) => new(
             fqn, new LinearShape(shape[2], shape[1]), isConverted ? name : null, isConverted ? null : "fqns does not name it", isConverted ? engine.Backend : "high precision") { Experts = shape[0] };

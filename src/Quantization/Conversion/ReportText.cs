@@ -12,7 +12,7 @@ public static partial class ReportText
     public static string Render(ConversionReport report)
     {
         var text = new StringBuilder();
-        text.AppendLine($"{report.Converter}: converted {report.Converted} of {report.Layers.Count} linears, skipped {report.Skipped}  [{report.Summary}]{Mark(report.Status)}");
+        text.AppendLine($"{report.Converter}: converted {report.Converted} of {report.Layers.Count} {(report.Layers.Any(l => l.Experts is not null) ? "weights" : "linears")}, skipped {report.Skipped}  [{report.Summary}]{Mark(report.Status)}");
         if (report.Layers.Count == 0) return text.ToString();
         var groups = report.Layers.GroupBy(l => (Fqn: BlockNumber().Replace(l.Fqn, ".*."), l.ShapeText, l.Recipe, l.SkippedBy, l.Backend, l.MeasuredSpeedUp));
         var rows = groups.Select(g => (

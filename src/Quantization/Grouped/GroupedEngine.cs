@@ -99,16 +99,19 @@ internal sealed class GroupedEngine
         return Linear.ModelKernels.GroupedMultiply(transposed, b, groups, wide);
     }
 
+    /// <summary>Shows a cast to the observer.</summary>
+    public void Observe(string layer, string name, Tensor x, Operand operand, RowGroups groups)
+    {
+        if (Linear.Observer is not { } observer || operand.Quantized is not { } q) return;
+        using var shown = new Operand(q.WithScalePerElement(groups), null);
+        observer.Observe(layer, name, x, shown);
+    }
+
     private Operand ByGroup(string layer, string name, Tensor x, OperandCast.Scaled cast, RowGroups groups, OperandLayout layout)
     {
-        var q = QuantizedTensor.From(Linear.Kernels.CastGroups(x, groups, new CastTarget(cast.Format, cast.Rounding), layout), cast.Format);
-        if (Linear.Observer is { } observer)
-        {
-            using var shown = new Operand(q.WithScalePerElement(groups), null);
-            observer.Observe(layer, name, x, shown);
-        }
-
-        return new Operand(q, null);
+        var operand = new Operand(QuantizedTensor.From(Linear.Kernels.CastGroups(x, groups, new CastTarget(cast.Format, cast.Rounding), layout), cast.Format), null);
+        Observe(layer, name, x, operand, groups);
+        return operand;
     }
 
     private static LinearRecipe Local(string name, LinearRecipe recipe)

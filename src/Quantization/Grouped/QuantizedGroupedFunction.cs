@@ -72,20 +72,23 @@ internal sealed class QuantizedGroupedFunction(Activation input, RowGroups group
         return [gradInput, null];
     }
 
-    /// <summary>A cast of X: as it came from other ranks or as the weight before this one left it, else made here and left for the next.</summary>
+    /// <summary>A cast of X, in sight of the observer: as it came from other ranks or as the weight before this one left it, else made here and left for the next.</summary>
     private Operand CastInput(OperandCast cast, int contracted, string name, Func<OperandCast, Operand> make)
     {
         if (cast is OperandCast.HighPrecision) return make(cast);
         var key = linear.Key(cast, contracted);
-        var known = input.Find<InputCast>(key);
-        if (known is null)
+        if (input.Find<InputCast>(key) is { } known)
         {
-            var made = make(cast);
-            made.Detach();
-            input.Attach(key, known = new InputCast(made));
+            var taken = known.Take();
+            engine.Observe(fqn, name, input.Values, taken, groups);
+            return taken;
         }
 
-        return known.Take();
+        var made = make(cast);
+        made.Detach();
+        var left = new InputCast(made);
+        input.Attach(key, left);
+        return left.Take();
     }
 
     /// <summary>What the gradient of the weight needs of X.</summary>

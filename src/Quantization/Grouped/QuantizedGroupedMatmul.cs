@@ -16,6 +16,8 @@ internal sealed class QuantizedGroupedMatmul(GroupedEngine engine, IGroupedLayer
 
     public int RowMultiple => engine.RequiredMultiple;
 
+    public int RequiredMultiple => engine.RequiredMultiple;
+
     public IActivationCodec? RowCodec => rowCodec;
 
     public IActivationCodec? GradientCodec => gradientCodec;

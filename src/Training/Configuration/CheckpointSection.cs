@@ -36,9 +36,8 @@ public sealed record CheckpointSection
     [Description("Start from Hugging Face weights: those of initial_load_path, else those of model.hf_assets_path (docs/checkpoints.md).")]
     public bool InitialLoadInHf { get; init; }
 
-    /// <summary>Start from quantised Hugging Face weights.</summary>
-    [Description("Start from quantised Hugging Face weights.")]
-    [NotServedYet("quantised Hugging Face weights are not read yet")]
+    /// <summary>The Hugging Face weights may be quantised: float8 with scales by blocks (DeepSeek-V3), MXFP4 (gpt-oss).</summary>
+    [Description("The Hugging Face weights may be quantised: float8 with scales by blocks (DeepSeek-V3), MXFP4 (gpt-oss). Needs initial_load_in_hf.")]
     public bool InitialLoadInHfQuantized { get; init; }
 
     /// <summary>The last checkpoint holds the weights alone (it cannot be resumed).</summary>

@@ -40,7 +40,7 @@ internal static class FolderVerification
     {
         var folder = HuggingFaceFolder.Open(path, "PATH");
         if (folder.Problems.Count > 0) throw new TitanException(ExitCode.Data, $"'{path}' is damaged:{string.Concat(folder.Problems.Take(20).Select(p => Environment.NewLine + "  " + p))}");
-        if (model is not null) HuggingFaceWeights.Refuse(folder, model.HuggingFace, $"'{path}' is not of model {model.Name}", note);
+        if (model is not null) HuggingFaceWeights.Refuse(folder, model.HuggingFace, $"'{path}' is not of model {model.Name}", note, quantised: true);
         var hashed = 0;
         if (CheckpointKind.FormatOf(path) is not null)
         {

@@ -19,12 +19,14 @@ internal static class FromHuggingFace
             throw new TitanException(ExitCode.Usage, $"'{request.To}': what is made of a Hugging Face folder is the checkpoint of step 0, from which runs start; call it step-0, or by another name than a step's");
         var format = request.Model.HuggingFace;
         var folder = HuggingFaceFolder.Open(request.From, "FROM");
-        HuggingFaceWeights.Refuse(folder, format, $"'{request.From}' cannot be converted into {request.Model.Name}", request.Note);
-        var tensors = request.Model.Tensors.Select(t => Of(t.Fqn, t.Shape, format, folder, request)).ToList();
+        HuggingFaceWeights.Refuse(folder, format, $"'{request.From}' cannot be converted into {request.Model.Name}", request.Note, quantised: true);
+        if (folder.Quantised.Count > 0) request.Note($"{folder.Quantised.Count} tensors are quantised; they become numbers of fp32, or of checkpoint.export_dtype");
+        var adapter = FolderCheck.AdapterOf(folder, format);
+        var tensors = request.Model.Tensors.Select(t => Of(t.Fqn, t.Shape, format, adapter, folder, request)).ToList();
 
         using var reader = new PieceReader(folder);
         using var pending = PendingFolder.Begin(request.To, tensors.Sum(t => SafetensorsHeader.BytesOf(t.Type, t.Shape)), request.Note);
-        var progress = request.Progress("writing", tensors.SelectMany(t => t.Pieces.Select(p => p.Foreign)).Distinct().Sum(f => folder.Tensors[f].Entry.Length));
+        var progress = request.Progress("writing", tensors.SelectMany(t => t.Pieces.Select(p => p.Foreign)).Distinct().Sum(f => folder.Tensors[f].Entry.Length + (folder.Quantised.TryGetValue(f, out var q) ? q.Scales.Entry.Length : 0)));
         CheckpointFile written;
         using (var file = new SafetensorsFile.HashedFile(SafetensorsFile.HashedFile.Create(Path.Combine(pending.Path, ToHuggingFace.ModelFile))))
         {
@@ -44,7 +46,7 @@ internal static class FromHuggingFace
             {
                 var before = reader.BytesRead;
                 var box = empty([.. chunk.Shape], dtype: tensor.Type);
-                reader.Fill(format.Tensors.PiecesOf(tensor.Fqn, chunk).Select(p => (box, p)));
+                reader.Fill(adapter.PiecesOf(tensor.Fqn, chunk).Select(p => (box, p)));
                 if (Finiteness.FirstNonFinite([new TensorPart(tensor.Fqn, box, chunk)]) is not null)
                     throw new TitanException(ExitCode.Data, $"'{request.From}': {tensor.Fqn} holds NaN or infinity, or what {tensor.Type} cannot hold");
                 progress(reader.BytesRead - before);
@@ -53,11 +55,11 @@ internal static class FromHuggingFace
         }
     }
 
-    private static ConvertedTensor Of(string fqn, IReadOnlyList<long> shape, HuggingFaceFormat format, HuggingFaceFolder folder, ConversionRequest request)
+    private static ConvertedTensor Of(string fqn, IReadOnlyList<long> shape, HuggingFaceFormat format, IStateDictAdapter adapter, HuggingFaceFolder folder, ConversionRequest request)
     {
-        IReadOnlyList<TensorPiece> pieces = format.NotStored.Contains(fqn) ? [] : format.Tensors.PiecesOf(fqn, ShardLayout.Whole(shape));
+        IReadOnlyList<TensorPiece> pieces = format.NotStored.Contains(fqn) ? [] : adapter.PiecesOf(fqn, ShardLayout.Whole(shape));
         if (pieces.Count > 0 && pieces.All(p => folder.Tensors.ContainsKey(p.Foreign)))
-            return new ConvertedTensor(fqn, shape, request.TypeOf(fqn, folder.Tensors[pieces[0].Foreign].Entry.Type), pieces, null);
+            return new ConvertedTensor(fqn, shape, request.TypeOf(fqn, folder.Quantised.ContainsKey(pieces[0].Foreign) ? ScalarType.Float32 : folder.Tensors[pieces[0].Foreign].Entry.Type), pieces, null);
         // A buffer begins as it would in a new model.
         if (request.Model.Buffers.FirstOrDefault(b => b.Fqn == fqn) is not { } buffer) throw new TitanException(ExitCode.Data, $"'{request.From}' has no values for {fqn}");
         buffer.Slot.Materialize(CPU);

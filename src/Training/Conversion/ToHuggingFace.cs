@@ -23,6 +23,7 @@ internal static class ToHuggingFace
         var adapters = StoredAdapters.Of(opened.Manifest.Metadata, stored);
         request.Model.Refuse(request.From, stored, adapters);
         var format = request.Model.HuggingFace;
+        if (ExportPlan.Left(format, request.Model.Tensors.Select(t => t.Fqn)) is { } left) request.Note(left);
         var tensors = request.Model.Tensors.Where(t => !format.NotStored.Contains(t.Fqn)).ToList();
         var layout = ExportLayout.Make(ExportPlan.Of(format, [.. tensors.Select(t => (t.Fqn, t.Shape, request.TypeOf(t.Fqn, stored[t.Fqn].Type)))]), request.Assets is { } assets ? ExportAssets.FilesOf(assets) : null);
         var besides = ExportAssets.Of(format.Config, request.Assets ?? "", request.TypeOf(tensors[0].Fqn, stored[tensors[0].Fqn].Type));

@@ -34,5 +34,12 @@ internal static class ExportPlan
         return [.. format.Tensors.Foreign.Where(f => filled.ContainsKey(f.Key)).Select(f => (f.Key, f.Value, filled[f.Key].Type))];
     }
 
+    /// <summary>What the layout has no place for, in words; null where it has a place for all.</summary>
+    public static string? Left(HuggingFaceFormat format, IEnumerable<string> tensors)
+    {
+        var left = tensors.Where(format.NotStored.Contains).ToList();
+        return left.Count == 0 ? null : $"{left.Count} tensors have no place in Hugging Face's layout and are not written: {string.Join(", ", left.Take(3))}{(left.Count > 3 ? ", ..." : "")}";
+    }
+
     private static long Elements(IReadOnlyList<long> shape) => shape.Aggregate(1L, (a, b) => a * b);
 }

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Titan.Abstractions;
 using Titan.Training.Checkpoints;
 using Titan.Training.Files;
+using static TorchSharp.torch;
 
 namespace Titan.Training.HuggingFace;
 
@@ -32,6 +33,9 @@ internal sealed class HuggingFaceFolder
 
     /// <summary>Each tensor, with the file that it is in.</summary>
     public IReadOnlyDictionary<string, StoredForeign> Tensors => tensors;
+
+    /// <summary>The tensors that are codes with scales, by the name of the codes.</summary>
+    public IReadOnlyDictionary<string, QuantisedTensor> Quantised { get; private set; } = new Dictionary<string, QuantisedTensor>();
 
     /// <summary>The tensors that the index puts into files that are missing or unreadable: nothing is known of them.</summary>
     public IReadOnlySet<string> Unknown { get; private set; } = new HashSet<string>();
@@ -65,6 +69,7 @@ internal sealed class HuggingFaceFolder
             var folder = new HuggingFaceFolder(path);
             folder.ReadConfig();
             folder.ReadHeaders();
+            folder.Quantised = folder.tensors.Keys.Select(folder.QuantisedOf).OfType<QuantisedTensor>().ToDictionary(q => q.Name, StringComparer.Ordinal);
             return folder;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -155,6 +160,19 @@ internal sealed class HuggingFaceFolder
             return false;
         }
     }
+
+    /// <summary>A tensor with scales beside it; null for one that stands for itself.</summary>
+    private QuantisedTensor? QuantisedOf(string name)
+    {
+        const string blocks = "_blocks";
+        if (tensors[name].Entry.Type == Float8Format.E4M3.Type && tensors.TryGetValue(name + "_scale_inv", out var factors))
+            return new QuantisedTensor.Float8Blocks(name, tensors[name], name + "_scale_inv", factors, BlockSize(0), BlockSize(1));
+        var scaleName = name.EndsWith(blocks, StringComparison.Ordinal) ? name[..^blocks.Length] + "_scales" : name;
+        return scaleName != name && tensors[name].Entry.Type == ScalarType.Byte && tensors.TryGetValue(scaleName, out var scales) ? new QuantisedTensor.MxFloat4(name, tensors[name], scaleName, scales) : null;
+    }
+
+    private long BlockSize(int dimension) =>
+        Config?["quantization_config"]?["weight_block_size"] is JsonArray { Count: 2 } sizes && sizes[dimension] is JsonValue size && size.TryGetValue<long>(out var given) && given > 0 ? given : 128;
 
     private static IReadOnlyList<string> Shards(string path) =>
         Directory.Exists(path) ? [.. Directory.EnumerateFiles(path, "model-*-of-*.safetensors").Select(f => Path.GetFileName(f)).Order(StringComparer.Ordinal)] : [];

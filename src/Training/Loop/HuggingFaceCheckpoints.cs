@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Titan.Abstractions;
 using Titan.Models;
 using Titan.Training.Checkpoints;
@@ -16,7 +17,8 @@ namespace Titan.Training.Loop;
 /// <param name="assets">The folder of <c>model.hf_assets_path</c>.</param>
 /// <param name="warn">Receives warnings, on rank 0.</param>
 /// <param name="world">All ranks.</param>
-internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat format, string assets, Action<string> warn, IProcessGroup world)
+/// <param name="flavorOf">Finds the flavor of the family that a config.json describes.</param>
+internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat format, string assets, Action<string> warn, IProcessGroup world, Func<JsonObject, string?> flavorOf)
 {
     private InitialWeights? initial;
 
@@ -25,9 +27,7 @@ internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat
 
     /// <summary>The weights to start from, compared with the flavor when they are first asked for.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> and all that does not fit.</exception>
-    public InitialWeights Initial => initial ??= new InitialWeights(config.Checkpoint.InitialLoadPath is { } path
-        ? HuggingFaceWeights.Open(path, "checkpoint.initial_load_path", $"{config.Model.Name}/{config.Model.Flavor}", format, warn, world)
-        : HuggingFaceWeights.Open(assets, "model.hf_assets_path", $"{config.Model.Name}/{config.Model.Flavor}", format, warn, world));
+    public InitialWeights Initial => initial ??= new InitialWeights(config.Checkpoint.InitialLoadPath is { } path ? Open(path, "checkpoint.initial_load_path") : Open(assets, "model.hf_assets_path"));
 
     /// <summary>Refuses what the run would find only at its start, or at its end: called before the model takes memory.</summary>
     /// <param name="model">The model's parameters and buffers, of any device.</param>
@@ -56,6 +56,7 @@ internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat
     {
         var all = Agreement.All(world, () => weights.Select(w => new Exported(w.Name, [.. w.Layout.GlobalShape], buffers.Contains(w.Name) ? w.Tensor.dtype : type ?? w.Tensor.dtype)).ToList())
             .SelectMany(w => w).DistinctBy(w => w.Fqn).ToList();
+        if (ExportPlan.Left(format, all.Select(w => w.Fqn)) is { } left) warn(left);
         var groups = Agreement.OnFirst(world, () => ExportAssets.FilesOf(assets)?.ToDictionary());
         var layout = ExportLayout.Make(ExportPlan.Of(format, [.. all.Select(w => (w.Fqn, (IReadOnlyList<long>)w.Shape, w.Type))]), groups);
         var main = all.First(w => !buffers.Contains(w.Fqn)).Type;
@@ -63,6 +64,9 @@ internal sealed class HuggingFaceCheckpoints(JobConfig config, HuggingFaceFormat
         Agreement.OnFirst(world, () => besides = ExportAssets.Of(format.Config, assets, main));
         return new CheckpointContents(new Dictionary<string, IReadOnlyList<TensorPart>> { [file] = weights }, layout.With(besides.Texts), metadata) { Copies = besides.Copies, Files = new ExportFiles(layout, format) };
     }
+
+    private HuggingFaceWeights Open(string path, string key) =>
+        HuggingFaceWeights.Open(path, key, $"{config.Model.Name}/{config.Model.Flavor}", format, warn, world, config.Checkpoint.InitialLoadInHfQuantized, flavorOf);
 
     private bool HasOwn() => Agreement.OnFirst(world, () => new StepFolders(RunCheckpoints.RootOf(config), _ => { }).Committed.Count > 0);
 
@@ -75,6 +79,9 @@ internal sealed class InitialWeights(HuggingFaceWeights weights)
 {
     /// <summary>The folder.</summary>
     public string Root => weights.Root;
+
+    /// <summary>Bytes of all its tensors.</summary>
+    public long Bytes => weights.Bytes;
 
     /// <summary>The parameters that the folder fills.</summary>
     public IReadOnlySet<string> Filled(IReadOnlyList<ModelParameter> parameters, IReadOnlySet<string> added)

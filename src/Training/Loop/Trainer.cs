@@ -94,12 +94,14 @@ public sealed class Trainer : IDisposable
         parallelisms = new AppliedParallelisms(model, config, ranks.Mesh, given.Parallelisms, device);
         if (ranks.World.Size > 1) (communication, talk) = (new CommunicationReport(StepPlan.Of(parallelisms, conversions)), new CommunicationInterval());
         var huggingFace = config.Checkpoint is { Enable: true } and ({ InitialLoadInHf: true } or { LastSaveInHf: true })
-            ? new HuggingFaceCheckpoints(config, ModelBuilder.HuggingFaceOf(config.Model, flavor), TokenizerFolder(config.Model.HfAssetsPath), ranks.IsMain ? given.Warn : _ => { }, ranks.World)
+            ? new HuggingFaceCheckpoints(config, ModelBuilder.HuggingFaceOf(config.Model, flavor), TokenizerFolder(config.Model.HfAssetsPath), ranks.IsMain ? given.Warn : _ => { }, ranks.World,
+                folder => given.Models.FlavorOf(config.Model.Name, folder))
             {
                 Merged = Adapters.SelectMany(a => new[] { a.A, a.B }).ToHashSet(),
             }
             : null;
         var loaded = huggingFace?.Prepare(model);
+        if (loaded is not null) given.Log($"The weights in {huggingFace!.Initial.Root} fit {config.Model.Name} {config.Model.Flavor}: {huggingFace.Initial.Bytes / 1e6:N1} MB, of which each rank reads its part");
         ModelParameters.Materialize(model, device);
         (hooks, sources) = (ModulesWith.Interface<IStepHooks>(model), ModulesWith.Interface<IMetricSource>(model));
         inputs = new ModelInputs(model, tokenizer.EosId, parallelisms.VocabularyGroup?.Size ?? 1);
@@ -238,7 +240,7 @@ public sealed class Trainer : IDisposable
     private void Announce()
     {
         var t = config.Training;
-        given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
+        given.Log($"Model {config.Model.Name} {config.Model.Flavor} size: {counts.Parameters:N0} total parameters, {(counts.ActiveParameters < counts.Parameters ? $"{counts.ActiveParameters:N0} active, " : "")}{counts.FlopsPerToken(t.SeqLen):N0} FLOPs per token, seed {Seed}");
         var (all, trained) = ModelTotals.Of(parameters);
         if (trained < all || model.Added.Count > 0) given.Log($"Trainable: {trained:N0} of {all:N0} parameters; {(trained < all ? $"{all - trained:N0} are frozen, without gradients and optimizer states" : "none is frozen")}{(model.Added.Count > 0 ? $"; converters added {model.Added.Count} weights" : "")}");
         if (ranks.World.Size > 1)

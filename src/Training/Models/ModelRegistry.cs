@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Titan.Abstractions;
 using Titan.Models;
 using Titan.Models.Llama3;
@@ -30,8 +31,9 @@ public sealed class ModelRegistry
         if (!families.TryAdd(name, flavors)) throw new TitanException(ExitCode.Plugin, $"model family '{name}' is registered twice");
     }
 
-    /// <summary>The flavors of a family that is registered.</summary>
-    public IReadOnlyDictionary<string, ModelFlavor> Flavors(string family) => families[family];
+    /// <summary>The flavor of a family that a Hugging Face config.json describes; null for none.</summary>
+    public string? FlavorOf(string family, JsonObject config) =>
+        families.GetValueOrDefault(family)?.FirstOrDefault(f => f.Value.HuggingFace?.Invoke().Config.Differences(config).Count == 0).Key;
 
     /// <summary>Finds a flavor.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Usage"/>, listing the names.</exception>

@@ -23,7 +23,7 @@ public sealed class JobRulesTests
     [InlineData("checkpoint.last_save_in_hf = true: needs checkpoint.last_save_model_only = true", "--checkpoint.enable", "--checkpoint.last_save_in_hf", "--checkpoint.no-last_save_model_only")]
     [InlineData("checkpoint.last_save_in_hf = true: load_only saves nothing", "--checkpoint.enable", "--checkpoint.last_save_in_hf", "--checkpoint.load_only")]
     [InlineData("checkpoint.initial_load_in_hf = true: create_seed_checkpoint saves weights that a seed gives", "--checkpoint.enable", "--checkpoint.initial_load_in_hf", "--checkpoint.create_seed_checkpoint")]
-    [InlineData("checkpoint.initial_load_in_hf_quantized = true: not supported yet", "--checkpoint.enable", "--checkpoint.initial_load_in_hf", "--checkpoint.initial_load_in_hf_quantized")]
+    [InlineData("checkpoint.initial_load_in_hf_quantized = true: has no effect without checkpoint.initial_load_in_hf = true", "--checkpoint.enable", "--checkpoint.initial_load_in_hf_quantized")]
     public void What_train_refuses_check_and_plan_refuse_with_the_same_words(string says, params string[] job)
     {
         string? first = null;

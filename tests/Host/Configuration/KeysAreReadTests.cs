@@ -57,6 +57,12 @@ public sealed class KeysAreReadTests
             Add($"quantize.linear.{recipe.Metadata.Family}", recipe.Part.OptionsType);
         }
 
+        foreach (var recipe in session.Catalog.Exports<IGroupedRecipe, RecipeMetadata>())
+        {
+            Add($"quantize.grouped_mm.{recipe.Metadata.Family}", typeof(Titan.Quantization.Conversion.QuantizeGroupedOptions));
+            Add($"quantize.grouped_mm.{recipe.Metadata.Family}", recipe.Part.OptionsType);
+        }
+
         foreach (var converter in session.Catalog.Exports<IModelConverter, ConverterMetadata>()) Add(converter.Metadata.Name, converter.Part.OptionsType);
         foreach (var parallelism in session.Catalog.Exports<IParallelism, ParallelismMetadata>()) Add("parallelism", parallelism.Part.OptionsType);
         return found;

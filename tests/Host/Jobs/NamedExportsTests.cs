@@ -11,6 +11,7 @@ public sealed class NamedExportsTests
     private static readonly PluginRecord
         Tensorwise = Plugin("tensorwise", Recipe("float8/tensorwise", isDefault: true)),
         Rowwise = Plugin("rowwise", Recipe("float8/rowwise"), Recipe("float8/rowwise_hp")),
+        Experts = Plugin("experts", new PluginExport("groupedrecipe", "float8/by_row", "prototype", "") { IsDefault = true }, new PluginExport("groupedrecipe", "float8/other", "prototype", "")),
         Layers = Plugin("layers", new PluginExport("converter", "acme.layers", "stable", ""), new PluginExport("converter", "acme.others", "stable", "")),
         Sharding = Plugin("sharding", new PluginExport("parallelism", "dp_shard", "stable", ""), new PluginExport("parallelism", "tp", "stable", "")),
         Replicas = Plugin("replicas", new PluginExport("parallelism", "dp_replicate", "stable", ""));
@@ -59,6 +60,23 @@ public sealed class NamedExportsTests
             Assert.Equal(ExitCode.Plugin, refusal.Code);
             Assert.StartsWith(message, refusal.Message, StringComparison.Ordinal);
         }
+    }
+
+    [Theory]
+    [InlineData("experts float8/by_row", new string[0])]
+    [InlineData("experts float8/other", new[] { "--quantize.grouped_mm.float8.recipe_name", "other" })]
+    [InlineData("rowwise float8/rowwise", new[] { "--quantize.grouped_mm.float8.recipe_name", "rowwise" })]
+    public void Experts_take_a_recipe_for_experts_or_a_linear_one_of_the_family_by_its_name(string export, string[] job)
+    {
+        var named = Assert.Single(Of([Tensorwise, Rowwise, Experts], ["--model.converters", "quantize.grouped_mm.float8", .. job]).Converters);
+        Assert.Equal(export, $"{named.Plugin.Id} {named.Export.Name}");
+    }
+
+    [Fact]
+    public void A_recipe_for_experts_that_nobody_has_is_an_error_with_what_there_is()
+    {
+        var e = Assert.Throws<TitanException>(() => Of([Rowwise, Experts], ["--model.converters", "quantize.grouped_mm.float8", "--quantize.grouped_mm.float8.recipe_name", "colwise"]).Converters);
+        Assert.StartsWith("quantize.grouped_mm.float8.recipe_name = 'colwise': no loaded plugin has this recipe; known: by_row, other", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -28,6 +28,22 @@ public class GroupedProductTests
     });
 
     [Fact]
+    public void A_GPUs_product_is_asked_for_nothing_that_it_would_refuse_on_the_device()
+    {
+        using var scope = NewDisposeScope();
+        Tensor rows = zeros(40, 16, dtype: ScalarType.BFloat16), matrices = zeros(2, 16, 8, dtype: ScalarType.BFloat16);
+        RowGroups any = RowGroups.Of([5, 40], CPU), eights = RowGroups.Of([8, 40], CPU, 8);
+        Assert.True(HighPrecisionGroupedProduct.Fits(rows, matrices, any));
+        Assert.True(HighPrecisionGroupedProduct.Fits(rows.t(), rows, any));
+        // Groups within rows that lie along what is summed over: whole 16 bytes or nothing.
+        var along = zeros(16, 40, dtype: ScalarType.BFloat16);
+        Assert.False(HighPrecisionGroupedProduct.Fits(along, rows, any));
+        Assert.True(HighPrecisionGroupedProduct.Fits(along, rows, eights));
+        Assert.False(HighPrecisionGroupedProduct.Fits(rows.t(), zeros(16, 40, dtype: ScalarType.BFloat16).t(), any));
+        Assert.False(HighPrecisionGroupedProduct.Fits(zeros(40, 12, dtype: ScalarType.BFloat16).t(), rows, any));
+    }
+
+    [Fact]
     public void Operands_that_do_not_fit_are_refused_by_their_shapes()
     {
         using var scope = NewDisposeScope();

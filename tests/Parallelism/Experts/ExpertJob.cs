@@ -85,7 +85,7 @@ internal sealed record ExpertJob
     /// <summary>What converts the experts.</summary>
     public IReadOnlyList<(string Name, IModelConverter Converter, object Options)> Converters => Recipe is null
         ? []
-        : [("test", new QuantizeGroupedConverter("test", Recipe, Recipes[Recipe], new NoOptions(), ExportStatus.Alpha), new QuantizeGroupedOptions { Fqns = ["experts"], EnableFloat8Dispatch = Float8Dispatch })];
+        : [("test", new QuantizeGroupedConverter("test", [(new RecipeMetadata { Family = "test", Name = Recipe, IsDefault = true, Status = ExportStatus.Alpha }, Recipes[Recipe], new NoOptions())]), new QuantizeGroupedOptions { Fqns = ["experts"], EnableFloat8Dispatch = Float8Dispatch })];
 
     /// <summary>The whole parameter from the parts of all ranks.</summary>
     public static Tensor Whole(IEnumerable<IReadOnlyDictionary<string, (ShardLayout Layout, Tensor Value)>> ranks, string fqn)

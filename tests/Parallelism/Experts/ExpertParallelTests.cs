@@ -65,6 +65,68 @@ public sealed class ExpertParallelTests
         Same(job, new ParallelDimensions(DataParallelShard: 4, ExpertParallel: 2));
     }
 
+    /// <summary>A rank casts the columns of an expert over the rows of all ranks, as one rank does: the bound is that of bf16.</summary>
+    [Theory]
+    [InlineData("float8", false), InlineData("float8", true), InlineData("mx", false), InlineData("mx", true)]
+    public void Float8_experts_stay_near_one_ranks_with_rows_in_float8_and_without(string recipe, bool dispatch)
+    {
+        using var scope = NewDisposeScope();
+        var job = new ExpertJob { Recipe = recipe, Float8Dispatch = dispatch, Type = "bfloat16" };
+        var one = (job with { Float8Dispatch = false }).Alone();
+        foreach (var rank in job.Over(new ParallelDimensions(DataParallelShard: 4, ExpertParallel: 2)))
+            foreach (var (expected, loss) in one.Losses.Zip(rank.Losses)) Assert.Equal(expected, loss, 2e-3 * expected);
+    }
+
+    [Fact]
+    public void A_recipe_whose_blocks_a_split_would_cut_is_refused()
+    {
+        // Experts of 32 features hidden leave 16 on each of two ranks; blocks are of 32.
+        var job = new ExpertJob { Recipe = "mx" };
+        var error = Assert.Throws<InvalidOperationException>(() => job.Over(new ParallelDimensions(TensorParallel: 2)));
+        Assert.Contains("'layers.0.moe.experts.w1' ([8, 32, 64]) leaves 16 of 32 per rank; its recipe needs multiples of 32; leave the layer out of fqns", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Shared_experts_compute_while_rows_travel()
+    {
+        var seen = ThreadRanks.Run(new ParallelDimensions(DataParallelShard: 2, ExpertParallel: 2), mesh =>
+        {
+            using var scope = NewDisposeScope();
+            var (model, _) = ExpertJob.Model(new ExpertJob(), mesh);
+            var order = new List<string>();
+            var (fqn, layer) = model.ExpertLayers[0];
+            layer.Exchange = new Noted(layer.Exchange!, order);
+            ((IActivationBoundary)model.named_modules().Single(m => m.name == $"{fqn}.shared_experts").module).AfterForward = y =>
+            {
+                order.Add("shared experts");
+                return y;
+            };
+            using (no_grad()) model.call(new ModelInput(arange(64, dtype: ScalarType.Int64).reshape(2, 32)));
+            return order;
+        });
+        Assert.All(seen, order => Assert.Equal(["dispatched", "shared experts", "arrived", "combined"], order));
+    }
+
+    private sealed class Noted(IExpertExchange inner, List<string> order) : IExpertExchange
+    {
+        public ExpertRows Dispatch(Tensor rows, Tensor counts, int multiple)
+        {
+            var sent = inner.Dispatch(rows, counts, multiple);
+            order.Add("dispatched");
+            return ExpertRows.Arriving(() =>
+            {
+                order.Add("arrived");
+                return sent.Rows;
+            }, sent.Groups, sent.State);
+        }
+
+        public Tensor Combine(Tensor results, ExpertRows dispatched)
+        {
+            order.Add("combined");
+            return inner.Combine(results, dispatched);
+        }
+    }
+
     [Fact]
     public void Twenty_steps_stay_together() => Same(new ExpertJob { Steps = 20 }, new ParallelDimensions(DataParallelShard: 4, ExpertParallel: 2));
 

@@ -11,8 +11,8 @@ public sealed class Float8DispatchTests
     private static readonly long[][] Counts = [[7, 3, 0, 0, 11, 1, 2, 40], [1, 0, 0, 0, 0, 33, 5, 2], [0, 0, 0, 0, 0, 0, 0, 0], [3, 3, 0, 0, 3, 3, 3, 3]];
 
     [Theory]
-    [InlineData("float8", 4), InlineData("mx", 2), InlineData("mx_gw_hp", 2)]
-    public void Outputs_and_gradients_of_rows_are_equal_to_the_bit(string recipe, int scaleBytes)
+    [InlineData("float8", 4, 60), InlineData("mx", 2, 60), InlineData("mx_gw_hp", 2, 25)]
+    public void Outputs_and_gradients_of_rows_are_equal_to_the_bit(string recipe, int scaleBytes, double decibels)
     {
         var (after, before) = (Run(recipe, false), Run(recipe, true));
         foreach (var ((there, counts), rank) in after.Zip(before).Select((p, i) => ((p, Counts[i]), i)))
@@ -20,9 +20,9 @@ public sealed class Float8DispatchTests
             var (plain, coded) = there;
             Assert.True(plain.Output.equal(coded.Output).all().item<bool>(), $"output of rank {rank}");
             Assert.True(plain.Gradient.equal(coded.Gradient).all().item<bool>(), $"gradient of the rows of rank {rank}");
-            // The columns of an expert are cast from what arrived.
+            // The columns of an expert are cast from what arrived, which powers of two as scales hardly change; in high precision they are what arrived.
             foreach (var (fqn, gradient) in plain.Weights)
-                if (gradient.abs().max().item<float>() > 0) Assert.True(TensorParallelJob.Sqnr(gradient, coded.Weights[fqn]) > 20, $"{fqn} of rank {rank}");
+                if (gradient.abs().max().item<float>() > 0) Assert.True(TensorParallelJob.Sqnr(gradient, coded.Weights[fqn]) > decibels, $"{fqn} of rank {rank}");
             // Rows and gradients of 64 features: bf16, or bytes and scales; results and their gradients come back in bf16.
             var (sent, received) = (counts.Sum(), Counts.Sum(c => c.Skip(2 * rank).Take(2).Sum()));
             Assert.Equal(64 + 2 * 128 * sent + 2 * 128 * received, plain.Bytes);

@@ -12,7 +12,8 @@ public class QuantizeGroupedConverterTests
 {
     private static ConversionContext Context(DeviceCapability device, int ep = 1) => new(device, Fused: true, new ParallelDimensions { ExpertParallel = ep });
 
-    private static QuantizeGroupedConverter Converter(string family, string name, IQuantizationRecipe recipe) => new(family, name, recipe, new NoOptions(), ExportStatus.Prototype);
+    private static QuantizeGroupedConverter Converter(string family, string name, IQuantizationRecipe recipe) =>
+        new(family, [(new RecipeMetadata { Family = family, Name = name, IsDefault = true, Status = ExportStatus.Prototype }, recipe, new NoOptions())]);
 
     private static readonly QuantizeGroupedConverter Float8 = Converter("float8", "rowwise", new GroupedRowwiseRecipe());
 

@@ -64,7 +64,7 @@ public sealed class DamagedFolderTests : IDisposable
         tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = zeros(4);
         Rewrite(tensors);
         var lines = Refused().Split(Environment.NewLine)[1..];
-        Assert.Equal(["  model.norm.weight is missing", "  lm_head.weight is [63, 32], expected [64, 32]", "  model.layers.0.mlp.up_proj.weight is U8: quantised weights are not read; expected F32, BF16 or F16"], lines);
+        Assert.Equal(["  model.norm.weight is missing", "  lm_head.weight is [63, 32], expected [64, 32]", "  model.layers.0.mlp.up_proj.weight is U8 without scales; expected F32, BF16 or F16"], lines);
 
         (tensors["model.norm.weight"], tensors["lm_head.weight"], tensors["model.layers.0.mlp.up_proj.weight"]) = (zeros(32), zeros(64, 32), zeros(96, 32));
         Rewrite(tensors);

@@ -86,7 +86,7 @@ public sealed class HuggingFaceRunTests : TinyRuns
         var checkpoint = new CheckpointSection { Enable = true, InitialLoadInHf = true, InitialLoadPath = At("run", $"step-{Steps}") };
         var job = Job("next", checkpoint);
         var error = Assert.Throws<TitanException>(() => Create(job with { Model = job.Model with { Flavor = flavor } }));
-        Assert.StartsWith($"checkpoint.initial_load_path = '{At("run", $"step-{Steps}")}' cannot be loaded into llama3/{flavor}:", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith($"checkpoint.initial_load_path = '{At("run", $"step-{Steps}")}' cannot be loaded into llama3/{flavor}; its config.json is that of model.flavor = tiny:", error.Message, StringComparison.Ordinal);
         foreach (var line in says) Assert.Contains(line, error.Message, StringComparison.Ordinal);
     }
 

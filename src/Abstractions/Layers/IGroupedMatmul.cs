@@ -11,6 +11,9 @@ public interface IGroupedMatmul
     /// <summary>Groups of rows must begin at multiples of this; whoever sorts the rows fills the groups up with rows of zeros. 1 for no rule.</summary>
     int RowMultiple => 1;
 
+    /// <summary>N and K of the matrices must be multiples of this, also where ranks share each matrix. 1 for no rule.</summary>
+    int RequiredMultiple => 1;
+
     /// <summary>How rows travel to the ranks that hold their experts, as the casts that would be made of them there; null for the compute dtype.</summary>
     IActivationCodec? RowCodec => null;
 
