@@ -99,19 +99,27 @@ public sealed class PlanTests
         Assert.Equal(2, plan.Reports[0].Notes.Count(n => n.Contains("needs more than one rank", StringComparison.Ordinal)));
     }
 
-    [Theory]
-    [InlineData("debug_model")]
-    [InlineData("llama3_8b")]
-    [InlineData("llama3_70b")]
-    [InlineData("llama3_405b")]
-    [InlineData("cpu_small")]
+    [Theory, MemberData(nameof(Jobs))]
     public void Every_shipped_job_can_be_planned_and_printed_as_JSON(string name)
     {
-        var file = Path.Combine(Path.GetDirectoryName(Titan.Training.Data.SampleAssets.Root)!, "configs", "llama3", name + ".toml");
+        var file = Path.Combine(Configs, name);
         using var json = JsonDocument.Parse(Of("--job.config_file", file).ToJson());
         Assert.True(json.RootElement.GetProperty("memory").GetProperty("total").GetInt64() > 0);
         Assert.Equal(json.RootElement.GetProperty("linears").GetProperty("total").GetInt32(), json.RootElement.GetProperty("layers").GetArrayLength());
     }
+
+    [Fact]
+    public void A_plan_of_a_mixture_says_what_a_token_meets()
+    {
+        var plan = Of("--job.config_file", Path.Combine(Configs, "deepseek_v3", "deepseek_v3_671b.toml"));
+        Assert.Contains("active           37,552,282,624 that a token meets", plan.ToText(), StringComparison.Ordinal);
+        // Experts are most of it, and their states are there whole.
+        Assert.Equal(4 * 671_026_404_352, plan.Memory["weights"]);
+    }
+
+    public static TheoryData<string> Jobs => [.. Directory.EnumerateFiles(Configs, "*.toml", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(Configs, f)).Order(StringComparer.Ordinal)];
+
+    private static string Configs => Path.Combine(Path.GetDirectoryName(Titan.Training.Data.SampleAssets.Root)!, "configs");
 
     private static Plan Of(params string[] args)
     {

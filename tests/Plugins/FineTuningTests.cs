@@ -49,6 +49,23 @@ public sealed partial class FineTuningTests(FineTuningTests.Folders folders) : I
         }
     }
 
+    [Fact]
+    public void A_checkpoint_of_ours_with_adapters_is_converted_to_the_folder_that_the_run_would_have_left()
+    {
+        var (tuned, _) = folders.Tuned;
+        var ours = folders.Train(1, "ours", 0, folders.Tuning.Where(a => a != "--checkpoint.last_save_in_hf"));
+        var step = Path.Combine(ours.Folder, "checkpoint", "step-12");
+        var to = Path.Combine(ours.Folder, "converted");
+        string[] model = ["--model.name", "llama3", "--model.flavor", "cpu_small"];
+        Assert.Equal(0, Processes.Run(Processes.Titan, ours.Folder, ["checkpoint", "verify", step, .. model]).Code);
+        var (code, output) = Processes.Run(Processes.Titan, ours.Folder, ["checkpoint", "convert", step, to, .. model]);
+        Assert.True(code == 0, output);
+        using var scope = NewDisposeScope();
+        var (expected, actual) = (Read(Path.Combine(tuned, "checkpoint", "step-12", "model.safetensors")), Read(Path.Combine(to, "model.safetensors")));
+        Assert.Equal(expected.Keys, actual.Keys);
+        foreach (var (name, weight) in expected) Assert.True((weight - actual[name]).abs().max().item<float>() <= 1e-6, name);
+    }
+
     [Theory]
     [InlineData("qwen3", "lora: converted 56 of 56 linears")]
     [InlineData("deepseek_v3", "skipped  router")]

@@ -32,6 +32,9 @@ internal sealed class AdapterExport
         }
     }
 
+    /// <summary>The adapters.</summary>
+    public IReadOnlyList<LowRankAdapter> List => adapters;
+
     /// <summary>Writes the folder in PEFT's format.</summary>
     /// <param name="folder">The folder.</param>
     /// <returns>Whether there is one.</returns>

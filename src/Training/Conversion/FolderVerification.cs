@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Training.Adapters;
 using Titan.Training.Checkpoints;
 using Titan.Training.Files;
 using Titan.Training.HuggingFace;
@@ -26,7 +27,12 @@ internal static class FolderVerification
         var names = summary.Tensors.Select(t => t.File).Distinct().Select(SavePlan.WholeName).Distinct().ToList();
         foreach (var (name, stored) in names.SelectMany(opened.Tensors))
             _ = PartRead.Plan(stored, new TensorPart(name, TorchSharp.torch.empty(0), ShardLayout.Whole(stored.Shape)), missing => new TitanException(ExitCode.Data, $"'{summary.Path}': {missing} of {name} is in none of its files"));
-        if (model is not null && opened.Has(ToHuggingFace.ModelFile)) model.Refuse(summary.Path, opened.Tensors(ToHuggingFace.ModelFile));
+        if (model is not null && opened.Has(ToHuggingFace.ModelFile))
+        {
+            var stored = opened.Tensors(ToHuggingFace.ModelFile);
+            model.Refuse(summary.Path, stored, StoredAdapters.Of(opened.Manifest.Metadata, stored));
+        }
+
         return $"{opened.Manifest.Files.Count} files have their SHA-256, {summary.Tensors.Select(t => (t.Name, SavePlan.WholeName(t.File))).Distinct().Count()} tensors are whole and finite";
     }
 

@@ -1,11 +1,12 @@
 using Titan.Abstractions;
+using Titan.Training.Adapters;
 using Titan.Training.Checkpoints;
 using Titan.Training.HuggingFace;
 using static TorchSharp.torch;
 
 namespace Titan.Training.Conversion;
 
-/// <summary>Makes a Hugging Face folder of a checkpoint, a chunk of a tensor at a time.</summary>
+/// <summary>Makes a Hugging Face folder of a checkpoint, a chunk of a tensor at a time. Low-rank adapters are merged into the weights: other programs' models have no place for them.</summary>
 internal static class ToHuggingFace
 {
     /// <summary>The file of our checkpoints that holds weights.</summary>
@@ -19,7 +20,8 @@ internal static class ToHuggingFace
         var peeked = OpenedCheckpoint.Peek(request.From);
         var opened = CheckpointStore.OpenFolder(request.From, ModelFile, request.Progress("checking", peeked.Manifest.Files.Where(f => SavePlan.IsPartOf(ModelFile, f.Name)).Sum(f => f.Length)));
         var stored = opened.Tensors(ModelFile);
-        request.Model.Refuse(request.From, stored);
+        var adapters = StoredAdapters.Of(opened.Manifest.Metadata, stored);
+        request.Model.Refuse(request.From, stored, adapters);
         var format = request.Model.HuggingFace;
         if (ExportPlan.Left(format, request.Model.Tensors.Select(t => t.Fqn)) is { } left) request.Note(left);
         var tensors = request.Model.Tensors.Where(t => !format.NotStored.Contains(t.Fqn)).ToList();
@@ -34,7 +36,9 @@ internal static class ToHuggingFace
             var progress = request.Progress("writing", tensors.Sum(t => stored[t.Fqn].Bytes));
             foreach (var (fqn, shape) in tensors)
             {
-                foreach (var chunk in Chunks.Of(ShardLayout.Whole(shape), PieceReader.Chunk)) progress(Copy(stored[fqn], fqn, chunk, request.TypeOf(fqn, stored[fqn].Type), files, written));
+                using var scope = NewDisposeScope();
+                var merge = adapters.MergerOf(fqn);
+                foreach (var chunk in Chunks.Of(ShardLayout.Whole(shape), PieceReader.Chunk)) progress(Copy(stored[fqn], fqn, chunk, request.TypeOf(fqn, stored[fqn].Type), merge, files, written));
                 Failpoint.Hit("mid-tensors");
             }
 
@@ -55,15 +59,17 @@ internal static class ToHuggingFace
     }
 
     /// <summary>Copies a box of a tensor; returns its bytes in the checkpoint.</summary>
-    private static long Copy(StoredTensor stored, string fqn, ShardLayout chunk, ScalarType type, ExportFiles files, ExportFiles.Opened written)
+    private static long Copy(StoredTensor stored, string fqn, ShardLayout chunk, ScalarType type, Func<TensorPart, TensorPart>? merge, ExportFiles files, ExportFiles.Opened written)
     {
         using var none = no_grad();
         using var scope = NewDisposeScope();
         var box = empty([.. chunk.Shape], dtype: stored.Type);
-        PartRead.Run(PartRead.Plan(stored, new TensorPart(fqn, box, chunk), missing => new TitanException(ExitCode.Data, $"{missing} of {fqn} is in none of the checkpoint's files")));
-        if (Finiteness.FirstNonFinite([new TensorPart(fqn, box, chunk)], type) is not null)
+        var part = new TensorPart(fqn, box, chunk);
+        PartRead.Run(PartRead.Plan(stored, part, missing => new TitanException(ExitCode.Data, $"{missing} of {fqn} is in none of the checkpoint's files")));
+        part = merge?.Invoke(part) ?? part;
+        if (Finiteness.FirstNonFinite([part], type) is not null)
             throw new TitanException(ExitCode.Data, $"{fqn} holds values that {type} cannot hold; choose another checkpoint.export_dtype");
-        files.Write(written, fqn, chunk, box);
+        files.Write(written, fqn, chunk, part.Tensor);
         return box.numel() * box.element_size();
     }
 }

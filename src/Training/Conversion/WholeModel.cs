@@ -1,5 +1,6 @@
 using Titan.Abstractions;
 using Titan.Models;
+using Titan.Training.Adapters;
 using Titan.Training.Checkpoints;
 using static TorchSharp.torch;
 
@@ -34,13 +35,16 @@ internal sealed record WholeModel(string Name, ModelFlavor Flavor, IReadOnlyList
 
     /// <summary>Refuses a checkpoint of this program's that is of another model.</summary>
     /// <exception cref="TitanException">With <see cref="ExitCode.Data"/> and where its tensors are others, a line each.</exception>
-    public void Refuse(string path, IReadOnlyDictionary<string, StoredTensor> stored)
+    /// <param name="path">The checkpoint, for the message.</param>
+    /// <param name="stored">Its tensors.</param>
+    /// <param name="adapters">Those of them that a converter added.</param>
+    public void Refuse(string path, IReadOnlyDictionary<string, StoredTensor> stored, StoredAdapters adapters)
     {
         var expected = Tensors.ToDictionary(t => t.Fqn, t => t.Shape);
         string[] differences =
         [
             .. expected.Keys.Where(n => !stored.ContainsKey(n)).Select(n => $"{n} is missing"),
-            .. stored.Keys.Where(n => !expected.ContainsKey(n)).Select(n => $"{n} is not of the model"),
+            .. stored.Keys.Where(n => !expected.ContainsKey(n) && !adapters.Names.Contains(n)).Select(n => $"{n} is not of the model"),
             .. expected.Where(e => stored.TryGetValue(e.Key, out var s) && !s.Shape.SequenceEqual(e.Value)).Select(e => $"{e.Key} is [{string.Join(", ", stored[e.Key].Shape)}], expected [{string.Join(", ", e.Value)}]"),
         ];
         if (differences.Length > 0)

@@ -38,7 +38,7 @@ internal static class CheckpointOrigin
             warn($"{difference}: its weights have the same shapes and are used");
         }
 
-        foreach (var key in saved.Keys.Union(own.Keys).Order(StringComparer.Ordinal).Where(k => k is not (Name or Flavor)))
+        foreach (var key in saved.Keys.Union(own.Keys).Order(StringComparer.Ordinal).Where(k => k is not (Name or Flavor or Adapters.StoredAdapters.Key)))
         {
             var (then, now) = (saved.GetValueOrDefault(key), own.GetValueOrDefault(key));
             if (then == now) continue;

@@ -80,6 +80,9 @@ internal sealed class InitialWeights(HuggingFaceWeights weights)
     /// <summary>The folder.</summary>
     public string Root => weights.Root;
 
+    /// <summary>Bytes of all its tensors.</summary>
+    public long Bytes => weights.Bytes;
+
     /// <summary>The parameters that the folder fills.</summary>
     public IReadOnlySet<string> Filled(IReadOnlyList<ModelParameter> parameters, IReadOnlySet<string> added)
     {

@@ -140,10 +140,13 @@ internal sealed class RunCheckpoints : IDisposable
                 [StateFile] = (start with { Step = step, TokensSeen = tokens, OptimizerSteps = optimizer.Steps, SchedulerSteps = start.SchedulerSteps + step - start.Step }).ToJson(),
                 [DataFile] = JsonSerializer.Serialize(data),
             },
-            metadata), branch);
+            Origin), branch);
         branch = null;
         saved = step;
     }
+
+    /// <summary>What made the weights, and which of them are adapters.</summary>
+    private IReadOnlyDictionary<string, string> Origin => Adapters is null ? metadata : StoredAdapters.Add(metadata, Adapters.List);
 
     private IReadOnlyList<TensorPart> Weights => [.. parameters.Select(p => new TensorPart(p.Fqn, p.Parameter, p.Layout, p.Replicas)), .. Kept];
 
@@ -174,7 +177,7 @@ internal sealed class RunCheckpoints : IDisposable
         using var scope = NewDisposeScope();
         var weights = Weights;
         if (ExportType(step, weights) is { } type) weights = [.. weights.SkipLast(Kept.Count()).Select(w => w with { Tensor = w.Tensor.to(type) }), .. Kept];
-        SaveWeights(step, new CheckpointContents(new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = weights }, new Dictionary<string, string>(), metadata));
+        SaveWeights(step, new CheckpointContents(new Dictionary<string, IReadOnlyList<TensorPart>> { [ModelFile] = weights }, new Dictionary<string, string>(), Origin));
     }
 
     /// <summary>Another program's model has no place for adapters: they are merged into the weights.</summary>

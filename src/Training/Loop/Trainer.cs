@@ -101,6 +101,7 @@ public sealed class Trainer : IDisposable
             }
             : null;
         var loaded = huggingFace?.Prepare(model);
+        if (loaded is not null) given.Log($"The weights in {huggingFace!.Initial.Root} fit {config.Model.Name} {config.Model.Flavor}: {huggingFace.Initial.Bytes / 1e6:N1} MB, of which each rank reads its part");
         ModelParameters.Materialize(model, device);
         (hooks, sources) = (ModulesWith.Interface<IStepHooks>(model), ModulesWith.Interface<IMetricSource>(model));
         inputs = new ModelInputs(model, tokenizer.EosId, parallelisms.VocabularyGroup?.Size ?? 1);

@@ -34,6 +34,18 @@ public sealed class DefaultRunTests
     }
 
     [FactWithTools("mpirun.openmpi")]
+    public void Two_ranks_train_a_mixture_and_send_what_is_computed_beforehand()
+    {
+        using var job = new RankJob { Ranks = 2, Environment = { ["CONFIG_FILE"] = Path.Combine(RankJob.Repository, "configs", "llama4", "cpu_small.toml") } };
+        var end = job.Run("--training.steps", "3", "--training.seq_len", "64", "--training.local_batch_size", "2", "--metrics.log_freq", "1");
+        Assert.True(end.ExitCode == 0, end.Output);
+        Assert.Contains(Wire.AsComputed, end.Output, StringComparison.Ordinal);
+        // The load of both layers' experts, in one message.
+        Assert.Equal((1, 2 * 8 * 4), Wire.Counted(end.Output)["dp_shard all_reduce"]);
+        Assert.Matches(@"step: +3  loss: .*moe_load: [1-8]\.\d\d", end.Output);
+    }
+
+    [FactWithTools("mpirun.openmpi")]
     public void Ranks_that_are_named_speak_and_say_who_they_are()
     {
         using var job = new RankJob { Ranks = 3, Environment = { ["LOG_RANK"] = "0,2" } };

@@ -130,6 +130,31 @@ public sealed class AdapterExportTests : IDisposable
         Assert.False(Directory.Exists(folder.At("adapter")));
     }
 
+    [Theory]
+    [InlineData("[]", null)]
+    [InlineData("""[{"Weight": "w", "A": "a", "B": "b", "Rank": 2, "Alpha": 4}]""", null)]
+    [InlineData("""[{"Weight": "w", "A": "a", "B": "b", "Rank": 3, "Alpha": 4}]""", "'w' has no A [3, K] and B [N, 3] beside it")]
+    [InlineData("""[{"Weight": "x", "A": "a", "B": "b", "Rank": 2, "Alpha": 4}]""", "'x' has no A")]
+    [InlineData("""[{"Weight": "w", "A": "a", "B": "b", "Rank": 0, "Alpha": 4}]""", "'w' has no A")]
+    [InlineData("""[{"Weight": "w", "A": "a", "B": "b", "Rank": 2, "Alpha": 4}, {"Weight": "w", "A": "a", "B": "b", "Rank": 2, "Alpha": 4}]""", "are not what this program saves there")]
+    [InlineData("""[{"Weight": "w"}]""", "are not what this program saves there")]
+    [InlineData("[null]", "are not what this program saves there")]
+    [InlineData("null", "are not what this program saves there")]
+    [InlineData("x", "are not what this program saves there")]
+    public void What_a_checkpoint_says_of_its_adapters_is_believed_only_where_it_fits_the_tensors(string text, string? fault)
+    {
+        StoredTensor Of(params long[] shape) => new(ScalarType.Float32, shape, []);
+        var stored = new Dictionary<string, StoredTensor> { ["w"] = Of(5, 7), ["a"] = Of(2, 7), ["b"] = Of(5, 2) };
+        var metadata = new Dictionary<string, string> { [StoredAdapters.Key] = text };
+        if (fault is null) Assert.Equal(text == "[]" ? 0 : 2, StoredAdapters.Of(metadata, stored).Names.Count);
+        else
+        {
+            var error = Assert.Throws<TitanException>(() => StoredAdapters.Of(metadata, stored));
+            Assert.Equal(ExitCode.Data, error.Code);
+            Assert.Contains(fault, error.Message, StringComparison.Ordinal);
+        }
+    }
+
     private static AdapterExport Export(IReadOnlyList<LowRankAdapter> adapters, IReadOnlyList<ModelParameter> parameters, HuggingFaceFormat? format) =>
         new(adapters, parameters, format, "base", new SingleRankGroup("world"), _ => { });
 
