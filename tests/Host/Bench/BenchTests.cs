@@ -41,6 +41,17 @@ public sealed class BenchTests : IDisposable
     }
 
     [Fact]
+    public void Experts_are_written_with_both_loops_beside_the_grouped_product_of_every_recipe()
+    {
+        var text = Bench("grouped", "--experts", "2", "--dim", "64", "--hidden", "96", "--tokens", "48", "--repetitions", "1");
+        foreach (var product in new[] { "output", "grad_input", "grad_weight" })
+            foreach (var recipe in new[] { "bf16", "float8/rowwise", "mx/mxfp8" }) Assert.Contains($"| {recipe} | {product} |", text, StringComparison.Ordinal);
+        // Of a gradient in high precision there is no product of float8.
+        Assert.DoesNotContain("| mx/mxfp8_wgrad_with_hp | grad_weight |", text, StringComparison.Ordinal);
+        Assert.Contains("2 experts of 64 x 96, 48 tokens to 2 each; rows of the experts: 96, 32.", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_step_is_run_by_every_arm_with_comparable_losses()
     {
         var text = Bench("step", "--dim", "64", "--layers", "1", "--heads", "2", "--kv-heads", "1", "--ffn", "96", "--vocab", "128", "--seq", "32", "--recipe", "tensorwise", "--rounds", "1", "--repetitions", "1");
@@ -57,6 +68,7 @@ public sealed class BenchTests : IDisposable
     [InlineData(ExitCode.Usage, "multiple of 32768", "kernels", "--sizes", "40K")]
     [InlineData(ExitCode.Usage, "multiple of 131072 (128K), 32 rows of 4096 columns", "kernels", "--sizes", "64K", "--columns", "4096")]
     [InlineData(ExitCode.Usage, "--columns '1500': expected a multiple of 1024", "kernels", "--columns", "1500")]
+    [InlineData(ExitCode.Usage, "--dim '40', --hidden '3584': expected multiples of 32", "grouped", "--dim", "40")]
     [InlineData(ExitCode.Usage, "--sizes 'many'", "kernels", "--sizes", "many")]
     [InlineData(ExitCode.Usage, "known: amax bf16", "kernels", "--kernels", "amaxx")]
     [InlineData(ExitCode.Usage, "--matmuls", "kernels", "--matmuls", "1x2")]
