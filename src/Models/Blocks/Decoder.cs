@@ -43,6 +43,7 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
         }
 
         register_module("layers", layers);
+        foreach (var (_, mixture) in Mixtures) mixture.BalancesItself = false;
         norm = args.Norm.Register(this, "norm", args.Dimension, context);
         if (args.TiedEmbeddings)
         {
@@ -160,7 +161,7 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
 
     /// <inheritdoc />
     public IReadOnlyList<PlannedCollective> Plan(IProcessGroup tokens) =>
-        Mixtures.Any() ? [PlannedCollective.AllReduce(tokens, Mixtures.Sum(m => m.Layer.Count), 1, StepPhase.Optimizer, "the load of experts")] : [];
+        Mixtures.Any() ? [ExpertLoad.Plan([.. Mixtures.Select(m => m.Layer.Load)], tokens)] : [];
 
     /// <inheritdoc />
     protected override Initializer InitializerOf(string fqn) => args.Initialization(fqn);

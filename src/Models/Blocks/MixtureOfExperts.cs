@@ -9,7 +9,7 @@ namespace Titan.Models;
 /// tokens [T, D] -> router -> rows [N, D] sorted -> (ranks of the experts) -> experts -> back -> [T, K, D] -> sum over K -> + shared(tokens)
 /// </code>
 /// </summary>
-internal sealed class MixtureOfExperts : Sublayer, IExpertLayer, IBufferOwner
+internal sealed class MixtureOfExperts : Sublayer, IExpertLayer, IBufferOwner, IStepHooks
 {
     private readonly MoeArgs args;
     private readonly Router router;
@@ -40,7 +40,18 @@ internal sealed class MixtureOfExperts : Sublayer, IExpertLayer, IBufferOwner
     /// <summary>How often each expert was chosen, and the bias that follows from it.</summary>
     public ExpertLoad Load { get; }
 
+    /// <summary>Whether the layer balances itself; false where a model does so for all of its layers in one message.</summary>
+    public bool BalancesItself { get; set; } = true;
+
     public IReadOnlyList<BufferSlot> Buffers => Load.Buffers;
+
+    public void BeforeOptimizerStep(StepContext context)
+    {
+        if (!BalancesItself) return;
+        foreach (var counts in ExpertLoad.Step([Load], context.Tokens)) counts.Dispose();
+    }
+
+    public IReadOnlyList<PlannedCollective> Plan(IProcessGroup tokens) => BalancesItself ? [ExpertLoad.Plan([Load], tokens)] : [];
 
     // The layers are in slots of the router and of the shared experts.
     public override IReadOnlyList<ModuleSlot> Slots => [];

@@ -59,6 +59,10 @@ internal sealed class ExpertLoad
         return [.. sums.Select(s => s.DetachFromDisposeScope())];
     }
 
+    /// <summary>The message of <see cref="Step"/>.</summary>
+    public static PlannedCollective Plan(IReadOnlyList<ExpertLoad> layers, IProcessGroup tokens) =>
+        PlannedCollective.AllReduce(tokens, layers.Sum(l => l.counts.Shape[0]), 1, StepPhase.Optimizer, "the load of experts");
+
     private void Move(Tensor chosen)
     {
         if (Bias is not { } moved) return;

@@ -1,4 +1,5 @@
 using Titan.Abstractions;
+using Titan.Distributed;
 using Titan.Kernels.Activations;
 using Titan.Models;
 using static TorchSharp.torch;
@@ -118,6 +119,19 @@ public sealed class MoeLayerTests
         Golden.Close(golden["fp32.loop.grad_x"], x.grad!, 2e-6, "x");
         Assert.Equal(counts, layer.Load.Counts.data<float>().ToArray());
         Assert.Equal(72, counts.Sum());
+    }
+
+    [Fact]
+    public void A_layer_in_a_model_of_another_kind_balances_itself()
+    {
+        using var scope = NewDisposeScope();
+        var (golden, layer) = Made("after", ScalarType.Float32, false);
+        var before = layer.Load.Bias!.data<float>().ToArray();
+        Run(layer, golden["x"], out _);
+        layer.BeforeOptimizerStep(new StepContext(1, new SingleRankGroup("loss")));
+        Assert.NotEqual(before, layer.Load.Bias!.data<float>().ToArray());
+        Assert.Equal(0, layer.Load.Counts.sum().item<float>());
+        Assert.Single(layer.Plan(new SingleRankGroup("loss")));
     }
 
     [Fact]
