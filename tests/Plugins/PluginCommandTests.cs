@@ -50,9 +50,9 @@ public sealed class PluginCommandTests : IClassFixture<BuiltFixtures>, IDisposab
     public void A_list_ends_with_the_axes_that_active_plugins_serve()
     {
         string Axes(params string[] flags) => Processes.Run(Processes.Titan, folder, ["plugin", "list", .. flags]).Output.Trim().Split('\n')[^1];
-        Assert.Equal("mesh axes: tp, cp, dp_shard, dp_replicate served; ep, etp, pp not", Axes());
+        Assert.Equal("mesh axes: tp, ep, cp, dp_shard, dp_replicate served; etp, pp not", Axes());
         // Two that export one axis are disabled, with all that they export.
-        Assert.Equal("mesh axes: cp served; tp, ep, etp, dp_shard, dp_replicate, pp not", Axes("--plugins.path", BuiltFixtures.Folder("OwnReplication")));
+        Assert.Equal("mesh axes: ep, cp served; tp, etp, dp_shard, dp_replicate, pp not", Axes("--plugins.path", BuiltFixtures.Folder("OwnReplication")));
     }
 
     [Fact]
