@@ -15,6 +15,9 @@ public abstract class LanguageModel(string name) : nn.Module<ModelInput, Tensor>
     /// <summary>The units that a parallelism gathers and activation checkpointing repeats, with their FQNs.</summary>
     public abstract IReadOnlyList<(string Fqn, nn.Module Module)> Blocks { get; }
 
+    /// <summary>What a user should know of the model as it was built, for the run's log.</summary>
+    public virtual IReadOnlyList<string> Notes => [];
+
     /// <summary>Whether attention stops at document borders, so that <see cref="ModelInput.Documents"/> must be given.</summary>
     public virtual bool ReadsDocuments => false;
 

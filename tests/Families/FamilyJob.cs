@@ -25,6 +25,12 @@ internal sealed record FamilyJob(string Name)
         ActivationCheckpoint = new ActivationCheckpointSection { Mode = "none" },
     };
 
+    /// <summary>Where the run is kept; null for a folder that goes with it.</summary>
+    public string? Folder { get; init; }
+
+    /// <summary>Stops after this step; null for the last.</summary>
+    public int? Stop { get; init; }
+
     /// <summary>What a rank has in the end.</summary>
     /// <param name="Losses">Of each step.</param>
     /// <param name="Values">This rank's parts of parameters, and the buffers that persist.</param>
@@ -68,12 +74,17 @@ internal sealed record FamilyJob(string Name)
         var models = new ModelRegistry();
         models.Register("tiny", new Dictionary<string, ModelFlavor> { ["tiny"] = flavor with { Build = context => model = flavor.Build(context) } });
         var log = new List<string>();
-        var config = Config with { Job = new JobSection { DumpFolder = folder.Path }, Model = new ModelSection { Name = "tiny", Flavor = "tiny" } };
+        var config = Config with { Job = new JobSection { DumpFolder = Folder ?? folder.Path }, Model = new ModelSection { Name = "tiny", Flavor = "tiny" } };
         using var trainer = new Trainer(new TrainerDependencies(config, models, [], new Dictionary<string, string>(), log.Add, _ => { }, false) { Ranks = ranks, Parallelisms = Parallelisms });
         Fill(model!);
         var losses = new List<double>();
-        trainer.Stepped += (_, loss) => losses.Add(loss);
-        trainer.Run(CancellationToken.None);
+        using var source = new CancellationTokenSource();
+        trainer.Stepped += (step, loss) =>
+        {
+            losses.Add(loss);
+            if (step == Stop) source.Cancel();
+        };
+        trainer.Run(source.Token);
         var values = ModelParameters.Of(model!).ToDictionary(p => p.Fqn, p => (p.Layout, p.Parameter.detach().clone().DetachFromDisposeScope()));
         foreach (var buffer in ModelParameters.Buffers(model!).Where(b => b.Slot.IsPersistent)) values[buffer.Fqn] = (ShardLayout.Whole(buffer.Slot.Shape), buffer.Slot.Tensor.clone().DetachFromDisposeScope());
         return new Result(losses, values, log);

@@ -22,6 +22,23 @@ public sealed class RankTests
     }
 
     [Theory]
+    [InlineData("deepseek_v3_qlora"), InlineData("llama4_top2"), InlineData("gpt_oss")]
+    public void A_run_that_was_stopped_goes_on_to_the_bit_with_the_biases_of_its_experts(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TestFolder();
+        var job = new FamilyJob(name);
+        job = job with { Config = job.Config with { Training = job.Config.Training with { Steps = 4 }, Checkpoint = new CheckpointSection { Enable = true } } };
+        var whole = (job with { Folder = folder.At("whole") }).Alone();
+        var parts = job with { Folder = folder.At("parts") };
+        var first = (parts with { Stop = 2 }).Alone();
+        var rest = parts.Alone();
+        Assert.Equal(whole.Losses, [.. first.Losses, .. rest.Losses]);
+        foreach (var (fqn, (_, value)) in whole.Values) Assert.True(rest.Values[fqn].Value.eq(value).all().item<bool>(), fqn);
+        Assert.Contains(whole.Values, v => v.Key.EndsWith("expert_bias", StringComparison.Ordinal) && v.Value.Value.abs().max().item<float>() > 0);
+    }
+
+    [Theory]
     [InlineData("qwen3_moe"), InlineData("deepseek_v3"), InlineData("deepseek_v3_qlora"), InlineData("llama4"), InlineData("llama4_irope")]
     public void Two_ranks_that_share_the_layers_are_one_rank_but_for_rounding(string name)
     {

@@ -67,6 +67,11 @@ public sealed class Decoder : LanguageModel, ISlotOwner, ITensorParallelModel, I
     /// <inheritdoc />
     public override bool ReadsDocuments => args.DocumentMask;
 
+    /// <inheritdoc />
+    public override IReadOnlyList<string> Notes => args.Rotary is { Scaling: { } scaling } && !scaling.Serves(length)
+        ? [$"sequences of {length} tokens are within the context of the first training: the rotary embedding is plain, and so is the softmax scale ({scaling.GetType().Name} serves longer ones)"]
+        : [];
+
     /// <summary>
     /// The table over the vocabulary, the head colwise, norms on parts of the sequence, the rest as the halves of the blocks say. They and the head gather the sequence; what the
     /// halves give is scattered again.

@@ -65,7 +65,7 @@ internal sealed class MixtureOfExperts : Sublayer, IExpertLayer, IBufferOwner
         var routing = context.Choices.Of(this, known => router.Route(tokens, Load.Bias, known), Load.Add);
         var routed = new RoutedRows(routing.Experts, Count);
         var rows = routed.Sort(tokens);
-        if (args.ScoreBeforeExperts) rows = (rows.to(ScalarType.Float32) * routed.Sorted(routing.Scores)).to(tokens.dtype);
+        if (args.ScoreBeforeExperts) rows = WeightedSum.Of(rows.unsqueeze(1), routed.Sorted(routing.Scores));
         var exchange = Exchange ?? PaddedRows.Instance;
         var dispatched = exchange.Dispatch(rows, routed.Counts, experts.Matmul.RowMultiple);
         // They compute while rows travel.

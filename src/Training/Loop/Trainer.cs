@@ -251,6 +251,7 @@ public sealed class Trainer : IDisposable
 
         given.Log($"Trainer is initialized with local batch size {t.LocalBatchSize}, global batch size {t.LocalBatchSize * ranks.Dimensions.Batch * accumulation}, gradient accumulation steps {accumulation}, " +
             $"sequence length {t.SeqLen}, total steps {t.Steps} (warmup {config.LrScheduler.WarmupSteps}), on {device}{(ranks.World.Size == 1 ? "" : $", mesh {ranks.Dimensions}")}");
+        foreach (var note in model.Notes) given.Log($"Model: {note}");
         foreach (var note in parallelisms.Notes) given.Log($"Parallelism: {note}");
         given.Log($"Training starts at step {step + 1}");
     }
