@@ -59,5 +59,10 @@ public static class PluginReport
     /// <summary>For scripts.</summary>
     public static string ToJson(object value) => JsonSerializer.Serialize(value, Json);
 
-    private static string Name(PluginExport export) => export.Status == "stable" ? export.Name : $"{export.Name} ({export.Status})";
+    private static string Name(PluginExport export)
+    {
+        // A family may have a recipe of one name for linear layers and for experts.
+        var name = export.Is(ExportKinds.GroupedRecipe) ? $"{export.Name} for experts" : export.Name;
+        return export.Status == "stable" ? name : $"{name} ({export.Status})";
+    }
 }

@@ -27,6 +27,7 @@ public sealed class TimedExperts : IDisposable
     private readonly Tensor x, w, g;
     private readonly RowGroups groups;
     private readonly Device device;
+    private readonly List<Operand> operands = [];
 
     /// <summary>Makes the data.</summary>
     /// <param name="experts">E.</param>
@@ -92,8 +93,6 @@ public sealed class TimedExperts : IDisposable
             return () => product == "grad_weight" ? by.MultiplyColumns(left, right, groups, ScalarType.BFloat16, wide: false) : by.MultiplyRows(left, right, product == "output", groups, ScalarType.BFloat16);
         }
     }
-
-    private readonly List<Operand> operands = [];
 
     /// <summary>An arm for a timer: the product, to its end.</summary>
     public Action Arm(Func<Tensor> product) => () =>
