@@ -154,7 +154,7 @@ public sealed class BadInputTests
         Write("lines.jsonl", "{\"text\": \"one\"}\n{\"text\": \n");
         Directory.CreateDirectory(Path.Combine(folder, "nothing"));
         Write("foreign/pytorch_model.bin", "x");
-        Write("broken_tokenizer/tokenizer.json", """{"model": {"type": "BPE", "vocab": {"a": 0}}}""");
+        Write("broken_tokenizer/tokenizer.json", """{"pre_tokenizer": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": {"a": 0}}}""");
         var shipped = Path.Combine(Training.Data.SampleAssets.Root, "tokenizer", "tokenizer.json");
         Write("large_tokenizer/tokenizer.json", File.ReadAllText(shipped).Replace("\"added_tokens\":[", "\"added_tokens\":[{\"id\":5000,\"content\":\"<|new|>\"},"));
 
