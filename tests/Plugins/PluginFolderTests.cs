@@ -114,7 +114,7 @@ public sealed class PluginFolderTests : IClassFixture<BuiltFixtures>, IDisposabl
     [InlineData("recipe", "acme", "with one '/' between family and name")]
     [InlineData("recipe", "acme/two/three", "with one '/' between family and name")]
     [InlineData("parallelism", "Sideways", "is not one of: tp, ")]
-    [InlineData("widget", "acme", "a kind that this host does not know; known: recipe, converter, parallelism")]
+    [InlineData("widget", "acme", "a kind that this host does not know; known: recipe, groupedrecipe, converter, parallelism")]
     public void A_name_that_its_kind_cannot_have_is_refused(string kind, string name, string reason)
     {
         // What the attribute in the assembly says counts: it is as long as the name that it had.
