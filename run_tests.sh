@@ -6,7 +6,7 @@ cd "$root"
 # Test projects that start ranks and programs: one at a time, since they would share two cores and each other's memory. All others run two at a time.
 alone="Distributed Host Plugins"
 # What --quick leaves out, parts of full names: whatever starts ranks, kills programs, builds with g++ or trains for long.
-left_out=".Cuda. .Signals. .Ranks. .Launch. .ManyRanksTests. .FaultTests. .BadInputTests. .ResumeTests. .RunFolderTests. .BenchTests. .GpuPathTests. .TrainerTests. .Tokenizers.ReferenceTests. .NamedPluginTests. .PluginInARunTests. .OutsidePluginTests."
+left_out=".Cuda. .Signals. .Ranks. .Launch. .ManyRanksTests. .FaultTests. .BadInputTests. .ResumeTests. .RunFolderTests. .BenchTests. .GpuPathTests. .TrainerTests. .Tokenizers.ReferenceTests. .NamedPluginTests. .PluginInARunTests. .OutsidePluginTests. .CheckpointCommandTests. .ExpertRecipeTests. .EveryKeyTests. .FineTuningTests. .LoraTests. .ModelFamilyTests. .LargeFolderTests. .HuggingFaceRunTests."
 usage() {
     cat <<END
 usage: ./run_tests.sh [--quick] [ARGUMENTS OF dotnet test]
