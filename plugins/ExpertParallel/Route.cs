@@ -14,11 +14,10 @@ internal sealed class Route
     private readonly long[] to;
     private readonly long[] from;
 
-    private Route(IProcessGroup group, ExchangeTraffic traffic, long[] to, long[] from, IReadOnlyList<long> ends, Tensor places)
+    private Route(IProcessGroup group, ExchangeTraffic traffic, long[] to, long[] from, RowGroups groups, Tensor places)
     {
-        (this.group, this.traffic, this.to, this.from, Places) = (group, traffic, to, from, places);
-        (Sent, Received, Placed) = (to.Sum(), from.Sum(), ends[^1]);
-        Groups = RowGroups.Of(ends, places.device);
+        (this.group, this.traffic, this.to, this.from, Groups, Places) = (group, traffic, to, from, groups, places);
+        (Sent, Received, Placed) = (to.Sum(), from.Sum(), groups.HostEnds[^1]);
     }
 
     /// <summary>Rows that this rank sends.</summary>
@@ -49,34 +48,11 @@ internal sealed class Route
         group.AllToAllSingle(received, counts);
         long[] there = Host(counts), here = Host(received);
         var local = there.Length / group.Size;
-        var (places, ends) = Arrange(here, local, multiple);
-        var route = new Route(group, traffic, PerRank(there, local), PerRank(here, local), ends, tensor(places, ScalarType.Int64, counts.device));
+        var (groups, places) = PaddedRows.Layout(received.view(group.Size, local), here.Sum(), multiple);
+        var route = new Route(group, traffic, PerRank(there, local), PerRank(here, local), groups, places ?? arange(here.Sum(), dtype: ScalarType.Int64, device: counts.device));
         route.Places.MoveToOuterDisposeScope();
         route.Groups.Ends.MoveToOuterDisposeScope();
         return route;
-    }
-
-    /// <summary>Where rows come to lie that arrive sender by sender.</summary>
-    /// <param name="counts">Sender-major: of each sender the rows for each expert here.</param>
-    /// <param name="experts">Experts here.</param>
-    /// <param name="multiple">Groups begin at multiples of this.</param>
-    /// <returns>The place of each row, and where the groups end.</returns>
-    internal static (long[] Places, long[] Ends) Arrange(IReadOnlyList<long> counts, int experts, int multiple)
-    {
-        long[] next = new long[experts], ends = new long[experts];
-        for (var e = 0; e < experts; e++)
-        {
-            var rows = counts.Where((_, i) => i % experts == e).Sum();
-            var size = multiple == 1 ? rows : (Math.Max(rows, 1) + multiple - 1) / multiple * multiple;
-            next[e] = e == 0 ? 0 : ends[e - 1];
-            ends[e] = next[e] + size;
-        }
-
-        var places = new long[counts.Sum()];
-        var row = 0;
-        foreach (var (run, length) in counts.Index())
-            for (var i = 0L; i < length; i++) places[row++] = next[run % experts]++;
-        return (places, ends);
     }
 
     /// <summary>Begins to send planes [Sent, ...]; they fill the others, [Received, ...].</summary>
