@@ -71,10 +71,4 @@ internal static class Llama4HuggingFace
         if (a.SharedExperts == 0) yield break;
         foreach (var rule in SwiGlu(h * a.SharedExperts, d, $"{ours}.shared_experts", $"{theirs}.shared_expert")) yield return rule;
     }
-
-    private static IEnumerable<TensorRule> SwiGlu(long hidden, long d, string ours, string theirs) =>
-    [
-        new Renamed($"{ours}.w1.weight", [hidden, d], $"{theirs}.gate_proj.weight"), new Renamed($"{ours}.w2.weight", [d, hidden], $"{theirs}.down_proj.weight"),
-        new Renamed($"{ours}.w3.weight", [hidden, d], $"{theirs}.up_proj.weight"),
-    ];
 }

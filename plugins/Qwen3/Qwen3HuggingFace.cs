@@ -48,19 +48,12 @@ internal static class Qwen3HuggingFace
                 new Renamed($"{ours}.attention.k_norm.weight", [a.HeadDimension], $"{theirs}.self_attn.k_norm.weight"),
                 new Renamed($"{ours}.attention_norm.weight", [d], $"{theirs}.input_layernorm.weight"),
                 new Renamed($"{ours}.ffn_norm.weight", [d], $"{theirs}.post_attention_layernorm.weight"),
-                .. a.Mixture is { } mixture ? Experts(mixture, d, ours, theirs) : Dense(a.Hidden, d, ours, theirs),
+                .. a.Mixture is { } mixture ? Experts(mixture, d, ours, theirs) : SwiGlu(a.Hidden, d, $"{ours}.feed_forward", $"{theirs}.mlp"),
             ]);
         }
 
         return new StateDictAdapter(rules);
     }
-
-    private static IEnumerable<TensorRule> Dense(long hidden, long d, string ours, string theirs) =>
-    [
-        new Renamed($"{ours}.feed_forward.w1.weight", [hidden, d], $"{theirs}.mlp.gate_proj.weight"),
-        new Renamed($"{ours}.feed_forward.w2.weight", [d, hidden], $"{theirs}.mlp.down_proj.weight"),
-        new Renamed($"{ours}.feed_forward.w3.weight", [hidden, d], $"{theirs}.mlp.up_proj.weight"),
-    ];
 
     private static IEnumerable<TensorRule> Experts(MoeArgs m, long d, string ours, string theirs) =>
     [

@@ -51,9 +51,7 @@ internal static class Llama3HuggingFace
                 new RotaryRows($"{ours}.attention.wk.weight", [kv, d], $"{theirs}.self_attn.k_proj.weight", a.HeadDimension),
                 new Renamed($"{ours}.attention.wv.weight", [kv, d], $"{theirs}.self_attn.v_proj.weight"),
                 new Renamed($"{ours}.attention.wo.weight", [d, d], $"{theirs}.self_attn.o_proj.weight"),
-                new Renamed($"{ours}.feed_forward.w1.weight", [f, d], $"{theirs}.mlp.gate_proj.weight"),
-                new Renamed($"{ours}.feed_forward.w2.weight", [d, f], $"{theirs}.mlp.down_proj.weight"),
-                new Renamed($"{ours}.feed_forward.w3.weight", [f, d], $"{theirs}.mlp.up_proj.weight"),
+                .. SwiGlu(f, d, $"{ours}.feed_forward", $"{theirs}.mlp"),
                 new Renamed($"{ours}.attention_norm.weight", [d], $"{theirs}.input_layernorm.weight"),
                 new Renamed($"{ours}.ffn_norm.weight", [d], $"{theirs}.post_attention_layernorm.weight"),
             ]);

@@ -13,6 +13,18 @@ public abstract record TensorRule(string Fqn, IReadOnlyList<long> Whole)
     /// <summary>The pieces of a part that is not empty.</summary>
     internal abstract IEnumerable<TensorPiece> Pieces(ShardLayout part);
 
+    /// <summary>The three matrices of a SwiGLU, w1, w2 and w3 here: <c>gate_proj</c>, <c>down_proj</c> and <c>up_proj</c> in most of Hugging Face's families.</summary>
+    /// <param name="hidden">The hidden dimension.</param>
+    /// <param name="dimension">The model dimension.</param>
+    /// <param name="ours">The layer's name here.</param>
+    /// <param name="theirs">Its name there.</param>
+    public static IReadOnlyList<TensorRule> SwiGlu(long hidden, long dimension, string ours, string theirs) =>
+    [
+        new Renamed($"{ours}.w1.weight", [hidden, dimension], $"{theirs}.gate_proj.weight"),
+        new Renamed($"{ours}.w2.weight", [dimension, hidden], $"{theirs}.down_proj.weight"),
+        new Renamed($"{ours}.w3.weight", [hidden, dimension], $"{theirs}.up_proj.weight"),
+    ];
+
     /// <summary>Another name.</summary>
     /// <param name="Fqn">Our name.</param>
     /// <param name="Whole">Our shape.</param>
