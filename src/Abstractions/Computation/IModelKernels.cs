@@ -15,7 +15,7 @@ public interface IModelKernels
     Tensor Multiply(Tensor left, Tensor right, bool wide = false);
 
     /// <summary>left · right group by group in high precision, as <see cref="GroupedProduct"/> says; not differentiable.</summary>
-    Tensor GroupedMultiply(Tensor left, Tensor right, RowGroups groups, bool wide = false) => GroupedLoop.Multiply(Multiply, left, right, groups, wide);
+    Tensor GroupedMultiply(Tensor left, Tensor right, RowGroups groups, bool wide = false);
 
     /// <summary>y = x / sqrt(mean(x²) + eps) · w over the last dimension, in fp32.</summary>
     /// <param name="x">[..., D].</param>

@@ -28,7 +28,7 @@ public sealed class CudaAdamW
     public static CudaAdamW Shared => Instance.Value;
 
     /// <summary>Whether it takes the weight: contiguous fp32 on the device.</summary>
-    public bool Covers(Parameter weight) => weight.device_type == launcher.Device && weight.dtype == ScalarType.Float32 && weight.is_contiguous() && weight.numel() > 0;
+    public bool Covers(Parameter weight) => weight.device_type == launcher.Device && weight.dtype == ScalarType.Float32 && weight.dim() > 0 && weight.is_contiguous() && weight.numel() > 0;
 
     /// <summary>Updates the weight and its moments in place.</summary>
     /// <param name="weight">One that <see cref="Covers"/> takes.</param>
@@ -55,7 +55,7 @@ public sealed class CudaAdamW
         launcher.Launch("adamw", "adamw_f32", weight.device, grid,
             weight, gradient.contiguous(), average, square, weight.numel(), step.Decoupled ? decay : 0, step.Decoupled ? 0 : decay, step.Beta1, step.Beta2, step.Epsilon, rate, root, amax);
         // Whoever kept something that follows from the weight goes by ATen's count of writes; this one writes nothing and is counted.
-        foreach (var written in new[] { weight, average, square }) written.view(-1).narrow(0, 0, 0).zero_();
+        weight.narrow(0, 0, 0).zero_();
         return amax.MoveToOuterDisposeScope();
     }
 }
