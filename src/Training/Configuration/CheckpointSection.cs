@@ -44,8 +44,8 @@ public sealed record CheckpointSection
     [Description("The last checkpoint holds the weights alone (it cannot be resumed).")]
     public bool LastSaveModelOnly { get; init; } = true;
 
-    /// <summary>The last checkpoint in Hugging Face's format, with config.json and the tokenizer: a folder that transformers load.</summary>
-    [Description("The last checkpoint in Hugging Face's format, with config.json and the tokenizer: a folder that transformers load.")]
+    /// <summary>The last checkpoint in Hugging Face's format, with config.json and the tokenizer: laid out as transformers' own folders are.</summary>
+    [Description("The last checkpoint in Hugging Face's format, with config.json and the tokenizer: laid out as transformers' own folders are.")]
     public bool LastSaveInHf { get; init; }
 
     /// <summary>Dtype of the last checkpoint when it holds the weights alone.</summary>
